@@ -1,0 +1,80 @@
+"""What the gate is told about one request: integers and flags, never content.
+
+*Rule of this file*: only numbers and booleans. No header value, no path, no
+body byte can be carried by these types; ``tests/core/test_arrival.py`` holds
+that line.
+"""
+
+from __future__ import annotations
+
+URGENCY_DEFAULT = 3
+"""RFC 9218 section 4.1: the default urgency; 0 is the most urgent, 7 the least."""
+
+UNMARKED = -1
+"""Attempt number of a request whose headers say nothing about retries."""
+
+
+class Arrival:
+    """The shape of one request as it reaches the gate.
+
+    Parameters
+    ----------
+    tenant, flow, tree : int
+        Indices in the identity tables (:mod:`governor.core.identity`); 0 is the
+        shared overflow entry.
+    fingerprint : int
+        Keyed 64-bit hash of method, path shape and content length; equal for a
+        caller's repeat of the same call.
+    attempt : int
+        0 for fresh demand, >= 1 for a marked retry, ``UNMARKED`` if unknown.
+    urgency : int
+        RFC 9218 urgency, 0..7.
+    patience_ns : int
+        How long the caller said it will wait for a first byte; 0 if unknown.
+    is_identified : bool
+        Whether ``flow`` comes from a header that names an agent, rather than
+        from the connection.
+    is_exempt : bool
+        Never waits and is never answered by the gate (health checks, event
+        streams that idle); still counted in flight.
+    can_retry : bool
+        Whether the caller understands 429/503 with ``Retry-After``. Callers
+        that do not (MCP) are made to wait as long as that can work.
+    """
+
+    __slots__ = (
+        "attempt",
+        "can_retry",
+        "fingerprint",
+        "flow",
+        "is_exempt",
+        "is_identified",
+        "patience_ns",
+        "tenant",
+        "tree",
+        "urgency",
+    )
+
+    def __init__(
+        self,
+        tenant: int = 0,
+        flow: int = 0,
+        tree: int = 0,
+        fingerprint: int = 0,
+        attempt: int = UNMARKED,
+        urgency: int = URGENCY_DEFAULT,
+        patience_ns: int = 0,
+        is_identified: bool = False,
+        is_exempt: bool = False,
+        can_retry: bool = True,
+    ) -> None:
+        self.tenant = tenant
+        self.flow = flow
+        self.tree = tree
+        self.fingerprint = fingerprint
+        self.attempt = attempt
+        self.urgency = urgency
+        self.patience_ns = patience_ns
+        self.is_identified = is_identified
+        self.is_exempt = is_exempt
+        self.can_retry = can_retry

@@ -1,0 +1,439 @@
+"""The gate of one upstream: every arrival gets exactly one outcome, with a reason.
+
+*Rule of this file*: events in, decisions out. No I/O, no clock, no log. The
+order in which the parts act is the contract:
+
+1. signals observe the arrival (retry inference, synchrony); a fault in them
+   is counted and the request goes through,
+2. the adaptive limit of an endpoint admits at once while nobody waits,
+3. otherwise the line: urgency, fairness, least attained service, patience,
+4. whoever the line cannot serve within patience is answered, with a slot of
+   its own from the reservations,
+5. departures teach the limit, the signals, the patience and the ledger.
+
+In ``observe`` mode all of it is computed and every arrival is admitted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from heapq import heapify, heappop, heappush
+from typing import TYPE_CHECKING, Any, Protocol
+
+from governor.core.arrival import Arrival
+from governor.core.lease import Decision, Lease, LeaseState
+from governor.core.ledger import Ledger
+from governor.core.line import Line
+from governor.core.patience import Patience
+from governor.core.reservations import Reservations
+from policies.decision import Action, Outcome, Reason
+
+if TYPE_CHECKING:
+    from governor.core.identity import Identities
+    from policies.limit import Limit
+    from signals import SignalBank
+
+WAIT_SHARE = 0.5
+"""Send away when the expected wait passes this share of patience; beyond 0.9 lies a cliff."""
+
+NEWEST_FIRST_SHARE = 0.25
+"""Expected wait, as a share of patience, from which the newest goes first."""
+
+FINISH_SHARE = 0.9
+"""A request must be expected to be answered within this share of its caller's patience."""
+
+STATUS_WAIT = 429
+"""Capacity exists and is taken: come back at your slot (RFC 6585 section 4)."""
+
+N_EXPIRY_SLACK = 1024
+"""Settled entries tolerated in the expiry heap before it is rebuilt."""
+
+_ADMIT = Action.ADMIT
+_UNTOUCHED = Reason.UNTOUCHED
+_PENDING = LeaseState.PENDING
+_OPEN = LeaseState.OPEN
+_CLOSED = LeaseState.CLOSED
+
+
+class InterventionLog(Protocol):
+    """Takes note of what the gate did to a request that it did not just admit."""
+
+    def append(self, now_ns: int, gate: Gate, decision: Decision, waited_ns: int) -> None:
+        """Record one intervention."""
+
+
+class Endpoint:
+    """One address of an upstream, as the gate sees it: a limit and what is in flight."""
+
+    __slots__ = ("idx", "in_flight", "limit")
+
+    def __init__(self, idx: int, limit: Limit) -> None:
+        self.idx = idx
+        self.limit = limit
+        self.in_flight = 0
+
+
+class Gate:
+    """Admission control of one upstream.
+
+    Parameters
+    ----------
+    name : str
+        The upstream's name in the configuration.
+    limits : sequence of Limit
+        One per endpoint.
+    signals : SignalBank
+    identities : Identities
+        Shared by all gates of the process.
+    is_observing : bool
+        Decide the same, do nothing.
+    patience_ns, max_wait_ns, slot_horizon_ns : int
+    max_waiting : int
+    """
+
+    def __init__(
+        self,
+        name: str,
+        limits: Sequence[Limit],
+        signals: SignalBank,
+        identities: Identities,
+        *,
+        is_observing: bool = False,
+        patience_ns: int = 10_000_000_000,
+        max_wait_ns: int = 30_000_000_000,
+        max_waiting: int = 10_000,
+        slot_horizon_ns: int = 60_000_000_000,
+        log: InterventionLog | None = None,
+    ) -> None:
+        self.name = name
+        self.endpoints = [Endpoint(idx, limit) for idx, limit in enumerate(limits)]
+        self.signals = signals
+        self.identities = identities
+        self.is_observing = is_observing
+        self.max_wait_ns = max_wait_ns
+        self.max_waiting = max_waiting
+        self.patience = Patience(patience_ns)
+        self.reservations = Reservations(slot_horizon_ns)
+        self.line = Line()
+        self.ledger = Ledger()
+        self.log = log
+        self.capacity_hz = 0.0
+        self.response_ns = 0
+        self._only = self.endpoints[0] if len(self.endpoints) == 1 else None
+        self._expiry: list[tuple[int, int, Lease]] = []
+        self._n_waits = 0
+        self._now_ns = 0
+
+    # -- events -----------------------------------------------------------
+
+    def arrive(self, now_ns: int, arrival: Arrival, owner: Any = None) -> Decision:
+        """Decide about a new request: ADMIT now, WAIT in the line, or ANSWER it."""
+        now_ns = self._clamp(now_ns)
+        ledger = self.ledger
+        ledger.n_arrived += 1
+        try:
+            attempt = self.signals.observe_arrival(
+                now_ns, arrival.flow, arrival.fingerprint, arrival.attempt, arrival.is_identified
+            )
+        except Exception:
+            ledger.n_faults += 1
+            attempt = arrival.attempt if arrival.attempt > 0 else 0
+        lease = Lease(arrival, now_ns, attempt, owner)
+        if attempt:
+            ledger.n_attempts_repeated += 1
+        if self.reservations.n_outstanding:
+            self._redeem(now_ns, lease)
+        self.identities.opened(arrival.tenant, arrival.flow, arrival.tree)
+        endpoint = self._only or self._roomiest()
+        if endpoint.in_flight < endpoint.limit.limit and not self.line.n_live:
+            self._open(now_ns, lease, endpoint, endpoint.in_flight + 1 >= endpoint.limit.limit)
+            ledger.n_untouched += 1
+            return Decision(_ADMIT, _UNTOUCHED, lease)
+        if arrival.is_exempt or self.is_observing:
+            return self._admit_regardless(now_ns, lease, endpoint)
+        return self._wait(now_ns, lease)
+
+    def answered(self, now_ns: int, lease: Lease, status: int) -> None:
+        """Take note of the first byte of a response that is not complete yet."""
+        now_ns = self._clamp(now_ns)
+        if lease.state is not _OPEN or lease.answered_at_ns:
+            return
+        lease.answered_at_ns = now_ns
+        if is_normal(status):
+            self._learn_answer(now_ns, lease)
+
+    def leave(self, now_ns: int, lease: Lease) -> Sequence[Decision]:
+        """The caller is gone. A pending lease closes; an open one goes on as abandoned."""
+        now_ns = self._clamp(now_ns)
+        if lease.state is _CLOSED or lease.has_left:
+            return ()
+        lease.has_left = True
+        if not lease.answered_at_ns:
+            self.patience.on_leave(now_ns - lease.arrived_at_ns)
+        self._observe_departure(now_ns, lease, is_failure=not lease.answered_at_ns)
+        if lease.state is _PENDING:
+            self.ledger.n_left_waiting += 1
+            self._settle(now_ns, lease)
+        return ()
+
+    def depart(
+        self, now_ns: int, lease: Lease, outcome: Outcome, status: int = 0
+    ) -> Sequence[Decision]:
+        """Close an open lease; return what to do with those who waited for its place.
+
+        Raises
+        ------
+        RuntimeError
+            If the lease is not open: the caller's own fault, never a user's.
+        """
+        now_ns = self._clamp(now_ns)
+        if lease.state is not _OPEN:
+            raise RuntimeError(f"a lease closes once: this one is {lease.state.name}")
+        endpoint = self.endpoints[lease.endpoint_idx]
+        has_sample = lease.answered_at_ns != 0
+        if not has_sample and is_normal(status):
+            lease.answered_at_ns = now_ns
+            self._learn_answer(now_ns, lease)
+            has_sample = True
+        lease.state = _CLOSED
+        endpoint.in_flight -= 1
+        held_ns = now_ns - lease.dispatched_at_ns
+        endpoint.limit.on_depart(now_ns, held_ns, has_sample)
+        held_s = held_ns * 1e-9
+        self.ledger.close(outcome, held_s, has_sample)
+        arrival = lease.arrival
+        self.identities.closed(arrival.tenant, arrival.flow, arrival.tree, now_ns, held_s)
+        if not lease.has_left:
+            self._observe_departure(now_ns, lease, is_failure=outcome != 0)
+        if self.line.n_live:
+            decisions: list[Decision] = []
+            self._dispatch(now_ns, decisions)
+            return decisions
+        return ()
+
+    def tick(self, now_ns: int) -> Sequence[Decision]:
+        """Run what looks across a window (every 50 ms); return decisions about waiting leases."""
+        now_ns = self._clamp(now_ns)
+        try:
+            self.signals.tick(now_ns)
+        except Exception:
+            self.ledger.n_faults += 1
+        capacity_hz = 0.0
+        response_ns = 0
+        for endpoint in self.endpoints:
+            endpoint.limit.tick(now_ns, endpoint.in_flight)
+            capacity_hz += endpoint.limit.capacity_hz(now_ns)
+            response_ns = max(response_ns, endpoint.limit.response_ns())
+        self.capacity_hz = capacity_hz
+        self.response_ns = response_ns
+        self.reservations.expire(now_ns)
+        if not self.line.n_live:
+            if self._expiry:
+                self._expiry.clear()
+            return ()
+        decisions: list[Decision] = []
+        self._dispatch(now_ns, decisions)
+        self._expire(now_ns, decisions)
+        self._trim(now_ns, decisions)
+        return decisions
+
+    # -- what the control plane reads -------------------------------------
+
+    @property
+    def in_flight(self) -> int:
+        """Open leases over all endpoints."""
+        return sum(endpoint.in_flight for endpoint in self.endpoints)
+
+    @property
+    def limit(self) -> int:
+        """Sum of the endpoints' limits."""
+        return sum(endpoint.limit.limit for endpoint in self.endpoints)
+
+    @property
+    def line_length(self) -> int:
+        """Requests that wait."""
+        return self.line.n_live
+
+    @property
+    def best_capacity_hz(self) -> float:
+        """Best-known capacity over all endpoints, requests per second; 0 if unknown."""
+        return sum(x.limit.best_capacity_hz(self._now_ns) for x in self.endpoints)
+
+    # -- parts ------------------------------------------------------------
+
+    def _clamp(self, now_ns: int) -> int:
+        if now_ns < self._now_ns:
+            return self._now_ns
+        self._now_ns = now_ns
+        return now_ns
+
+    def _roomiest(self) -> Endpoint:
+        return min(self.endpoints, key=lambda x: x.in_flight / x.limit.limit)
+
+    def _open(self, now_ns: int, lease: Lease, endpoint: Endpoint, is_bound: bool) -> None:
+        endpoint.in_flight += 1
+        lease.state = _OPEN
+        lease.endpoint_idx = endpoint.idx
+        lease.dispatched_at_ns = now_ns
+        lease.in_flight_at_dispatch = endpoint.in_flight
+        lease.phase = endpoint.limit.on_dispatch(now_ns, endpoint.in_flight, is_bound)
+
+    def _admit_regardless(self, now_ns: int, lease: Lease, endpoint: Endpoint) -> Decision:
+        """Admit beyond the limit: the route is exempt, or the mode is to observe."""
+        reason = Reason.EXEMPT
+        if not lease.arrival.is_exempt:
+            reason = Reason.OBSERVED
+            observed = self.ledger.n_observed
+            observed[Reason.OVER_LIMIT] = observed.get(Reason.OVER_LIMIT, 0) + 1
+        self._open(now_ns, lease, endpoint, is_bound=True)
+        decision = Decision(_ADMIT, reason, lease)
+        if reason is Reason.OBSERVED:
+            self._note(now_ns, decision, 0)
+        return decision
+
+    def _wait(self, now_ns: int, lease: Lease) -> Decision:
+        if self.line.n_live >= self.max_waiting:
+            return self._answer(now_ns, lease, Reason.LINE_FULL)
+        arrival = lease.arrival
+        attained_s = self.identities.attained_s(
+            arrival.flow, arrival.tree, now_ns, self.response_ns * 1e-9
+        )
+        self.line.push(lease, attained_s)
+        self._n_waits += 1
+        heappush(self._expiry, (now_ns + self._bound_ns(lease), self._n_waits, lease))
+        if len(self._expiry) > N_EXPIRY_SLACK + 2 * self.line.n_live:
+            self._expiry = [x for x in self._expiry if x[2].state is _PENDING]
+            heapify(self._expiry)
+        self.ledger.n_waited += 1
+        return Decision(Action.WAIT, Reason.OVER_LIMIT, lease)
+
+    def _dispatch(self, now_ns: int, decisions: list[Decision]) -> None:
+        """Fill every free place from the line (work-conserving)."""
+        line = self.line
+        is_newest_first = self._is_newest_first()
+        while line.n_live:
+            endpoint = self._only or self._roomiest()
+            if endpoint.in_flight >= endpoint.limit.limit:
+                return
+            lease = line.first(is_newest_first)
+            if lease is None:
+                return
+            if self._is_too_late(now_ns, lease):
+                decisions.append(self._answer(now_ns, lease, Reason.PATIENCE_SPENT))
+                continue
+            line.charge(lease.arrival.tenant, self.response_ns * 1e-9)
+            line.forget(lease)
+            waited_ns = now_ns - lease.arrived_at_ns
+            self.ledger.waited_s += waited_ns * 1e-9
+            self._open(now_ns, lease, endpoint, is_bound=True)
+            decision = Decision(_ADMIT, Reason.CAPACITY_FREED, lease)
+            self._note(now_ns, decision, waited_ns)
+            decisions.append(decision)
+
+    def _expire(self, now_ns: int, decisions: list[Decision]) -> None:
+        """Answer those whose wait has reached its bound."""
+        expiry = self._expiry
+        while expiry and (expiry[0][0] <= now_ns or expiry[0][2].state is not _PENDING):
+            lease = heappop(expiry)[2]
+            if lease.state is _PENDING:
+                decisions.append(self._answer(now_ns, lease, Reason.PATIENCE_SPENT))
+
+    def _trim(self, now_ns: int, decisions: list[Decision]) -> None:
+        """Send away, from the end of the line, whom capacity cannot reach within patience."""
+        if self.capacity_hz <= 0.0:
+            return
+        is_newest_first = self._is_newest_first()
+        while self.line.n_live:
+            lease = self.line.last(is_newest_first)
+            if lease is None or not lease.arrival.can_retry:
+                return
+            wait_ns = self.line.n_live / self.capacity_hz * 1e9
+            if wait_ns <= WAIT_SHARE * min(self.max_wait_ns, self._patience_ns(lease)):
+                return
+            decisions.append(self._answer(now_ns, lease, Reason.LINE_TOO_LONG))
+
+    def _answer(self, now_ns: int, lease: Lease, reason: Reason) -> Decision:
+        """Close a pending lease with an invitation to come back."""
+        arrival = lease.arrival
+        retry_after_ns = self.reservations.invite(
+            now_ns, _slot_key(arrival), self.best_capacity_hz, self.signals.organic_hz()
+        )
+        is_waiting = lease.line_key >= 0
+        self._observe_departure(now_ns, lease, is_failure=True)
+        self._settle(now_ns, lease)
+        answered = self.ledger.n_answered
+        answered[reason] = answered.get(reason, 0) + 1
+        decision = Decision(Action.ANSWER, reason, lease, retry_after_ns, STATUS_WAIT)
+        self._note(now_ns, decision, now_ns - lease.arrived_at_ns if is_waiting else 0)
+        return decision
+
+    def _settle(self, now_ns: int, lease: Lease) -> None:
+        """Close a lease that never reached the upstream."""
+        lease.state = _CLOSED
+        if lease.line_key >= 0:
+            self.line.forget(lease)
+        arrival = lease.arrival
+        self.identities.closed(arrival.tenant, arrival.flow, arrival.tree, now_ns, 0.0)
+
+    def _learn_answer(self, now_ns: int, lease: Lease) -> None:
+        endpoint = self.endpoints[lease.endpoint_idx]
+        endpoint.limit.on_answer(
+            now_ns,
+            lease.phase,
+            lease.dispatched_at_ns,
+            lease.in_flight_at_dispatch,
+            endpoint.in_flight,
+        )
+        if not lease.has_left and self.patience.is_learned:
+            self.patience.on_answer(now_ns - lease.arrived_at_ns)
+
+    def _observe_departure(self, now_ns: int, lease: Lease, is_failure: bool) -> None:
+        arrival = lease.arrival
+        try:
+            self.signals.observe_departure(
+                now_ns, arrival.flow, arrival.fingerprint, lease.attempt, is_failure
+            )
+        except Exception:
+            self.ledger.n_faults += 1
+
+    def _redeem(self, now_ns: int, lease: Lease) -> None:
+        self.reservations.redeem(now_ns, _slot_key(lease.arrival), lease.attempt > 0)
+
+    def _note(self, now_ns: int, decision: Decision, waited_ns: int) -> None:
+        if self.log is not None:
+            self.log.append(now_ns, self, decision, waited_ns)
+
+    # -- patience ---------------------------------------------------------
+
+    def _patience_ns(self, lease: Lease) -> int:
+        return lease.arrival.patience_ns or self.patience.typical_ns
+
+    def _bound_ns(self, lease: Lease) -> int:
+        """How long this lease may wait at most."""
+        if not lease.arrival.can_retry:
+            return min(self.max_wait_ns, lease.arrival.patience_ns or self.max_wait_ns)
+        return min(self.max_wait_ns, int(FINISH_SHARE * self._patience_ns(lease)))
+
+    def _is_newest_first(self) -> bool:
+        if self.capacity_hz <= 0.0:
+            return False
+        wait_ns = self.line.n_live / self.capacity_hz * 1e9
+        return wait_ns > NEWEST_FIRST_SHARE * self.patience.typical_ns
+
+    def _is_too_late(self, now_ns: int, lease: Lease) -> bool:
+        """Whether an answer is expected after its caller's known patience has run out."""
+        arrival = lease.arrival
+        if not arrival.can_retry or not (arrival.patience_ns or self.patience.is_learned):
+            return False
+        waited_ns = now_ns - lease.arrived_at_ns
+        return waited_ns > 0 and waited_ns + self.response_ns > FINISH_SHARE * self._patience_ns(lease)
+
+
+def is_normal(status: int) -> bool:
+    """Whether an answer with ``status`` tells how fast the upstream works (0: no answer)."""
+    return 100 <= status < 500 and status != 429 and status != 408
+
+
+def _slot_key(arrival: Arrival) -> int:
+    """Who holds a slot: the agent if it is named, else its tenant."""
+    return 2 * arrival.flow + 1 if arrival.is_identified else 2 * arrival.tenant

@@ -1,0 +1,75 @@
+"""Where an upstream's seconds went, and what the gate did: plain sums, one per upstream.
+
+An upstream second is *useful* if a caller was there to take a good answer;
+*orphaned* if the caller had left; *retried* if it ended in an error that
+callers repeat; *refused* if the upstream spent it on turning a request away.
+The waste ratio is everything but the useful over everything.
+"""
+
+from __future__ import annotations
+
+from policies.decision import Outcome, Reason
+
+
+class Ledger:
+    """Counts and seconds since the start; read by the control plane, written by the gate."""
+
+    __slots__ = (
+        "n_answered",
+        "n_arrived",
+        "n_attempts_repeated",
+        "n_by_outcome",
+        "n_faults",
+        "n_left_waiting",
+        "n_observed",
+        "n_untouched",
+        "n_waited",
+        "orphaned_s",
+        "refused_s",
+        "retried_s",
+        "useful_s",
+        "waited_s",
+    )
+
+    def __init__(self) -> None:
+        self.n_arrived = 0
+        self.n_attempts_repeated = 0
+        self.n_untouched = 0
+        self.n_waited = 0
+        self.n_left_waiting = 0
+        self.n_faults = 0
+        self.n_answered: dict[Reason, int] = {}
+        self.n_observed: dict[Reason, int] = {}
+        self.n_by_outcome = [0] * len(Outcome)
+        self.waited_s = 0.0
+        self.useful_s = 0.0
+        self.orphaned_s = 0.0
+        self.retried_s = 0.0
+        self.refused_s = 0.0
+
+    def close(self, outcome: Outcome, held_s: float, was_answered: bool) -> None:
+        """Book one closed lease: ``held_s`` upstream seconds with ``outcome``.
+
+        A caller that leaves in the middle of a stream had the use of what it
+        read, so only an unanswered cancellation is an orphan.
+        """
+        self.n_by_outcome[outcome] += 1
+        if outcome == 0 or (outcome == 4 and was_answered):  # COMPLETED, CANCELLED
+            self.useful_s += held_s
+        elif outcome == 1:  # REFUSED
+            self.refused_s += held_s
+        elif outcome == 2:  # FAILED
+            self.retried_s += held_s
+        elif outcome != 5:  # ORPHANED, or CANCELLED before its first byte; UNSENT used nothing
+            self.orphaned_s += held_s
+
+    @property
+    def total_s(self) -> float:
+        """All upstream seconds booked."""
+        return self.useful_s + self.orphaned_s + self.retried_s + self.refused_s
+
+    @property
+    def waste_ratio(self) -> float:
+        """Share of upstream seconds that nobody benefited from; 0 before the first."""
+        total_s = self.total_s
+        return 1.0 - self.useful_s / total_s if total_s > 0 else 0.0

@@ -1,0 +1,59 @@
+"""The closed vocabulary of what can be done with an arrival, and why.
+
+The same words appear in code, log, metric label and docs.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum, StrEnum
+
+
+class Action(IntEnum):
+    """What to do with an arrival, gentlest first."""
+
+    ADMIT = 0
+    """Send it to its endpoint now."""
+    WAIT = 1
+    """It stands in the line; a later command admits or answers it."""
+    ANSWER = 2
+    """Governor answers it itself, with a time to come back."""
+
+
+class Reason(StrEnum):
+    """Why. Bounded: safe as a metric label."""
+
+    UNTOUCHED = "untouched"
+    """Admitted on arrival: the endpoint has room and nobody waits."""
+    EXEMPT = "exempt"
+    """The route or the kind of call is never held."""
+    OVER_LIMIT = "over_limit"
+    """As many requests are in flight as the endpoint can serve at its pace."""
+    CAPACITY_FREED = "capacity_freed"
+    """Waited; a place came free."""
+    LINE_TOO_LONG = "line_too_long"
+    """The line cannot be served within the callers' patience."""
+    PATIENCE_SPENT = "patience_spent"
+    """Waited so long that an answer would come too late for the caller."""
+    LINE_FULL = "line_full"
+    """The configured bound on waiting requests is reached."""
+    FAULT = "fault"
+    """A detector or policy raised; the request went through."""
+    OBSERVED = "observed"
+    """Observe mode: admitted, though governing would have acted."""
+
+
+class Outcome(IntEnum):
+    """How a lease ended. Exactly one per lease."""
+
+    COMPLETED = 0
+    """The upstream answered a caller that was there, and not with a refusal."""
+    REFUSED = 1
+    """The upstream answered 429 or 503: no capacity was used."""
+    FAILED = 2
+    """The upstream answered another error that callers repeat (408, 5xx), or broke off."""
+    ORPHANED = 3
+    """The upstream's work ended, or its bound passed, after the caller had left."""
+    CANCELLED = 4
+    """The caller left and the upstream's work was cut short."""
+    UNSENT = 5
+    """No byte reached the upstream (no connection): says nothing of its speed."""
