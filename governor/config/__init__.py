@@ -1,1 +1,1 @@
-"""Configuration: the values (``model``), where they come from (``load``), their schema (``schema``)."""
+"""Configuration: the values (``model``), where they come from (``load``), their schema."""

@@ -163,7 +163,8 @@ def parse_endpoint(url: str) -> EndpointAddress:
         raise ValueError(f"must start with http:// or https:// ({ENDPOINT_FORM})")
     if "@" in parts.netloc:
         raise ValueError(
-            "must not hold a user name or password: callers' own credentials are passed through untouched"
+            "must not hold a user name or password: "
+            "callers' own credentials are passed through untouched"
         )
     if parts.path not in ("", "/"):
         raise ValueError(

@@ -176,21 +176,28 @@ class Listener(Section):
     """An address where callers connect, and what one connection may cost."""
 
     address: ListenAddress = DEFAULT_LISTEN
-    """HOST:PORT; port 0 picks a free one. Default 127.0.0.1:8080: nothing is exposed by accident."""
+    """HOST:PORT; port 0 picks a free one. Default 127.0.0.1:8080: nothing is exposed by
+    accident."""
     tls: ListenerTls | None = None
-    """Serve TLS with this certificate. Default: plain HTTP, as a sidecar on loopback needs no more."""
+    """Serve TLS with this certificate. Default: plain HTTP, as a sidecar on loopback needs no
+    more."""
     max_connections: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
-    """Open connections at once, 1 to 1000000; further ones are closed at once. Default 10000, about 60 MB."""
+    """Open connections at once, 1 to 1000000; further ones are closed at once. Default 10000,
+    about 60 MB."""
     max_head_bytes: Annotated[Bytes, Field(ge=1_024, le=1 << 20)] = 65_536
-    """Request line and headers together, 1KiB to 1MiB; above it 431. Default 64KiB, as generous as Envoy's 60KiB."""
+    """Request line and headers together, 1KiB to 1MiB; above it 431. Default 64KiB, as generous
+    as Envoy's 60KiB."""
     head_timeout_s: Seconds = 10.0
-    """From a request's first byte until its head is whole; then 408. Default 10s: slow heads are an attack."""
+    """From a request's first byte until its head is whole; then 408. Default 10s: slow heads
+    are an attack."""
     body_timeout_s: Seconds = 30.0
     """Between two bytes of a request body; then 408. Default 30s, half of nginx's 60s."""
     idle_timeout_s: Seconds = 75.0
-    """A connection without a request is closed after this. Default 75s, as nginx's keepalive_timeout."""
+    """A connection without a request is closed after this. Default 75s, as nginx's
+    keepalive_timeout."""
     write_timeout_s: Seconds = 60.0
-    """A caller that reads nothing of its response is cut off after this. Default 60s, as nginx's send_timeout."""
+    """A caller that reads nothing of its response is cut off after this. Default 60s, as
+    nginx's send_timeout."""
 
     @property
     def parsed(self) -> Address:
@@ -202,7 +209,8 @@ class Admin(Section):
     """The control plane: health, metrics, state, decisions."""
 
     address: ListenAddress | None = DEFAULT_ADMIN
-    """HOST:PORT, or null for none. Default 127.0.0.1:9090: loopback, for it has no authentication."""
+    """HOST:PORT, or null for none. Default 127.0.0.1:9090: loopback, for it has no
+    authentication."""
 
     @property
     def parsed(self) -> Address | None:
@@ -225,27 +233,38 @@ class Upstream(Section):
     """One service and the addresses where it is served."""
 
     endpoints: Annotated[tuple[EndpointUrl, ...], Field(min_length=1)]
-    """http:// or https:// URLs of the same service, at least one, each ending after the port."""
+    """http:// or https:// URLs of the same service, at least one, each ending after the
+    port."""
     connect_timeout_s: Seconds = 5.0
-    """To open a connection (with TLS); then the next endpoint is tried or the caller gets 504. Default 5s, as Envoy."""
+    """To open a connection (with TLS); then the next endpoint is tried or the caller gets 504.
+    Default 5s, as Envoy."""
     first_byte_timeout_s: Seconds = 600.0
-    """From the whole request sent until the response's first byte; then 504. Default 10m, as the LLM SDKs wait."""
+    """From the whole request sent until the response's first byte; then 504. Default 10m, as
+    the LLM SDKs wait."""
     idle_timeout_s: Seconds = 300.0
-    """Between two bytes of a response, not for event streams and tunnels; then cut off. Default 5m, as Envoy."""
+    """Between two bytes of a response, not for event streams and tunnels; then cut off. Default
+    5m, as Envoy."""
     keepalive_timeout_s: Seconds = 15.0
-    """An idle upstream connection is closed after this. Default 15s: less than the common servers' own."""
+    """An idle upstream connection is closed after this. Default 15s: less than the common
+    servers' own."""
     max_idle_connections: Annotated[int, Field(ge=0, le=100_000)] = 512
-    """Idle connections kept per endpoint, 0 to 100000. Default 512: a fleet's burst finds them open."""
+    """Idle connections kept per endpoint, 0 to 100000. Default 512: a fleet's burst finds them
+    open."""
     max_connections: Annotated[int, Field(ge=1, le=100_000)] = 4_096
-    """Connections per endpoint, tunnels included, 1 to 100000. Default 4096: far below the ports of one address."""
+    """Connections per endpoint, tunnels included, 1 to 100000. Default 4096: far below the
+    ports of one address."""
     limit: Limit = "auto"
-    """Requests in flight per endpoint: auto learns it from the traffic; a number fixes it. Default auto."""
+    """Requests in flight per endpoint: auto learns it from the traffic; a number fixes it.
+    Default auto."""
     max_wait_s: Seconds = 30.0
-    """Longest wait for a place, whatever the caller's patience. Default 30s: most clients' shortest time-out."""
+    """Longest wait for a place, whatever the caller's patience. Default 30s: most clients'
+    shortest time-out."""
     max_waiting: Annotated[int, Field(ge=0, le=1_000_000)] = 10_000
-    """Requests that may wait at once, 0 to 1000000; further ones are invited back later. Default 10000."""
+    """Requests that may wait at once, 0 to 1000000; further ones are invited back later.
+    Default 10000."""
     abandoned_timeout_s: Seconds = 60.0
-    """How long work whose caller has left keeps its place while the upstream does not answer. Default 60s."""
+    """How long work whose caller has left keeps its place while the upstream does not answer.
+    Default 60s."""
     tls: UpstreamTls = UpstreamTls()
     """How https endpoints are verified. Default: by the system's authorities."""
 
@@ -261,7 +280,8 @@ class Match(Section):
     host: Annotated[str, AfterValidator(_check_host)] | None = None
     """Host that the caller asks for, without port, any case. Default: every host."""
     path_prefix: Annotated[str, AfterValidator(_check_path_prefix)] = "/"
-    """Beginning of the path; ends at a path segment (/v1 takes /v1/x, not /v10). Default /: every path."""
+    """Beginning of the path; ends at a path segment (/v1 takes /v1/x, not /v10). Default /:
+    every path."""
     headers: dict[HeaderName, str] = Field(default_factory=dict)
     """Header names with the exact value that each must have. Default: none."""
     methods: tuple[Method, ...] = ()
@@ -269,18 +289,22 @@ class Match(Section):
 
 
 class Route(Section):
-    """Sends the requests that match to an upstream. The first route that matches takes the request."""
+    """Sends the requests that match to an upstream. The first route that matches takes the
+    request."""
 
     match: Match = Match()
     """Which requests. Default: all."""
     upstream: Name
     """Name of one of the upstreams."""
     host: HostHeader = "auto"
-    """Host sent upstream: preserve the caller's, rewrite to the endpoint's, or auto: rewrite for https only."""
+    """Host sent upstream: preserve the caller's, rewrite to the endpoint's, or auto: rewrite
+    for https only."""
     on_leave: OnLeave = "keep"
-    """When a caller leaves: keep its place until the upstream answers (most services work on), or cancel the call."""
+    """When a caller leaves: keep its place until the upstream answers (most services work on),
+    or cancel the call."""
     governed: bool = True
-    """False exempts the route: its requests are counted, never held and never sent away. Default true."""
+    """False exempts the route: its requests are counted, never held and never sent away.
+    Default true."""
 
 
 class Policies(Section):
@@ -289,16 +313,19 @@ class Policies(Section):
     mode: Mode = "govern"
     """observe computes and reports every decision and changes nothing. Default govern."""
     patience_s: Seconds = 10.0
-    """How long a caller is assumed to wait before its own is hinted or learned. Default 10s: below common time-outs."""
+    """How long a caller is assumed to wait before its own is hinted or learned. Default 10s:
+    below common time-outs."""
     slot_horizon_s: Annotated[Seconds, Field(ge=1, le=60)] = 60.0
-    """Latest time that a caller is told to come back after, 1s to 60s. Default 60s: SDKs ignore longer ones."""
+    """Latest time that a caller is told to come back after, 1s to 60s. Default 60s: SDKs ignore
+    longer ones."""
 
 
 class AccessLog(Section):
     """One JSON line per request. Never bodies, query strings or credentials."""
 
     mode: AccessLogMode = "touched"
-    """off; touched: what was delayed, answered by Governor, or failed; all. Default touched: quiet when all is well."""
+    """off; touched: what was delayed, answered by Governor, or failed; all. Default touched:
+    quiet when all is well."""
     path: str = "-"
     """File to append to, or - for standard error. Default -."""
 
@@ -313,13 +340,15 @@ class Config(Section):
     upstreams: Annotated[dict[Name, Upstream], Field(min_length=1)]
     """The services behind, by name."""
     routes: tuple[Route, ...] = ()
-    """Which requests go where, first match first. Default with one upstream: everything goes to it."""
+    """Which requests go where, first match first. Default with one upstream: everything goes to
+    it."""
     policies: Policies = Policies()
     """How Governor intervenes."""
     access_log: AccessLog = AccessLog()
     """What is logged per request."""
     drain_timeout_s: Seconds = 30.0
-    """After SIGTERM, time for what is in flight to finish. Default 30s, Kubernetes' grace period."""
+    """After SIGTERM, time for what is in flight to finish. Default 30s, Kubernetes' grace
+    period."""
 
     @model_validator(mode="before")
     @classmethod
