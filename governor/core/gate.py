@@ -17,36 +17,23 @@ In ``observe`` mode all of it is computed and every arrival is admitted.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING, Any, Protocol
 
 from governor.core.arrival import Arrival
+from governor.core.dispatcher import Dispatcher
 from governor.core.lease import Decision, Lease, LeaseState
 from governor.core.ledger import Ledger
-from governor.core.line import Line
-from governor.core.patience import Patience
 from governor.core.reservations import Reservations
 from policies.decision import Action, Outcome, Reason
 
 if TYPE_CHECKING:
-    from governor.core.identity import Identities
     from policies.limit import Limit
+
+    from governor.core.identity import Identities
     from signals import SignalBank
-
-WAIT_SHARE = 0.5
-"""Send away when the expected wait passes this share of patience; beyond 0.9 lies a cliff."""
-
-NEWEST_FIRST_SHARE = 0.25
-"""Expected wait, as a share of patience, from which the newest goes first."""
-
-FINISH_SHARE = 0.9
-"""A request must be expected to be answered within this share of its caller's patience."""
 
 STATUS_WAIT = 429
 """Capacity exists and is taken: come back at your slot (RFC 6585 section 4)."""
-
-N_EXPIRY_SLACK = 1024
-"""Settled entries tolerated in the expiry heap before it is rebuilt."""
 
 _ADMIT = Action.ADMIT
 _UNTOUCHED = Reason.UNTOUCHED
@@ -110,18 +97,13 @@ class Gate:
         self.signals = signals
         self.identities = identities
         self.is_observing = is_observing
-        self.max_wait_ns = max_wait_ns
-        self.max_waiting = max_waiting
-        self.patience = Patience(patience_ns)
+        self.dispatcher = Dispatcher(patience_ns, max_wait_ns, max_waiting)
+        self.line = self.dispatcher.line
+        self.patience = self.dispatcher.patience
         self.reservations = Reservations(slot_horizon_ns)
-        self.line = Line()
         self.ledger = Ledger()
         self.log = log
-        self.capacity_hz = 0.0
-        self.response_ns = 0
         self._only = self.endpoints[0] if len(self.endpoints) == 1 else None
-        self._expiry: list[tuple[int, int, Lease]] = []
-        self._n_waits = 0
         self._now_ns = 0
 
     # -- events -----------------------------------------------------------
@@ -224,17 +206,18 @@ class Gate:
             endpoint.limit.tick(now_ns, endpoint.in_flight)
             capacity_hz += endpoint.limit.capacity_hz(now_ns)
             response_ns = max(response_ns, endpoint.limit.response_ns())
-        self.capacity_hz = capacity_hz
-        self.response_ns = response_ns
+        dispatcher = self.dispatcher
+        dispatcher.capacity_hz = capacity_hz
+        dispatcher.response_ns = response_ns
         self.reservations.expire(now_ns)
         if not self.line.n_live:
-            if self._expiry:
-                self._expiry.clear()
             return ()
         decisions: list[Decision] = []
         self._dispatch(now_ns, decisions)
-        self._expire(now_ns, decisions)
-        self._trim(now_ns, decisions)
+        while lease := dispatcher.next_expired(now_ns):
+            decisions.append(self._answer(now_ns, lease, Reason.PATIENCE_SPENT))
+        while lease := dispatcher.next_surplus():
+            decisions.append(self._answer(now_ns, lease, Reason.LINE_TOO_LONG))
         return decisions
 
     # -- what the control plane reads -------------------------------------
@@ -292,65 +275,32 @@ class Gate:
         return decision
 
     def _wait(self, now_ns: int, lease: Lease) -> Decision:
-        if self.line.n_live >= self.max_waiting:
+        if self.dispatcher.is_full:
             return self._answer(now_ns, lease, Reason.LINE_FULL)
         arrival = lease.arrival
-        attained_s = self.identities.attained_s(
-            arrival.flow, arrival.tree, now_ns, self.response_ns * 1e-9
-        )
-        self.line.push(lease, attained_s)
-        self._n_waits += 1
-        heappush(self._expiry, (now_ns + self._bound_ns(lease), self._n_waits, lease))
-        if len(self._expiry) > N_EXPIRY_SLACK + 2 * self.line.n_live:
-            self._expiry = [x for x in self._expiry if x[2].state is _PENDING]
-            heapify(self._expiry)
+        service_s = self.dispatcher.response_ns * 1e-9
+        attained_s = self.identities.attained_s(arrival.flow, arrival.tree, service_s)
+        self.dispatcher.join(now_ns, lease, attained_s)
         self.ledger.n_waited += 1
         return Decision(Action.WAIT, Reason.OVER_LIMIT, lease)
 
     def _dispatch(self, now_ns: int, decisions: list[Decision]) -> None:
         """Fill every free place from the line (work-conserving)."""
-        line = self.line
-        is_newest_first = self._is_newest_first()
-        while line.n_live:
+        dispatcher = self.dispatcher
+        while lease := dispatcher.first():
             endpoint = self._only or self._roomiest()
             if endpoint.in_flight >= endpoint.limit.limit:
                 return
-            lease = line.first(is_newest_first)
-            if lease is None:
-                return
-            if self._is_too_late(now_ns, lease):
+            if dispatcher.is_too_late(now_ns, lease):
                 decisions.append(self._answer(now_ns, lease, Reason.PATIENCE_SPENT))
                 continue
-            line.charge(lease.arrival.tenant, self.response_ns * 1e-9)
-            line.forget(lease)
+            dispatcher.take(lease)
             waited_ns = now_ns - lease.arrived_at_ns
             self.ledger.waited_s += waited_ns * 1e-9
             self._open(now_ns, lease, endpoint, is_bound=True)
             decision = Decision(_ADMIT, Reason.CAPACITY_FREED, lease)
             self._note(now_ns, decision, waited_ns)
             decisions.append(decision)
-
-    def _expire(self, now_ns: int, decisions: list[Decision]) -> None:
-        """Answer those whose wait has reached its bound."""
-        expiry = self._expiry
-        while expiry and (expiry[0][0] <= now_ns or expiry[0][2].state is not _PENDING):
-            lease = heappop(expiry)[2]
-            if lease.state is _PENDING:
-                decisions.append(self._answer(now_ns, lease, Reason.PATIENCE_SPENT))
-
-    def _trim(self, now_ns: int, decisions: list[Decision]) -> None:
-        """Send away, from the end of the line, whom capacity cannot reach within patience."""
-        if self.capacity_hz <= 0.0:
-            return
-        is_newest_first = self._is_newest_first()
-        while self.line.n_live:
-            lease = self.line.last(is_newest_first)
-            if lease is None or not lease.arrival.can_retry:
-                return
-            wait_ns = self.line.n_live / self.capacity_hz * 1e9
-            if wait_ns <= WAIT_SHARE * min(self.max_wait_ns, self._patience_ns(lease)):
-                return
-            decisions.append(self._answer(now_ns, lease, Reason.LINE_TOO_LONG))
 
     def _answer(self, now_ns: int, lease: Lease, reason: Reason) -> Decision:
         """Close a pending lease with an invitation to come back."""
@@ -402,31 +352,6 @@ class Gate:
     def _note(self, now_ns: int, decision: Decision, waited_ns: int) -> None:
         if self.log is not None:
             self.log.append(now_ns, self, decision, waited_ns)
-
-    # -- patience ---------------------------------------------------------
-
-    def _patience_ns(self, lease: Lease) -> int:
-        return lease.arrival.patience_ns or self.patience.typical_ns
-
-    def _bound_ns(self, lease: Lease) -> int:
-        """How long this lease may wait at most."""
-        if not lease.arrival.can_retry:
-            return min(self.max_wait_ns, lease.arrival.patience_ns or self.max_wait_ns)
-        return min(self.max_wait_ns, int(FINISH_SHARE * self._patience_ns(lease)))
-
-    def _is_newest_first(self) -> bool:
-        if self.capacity_hz <= 0.0:
-            return False
-        wait_ns = self.line.n_live / self.capacity_hz * 1e9
-        return wait_ns > NEWEST_FIRST_SHARE * self.patience.typical_ns
-
-    def _is_too_late(self, now_ns: int, lease: Lease) -> bool:
-        """Whether an answer is expected after its caller's known patience has run out."""
-        arrival = lease.arrival
-        if not arrival.can_retry or not (arrival.patience_ns or self.patience.is_learned):
-            return False
-        waited_ns = now_ns - lease.arrived_at_ns
-        return waited_ns > 0 and waited_ns + self.response_ns > FINISH_SHARE * self._patience_ns(lease)
 
 
 def is_normal(status: int) -> bool:

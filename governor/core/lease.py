@@ -58,7 +58,9 @@ class Lease:
         "state",
     )
 
-    def __init__(self, arrival: Arrival, arrived_at_ns: int, attempt: int, owner: Any = None) -> None:
+    def __init__(
+        self, arrival: Arrival, arrived_at_ns: int, attempt: int, owner: Any = None
+    ) -> None:
         self.arrival = arrival
         self.owner = owner
         self.state = LeaseState.PENDING
@@ -99,4 +101,5 @@ class Decision:
         self.status = status
 
     def __repr__(self) -> str:
-        return f"Decision({self.action.name}, {self.reason.value}, retry_after_ns={self.retry_after_ns})"
+        what = f"{self.action.name}, {self.reason.value}"
+        return f"Decision({what}, retry_after_ns={self.retry_after_ns})"

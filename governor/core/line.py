@@ -60,6 +60,7 @@ class TenantLine:
         self.order: list[int] = []
 
     def push(self, lease: Lease) -> None:
+        """Add a lease whose ``line_key`` is set."""
         bucket = self.buckets.get(lease.line_key)
         if bucket is None:
             bucket = self.buckets[lease.line_key] = deque()
@@ -85,12 +86,12 @@ class TenantLine:
         return None
 
     def last(self, is_newest_first: bool) -> Lease | None:
-        """Return the pending lease that would be served last."""
+        """Return the pending lease that would be served last, of those that may be sent away."""
         for key in sorted(self.order, reverse=True):
             bucket = self.buckets[key]
             ranked = bucket if is_newest_first else reversed(bucket)
             for lease in ranked:
-                if lease.state is LeaseState.PENDING:
+                if lease.state is LeaseState.PENDING and lease.arrival.can_retry:
                     return lease
         return None
 
@@ -127,7 +128,7 @@ class Line:
         return self.n_live
 
     def push(self, lease: Lease, attained_s: float) -> None:
-        """Let ``lease`` wait, ranked by its urgency and ``attained_s`` (see the module's theory)."""
+        """Let ``lease`` wait, ranked by urgency and ``attained_s`` (the module's theory)."""
         arrival = lease.arrival
         lease.line_key = arrival.urgency * CLASSES_PER_URGENCY + attained_class(attained_s)
         tenant_line = self._by_tenant.get(arrival.tenant)
@@ -164,11 +165,18 @@ class Line:
         heappush(self._order, (tenant_line.start_s, tenant))
 
     def last(self, is_newest_first: bool) -> Lease | None:
-        """Return the lease to send away first: the worst ranked of the tenant that waits most."""
+        """Return the lease to send away first: the worst ranked of the tenant that waits most.
+
+        Callers that do not understand a dated refusal are passed over.
+        """
         if not self._by_tenant:
             return None
         heaviest = max(self._by_tenant.values(), key=lambda line: line.n_live)
-        return heaviest.last(is_newest_first)
+        lease = heaviest.last(is_newest_first)
+        if lease is not None:
+            return lease
+        others = (line.last(is_newest_first) for line in self._by_tenant.values())
+        return next((lease for lease in others if lease is not None), None)
 
     def forget(self, lease: Lease) -> None:
         """Take note that ``lease``, which was pending, has been opened or closed."""

@@ -93,8 +93,10 @@ class Reservations:
         spare_hz = OVERBOOKING * max(SPARE_SHARE_MIN * capacity_hz, capacity_hz - organic_hz)
         if self.n_outstanding >= N_OUTSTANDING_MAX:
             return self.horizon_ns
-        behind_ns = int((self.n_outstanding + 1) * 1e9 / spare_hz) if spare_hz > 0 else 0
-        delay_ns = min(max(LEAD_NS + behind_ns, earliest_ns), max(self.horizon_ns, earliest_ns))
+        behind_s = (self.n_outstanding + 1) / spare_hz if spare_hz > 0.0 else 0.0
+        behind_ns = int(min(behind_s, self.horizon_ns * 1e-9) * 1e9)
+        delay_ns = min(LEAD_NS + behind_ns, self.horizon_ns)
+        delay_ns = max(delay_ns, earliest_ns)
         slot = Slot(self._free_instant(now_ns + delay_ns, now_ns + earliest_ns), key)
         heappush(self._by_time, slot)
         self._by_key.setdefault(key, deque()).append(slot)
@@ -141,7 +143,8 @@ class Reservations:
 
     def _free_instant(self, at_ns: int, earliest_at_ns: int) -> int:
         """Return an instant near ``at_ns`` that nobody else was given."""
-        step_ns = -STEP_NS if at_ns - STEP_NS * (self.n_outstanding + 1) >= earliest_at_ns else STEP_NS
+        can_go_back = at_ns - STEP_NS * (self.n_outstanding + 1) >= earliest_at_ns
+        step_ns = -STEP_NS if can_go_back else STEP_NS
         while at_ns in self._taken:
             at_ns += step_ns
         self._taken.add(at_ns)

@@ -1,0 +1,100 @@
+"""Slots: distinct, never earlier than asked, at most the horizon, and self-correcting."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from governor.core.reservations import (
+    EARLY_NS,
+    LEAD_NS,
+    N_OUTSTANDING_MAX,
+    OVERDUE_NS,
+    Reservations,
+)
+
+S = 1_000_000_000
+HORIZON_NS = 60 * S
+
+
+def test_slots_are_spread_over_spare_capacity() -> None:
+    """A hundred callers sent away at once come back over about their work / spare capacity."""
+    reservations = Reservations(HORIZON_NS)
+    delays = [reservations.invite(0, key, 100.0, 50.0) for key in range(100)]
+    assert delays == sorted(delays)
+    assert delays[0] >= LEAD_NS
+    expected_ns = LEAD_NS + 100 / (1.3 * 50.0) * S
+    assert abs(delays[-1] - expected_ns) < 0.05 * S
+
+
+def test_redeeming_makes_room() -> None:
+    """A caller that is back frees its place for the next invitation."""
+    reservations = Reservations(HORIZON_NS)
+    for key in range(10):
+        reservations.invite(0, key, 10.0, 0.0)
+    before_ns = reservations.invite(0, 10, 10.0, 0.0)
+    assert all(reservations.redeem(1, key, is_retry=True) for key in range(11))
+    assert reservations.n_outstanding == 0
+    assert reservations.invite(0, 11, 10.0, 0.0) < before_ns
+
+
+def test_fresh_demand_does_not_redeem_early() -> None:
+    """An unmarked arrival of the same caller keeps the slot only around its instant."""
+    reservations = Reservations(HORIZON_NS)
+    delay_ns = reservations.invite(0, 7, 10.0, 0.0)
+    assert not reservations.redeem(1, 7, is_retry=False)
+    assert reservations.redeem(delay_ns - EARLY_NS, 7, is_retry=False)
+    assert not reservations.redeem(delay_ns, 7, is_retry=True)
+
+
+def test_overdue_callers_free_their_place() -> None:
+    """Who is a second late has made other plans."""
+    reservations = Reservations(HORIZON_NS)
+    delay_ns = reservations.invite(0, 7, 10.0, 0.0)
+    reservations.expire(delay_ns + OVERDUE_NS - 1)
+    assert reservations.n_outstanding == 1
+    reservations.expire(delay_ns + OVERDUE_NS)
+    assert reservations.n_outstanding == 0
+    assert not reservations.redeem(delay_ns + OVERDUE_NS, 7, is_retry=True)
+
+
+def test_memory_is_bounded() -> None:
+    """Beyond the bound callers are sent to the horizon and nothing more is remembered."""
+    reservations = Reservations(HORIZON_NS)
+    for key in range(N_OUTSTANDING_MAX):
+        reservations.invite(0, key, 1e9, 0.0)
+    assert reservations.invite(0, -1, 1e9, 0.0) == HORIZON_NS
+    assert reservations.n_outstanding == N_OUTSTANDING_MAX
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(0, S),  # pause before it
+            st.integers(0, 20),  # key
+            st.sampled_from(["invite", "retry", "fresh", "expire"]),
+            st.floats(0.0, 1e5),  # capacity
+            st.floats(0.0, 1e5),  # organic
+            st.integers(0, 90 * S),  # asked by the upstream
+        ),
+        max_size=60,
+    )
+)
+def test_invariants(events: list[tuple[int, int, str, float, float, int]]) -> None:
+    """Slots are distinct, not before the upstream's wish, not after the horizon; counts agree."""
+    reservations = Reservations(HORIZON_NS)
+    now_ns = 0
+    slots: list[int] = []
+    for pause_ns, key, event, capacity_hz, organic_hz, asked_ns in events:
+        now_ns += pause_ns
+        if event == "invite":
+            delay_ns = reservations.invite(now_ns, key, capacity_hz, organic_hz, asked_ns)
+            assert asked_ns <= delay_ns <= max(HORIZON_NS, asked_ns) + 1_000_000
+            slots.append(now_ns + delay_ns)
+        elif event == "expire":
+            reservations.expire(now_ns)
+        else:
+            reservations.redeem(now_ns, key, is_retry=event == "retry")
+        assert 0 <= reservations.n_outstanding <= len(slots)
+    open_slots = [slot.at_ns for slot in reservations._by_time if slot.is_open]
+    assert len(set(open_slots)) == len(open_slots) == reservations.n_outstanding
