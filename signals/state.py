@@ -1,0 +1,180 @@
+"""The memory of a signal bank: two structured arrays, declared once, shared by all kernels.
+
+*Rule of this file*: layout, sizes and the bank's own clock. No detector.
+
+*Theory*: every detector works on counts in buckets of 10 ms. A ring keeps
+running totals, so the count of any window is one difference of two entries.
+Only closed buckets are ever read; an arrival that opens a new bucket closes
+those before it, so readings do not depend on when or how often ``tick`` runs.
+
+*The clock*: kernels live on an inner time that starts at ``EPOCH_NS`` with the
+first call, never runs backwards and never leaps by more than ``LEAP_MAX_NS``.
+So shifting all instants changes nothing; a small step back stands still; a
+large one re-anchors; a machine that slept an hour costs 6,000 empty buckets
+(under a millisecond), not 360,000.
+
+*State*: owned by one :class:`signals.bank.SignalBank`; one writer.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from numba import from_dtype, types
+
+from signals.kernel import kernel
+
+BUCKET_NS = 10_000_000
+"""10 ms: half the narrowest window of the scan (detection study, section 1.1)."""
+
+RING = 512
+"""Buckets kept (5.12 s, a power of two): four widest windows and the null's lag fit."""
+
+RING_MASK = RING - 1
+
+N_SCALES = 6
+"""Window widths 20 ms x 2^s: 20, 40, 80, 160, 320, 640 ms."""
+
+N_STREAMS = 2
+FRESH, RETRY = 0, 1
+"""The two scanned streams: all arrivals; retries only."""
+
+N_GAPS = 256
+"""Interarrival times kept for the coarse-clock guard."""
+
+SECOND = 100
+"""Buckets in a second."""
+
+RETRYING_RING = 128
+"""Ring of the distinct retrying flows; a power of two above ``SECOND``."""
+
+N_FAILURES = 4
+"""Failed calls remembered per flow. Recorded agents have at most 5 calls live at once."""
+
+EPOCH_NS = 3_600_000_000_000
+"""Inner time of the first call: an hour, so that a zeroed 'last seen' lies long ago."""
+
+LEAP_MAX_NS = 60_000_000_000
+"""A longer silence counts as one minute; every memory here is shorter."""
+
+STEP_BACK_MAX_NS = 1_000_000_000
+"""A clock set back further than this re-anchors; less stands still until caught up."""
+
+BANK_DTYPE = np.dtype(
+    [
+        # clock
+        ("has_started", np.int64),
+        ("shift_ns", np.int64),
+        ("now_ns", np.int64),
+        ("bucket", np.int64),
+        ("n_closed", np.int64),
+        # counts of the open bucket
+        ("open_arrivals", np.int64),
+        ("open_unidentified", np.int64),
+        ("open_retries", np.int64),
+        ("open_departures", np.int64),
+        ("open_failures", np.int64),
+        ("open_fresh", np.int64, (N_STREAMS, N_SCALES)),
+        # running totals at the end of each closed bucket
+        ("cum_arrivals", np.int64, (RING,)),
+        ("cum_unidentified", np.int64, (RING,)),
+        ("cum_fresh", np.int64, (N_STREAMS, N_SCALES, RING)),
+        # lifetime totals
+        ("n_arrivals", np.int64),
+        ("n_retries", np.int64),
+        ("n_departures", np.int64),
+        ("n_failures", np.int64),
+        # decayed sums over closed buckets (retry.py)
+        ("weight_1s", np.float64),
+        ("arrivals_1s", np.float64),
+        ("retries_1s", np.float64),
+        ("departures_1s", np.float64),
+        ("failures_1s", np.float64),
+        ("weight_10s", np.float64),
+        ("organic_10s", np.float64),
+        # distinct flows by the bucket of their latest retry
+        ("retrying", np.int64, (RETRYING_RING,)),
+        ("n_retrying", np.int64),
+        # coarse-clock guard
+        ("last_arrival_ns", np.int64),
+        ("n_gaps", np.int64),
+        ("gaps", np.int64, (N_GAPS,)),
+        # scans (synchrony.py)
+        ("slow_n", np.int64),
+        ("slow_mean", np.float64, (N_STREAMS, N_SCALES)),
+        ("dispersion", np.float64, (N_STREAMS, N_SCALES)),
+        ("peak_nats", np.float64, (N_STREAMS,)),
+        ("peak_count", np.int64, (N_STREAMS,)),
+        ("peak_expected", np.float64, (N_STREAMS,)),
+        ("peak_scale", np.int64, (N_STREAMS,)),
+        ("peak_bucket", np.int64, (N_STREAMS,)),
+        ("alarm_bucket", np.int64, (N_STREAMS,)),
+        ("n_alarms", np.int64, (N_STREAMS,)),
+        ("hint_bucket", np.int64),
+        ("n_hints", np.int64),
+        ("n_coarse", np.int64),
+    ],
+    align=True,
+)
+"""Everything about one upstream that is not about one flow; 70 KB."""
+
+FLOW_DTYPE = np.dtype(
+    [
+        ("last_ns", np.int64),
+        ("last_retry_ns", np.int64),
+        ("failed_ns", np.int64, (N_FAILURES,)),
+        ("failed_fingerprint", np.float64, (N_FAILURES,)),
+        ("failed_attempt", np.int32, (N_FAILURES,)),
+        ("n_failed", np.int32, (N_FAILURES,)),
+    ],
+    align=True,
+)
+"""One flow; 112 bytes. Index 0 is the shared overflow entry."""
+
+BANK = types.Array(from_dtype(BANK_DTYPE), 1, "C")
+FLOWS = types.Array(from_dtype(FLOW_DTYPE), 1, "C")
+
+Records = npt.NDArray[Any]
+"""A structured array of ``BANK_DTYPE`` (one record) or ``FLOW_DTYPE``."""
+
+
+def make_bank() -> Records:
+    """Allocate the state of one bank; dispersion starts at Poisson's 1."""
+    bank: Records = np.zeros(1, BANK_DTYPE)
+    bank["dispersion"] = 1.0
+    for name in ("peak_bucket", "alarm_bucket", "hint_bucket"):
+        bank[name] = -RING
+    return bank
+
+
+def make_flows(n_flows: int) -> Records:
+    """Allocate the flow table; pages are touched only as flows appear."""
+    if n_flows < 1:
+        raise ValueError(f"n_flows is {n_flows}: must be at least 1 (entry 0 is the overflow)")
+    return np.zeros(n_flows, FLOW_DTYPE)
+
+
+@kernel(types.int64(BANK, types.int64))
+def read_clock(bank: Records, now_ns: int) -> int:
+    """Return the inner time of an instant: monotonic, anchored, without long leaps."""
+    s = bank[0]
+    if s["has_started"] == 0:
+        s["has_started"] = 1
+        s["shift_ns"] = EPOCH_NS - now_ns
+        s["now_ns"] = EPOCH_NS
+        s["bucket"] = EPOCH_NS // BUCKET_NS
+        s["last_arrival_ns"] = EPOCH_NS
+        return EPOCH_NS
+    last_ns = s["now_ns"]
+    inner_ns = now_ns + s["shift_ns"]
+    if inner_ns < last_ns:
+        if inner_ns < last_ns - STEP_BACK_MAX_NS:
+            s["shift_ns"] += last_ns - inner_ns
+        return int(last_ns)
+    if inner_ns > last_ns + LEAP_MAX_NS:
+        s["shift_ns"] -= inner_ns - last_ns - LEAP_MAX_NS
+        inner_ns = last_ns + LEAP_MAX_NS
+    s["now_ns"] = inner_ns
+    return inner_ns
