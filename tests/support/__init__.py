@@ -1,0 +1,1 @@
+"""Servers, raw clients and fixtures shared by the tests that use real sockets."""

@@ -1,0 +1,214 @@
+"""Start Governor as its users do, `governor run`, and ask it how it is.
+
+Every upstream gets a loopback address of its own (127.0.0.11, 127.0.0.12 ...) as a listener with
+port 0, and a route by that host; so one process governs all the servers of a test session while
+clients and servers keep using the root of their own origin.
+
+`Front` is what tests compare with a direct connection: Governor, or with VIA=forwarder in the
+environment the forwarder that changes nothing, which proves the tests themselves.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any, Protocol, Self
+
+import yaml
+
+from tests.support.forwarder import Forwarder
+from tests.support.loops import wait_until
+
+ROOT = Path(__file__).resolve().parents[2]
+START_TIMEOUT_S = 30.0
+STOP_TIMEOUT_S = 20.0
+
+
+class Front(Protocol):
+    """Something to connect to in place of the upstream of that name."""
+
+    urls: dict[str, str]
+
+    def close(self) -> None:
+        """Stop it."""
+
+
+class Forwarders:
+    """One forwarder for each upstream."""
+
+    def __init__(self, upstreams: dict[str, str]) -> None:
+        self._forwarders = {}
+        for name, url in upstreams.items():
+            host, _, port = url.removeprefix("http://").rpartition(":")
+            self._forwarders[name] = Forwarder(host, int(port))
+        self.urls = {name: forwarder.url for name, forwarder in self._forwarders.items()}
+
+    def close(self) -> None:
+        """Stop them all."""
+        for forwarder in self._forwarders.values():
+            forwarder.close()
+
+
+class Governor:
+    """A `governor run` process in front of `upstreams`; `urls` are where it listens for each."""
+
+    def __init__(
+        self,
+        upstreams: dict[str, str],
+        *,
+        upstream: dict[str, Any] | None = None,
+        route: dict[str, Any] | None = None,
+        listener: dict[str, Any] | None = None,
+        **config: Any,
+    ) -> None:
+        self._names = list(upstreams)
+        self._directory = tempfile.TemporaryDirectory(prefix="governor-test-")
+        hosts = {name: f"127.0.0.{11 + idx}" for idx, name in enumerate(upstreams)}
+        whole = {
+            "listeners": [{"address": f"{host}:0", **(listener or {})} for host in hosts.values()],
+            "admin": {"address": "127.0.0.1:0"},
+            "upstreams": {
+                name: {"endpoints": [url], **(upstream or {})} for name, url in upstreams.items()
+            },
+            "routes": [
+                {"match": {"host": hosts[name]}, "upstream": name, **(route or {})}
+                for name in upstreams
+            ],
+            **config,
+        }
+        path = Path(self._directory.name) / "governor.yaml"
+        path.write_text(yaml.safe_dump(whole))
+        self._log = (Path(self._directory.name) / "stderr").open("w+b")
+        self.process = subprocess.Popen(
+            [*command(), "run", "--config", str(path)],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            env={key: value for key, value in os.environ.items() if "GOVERNOR__" not in key},
+        )
+        self.urls: dict[str, str] = {}
+        self.control_url = ""
+        self._output: list[str] = []
+        self._reader = threading.Thread(target=self._read_output, daemon=True)
+        self._reader.start()
+        try:
+            wait_until(self._is_started, START_TIMEOUT_S, "the start of governor")
+        except AssertionError:
+            self.kill()
+            raise AssertionError(f"governor did not start:\n{self.log()}") from None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    @property
+    def pid(self) -> int:
+        """The process."""
+        return self.process.pid
+
+    def log(self) -> str:
+        """What the process printed, standard error last."""
+        self._log.flush()
+        written = Path(self._log.name).read_text(errors="replace")
+        return "".join(self._output) + written
+
+    def get(self, path: str) -> tuple[int, bytes]:
+        """Status and body of a GET on the control plane; (0, b"") once it is closed."""
+        try:
+            with urllib.request.urlopen(self.control_url + path, timeout=5) as answer:
+                return answer.status, answer.read()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read()
+        except OSError:
+            return 0, b""
+
+    def state(self) -> dict[str, Any]:
+        """The state page."""
+        status, body = self.get("/state")
+        assert status == 200
+        state: dict[str, Any] = json.loads(body)
+        return state
+
+    def memory_bytes(self) -> tuple[int, int]:
+        """Resident memory now and its highest value so far."""
+        fields = dict(
+            line.split(":", 1)
+            for line in Path(f"/proc/{self.pid}/status").read_text().splitlines()
+            if ":" in line
+        )
+        return tuple(int(fields[key].split()[0]) * 1024 for key in ("VmRSS", "VmHWM"))  # type: ignore[return-value]
+
+    def terminate(self) -> None:
+        """Send SIGTERM and return at once."""
+        self.process.send_signal(signal.SIGTERM)
+
+    def wait(self, timeout_s: float = STOP_TIMEOUT_S) -> int:
+        """Wait for the exit code."""
+        return self.process.wait(timeout_s)
+
+    def close(self) -> None:
+        """SIGTERM, require exit code 0, release everything."""
+        try:
+            if self.process.poll() is None:
+                self.terminate()
+            code = self.wait()
+            log = self.log()
+        finally:
+            self.kill()
+        assert code == 0, f"governor ended with {code}:\n{log}"
+        assert "Traceback" not in log, log
+
+    def kill(self) -> None:
+        """End the process whatever it does, and release everything."""
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait(10)
+        self._reader.join(10)
+        if self.process.stdout is not None:
+            self.process.stdout.close()
+        self._log.close()
+        self._directory.cleanup()
+
+    def _read_output(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self._output.append(line.decode(errors="replace"))
+
+    def _is_started(self) -> bool:
+        if self.process.poll() is not None:
+            raise AssertionError
+        words = [line.split() for line in list(self._output)]
+        found = [(line[0], line[1]) for line in words if len(line) >= 2]
+        proxies = [url for word, url in found if word == "proxy"]
+        controls = [url for word, url in found if word == "control"]
+        if len(proxies) < len(self._names) or not controls:
+            return False
+        self.urls = dict(zip(self._names, proxies, strict=True))
+        self.control_url = controls[0]
+        return True
+
+
+def command() -> list[str]:
+    """The command that users type, from the environment that runs the tests."""
+    entry_point = Path(sys.executable).with_name("governor")
+    if entry_point.exists():
+        return [str(entry_point)]
+    return [sys.executable, "-m", "governor"]
+
+
+def front(upstreams: dict[str, str]) -> Front:
+    """Governor, or the forwarders where VIA=forwarder."""
+    if os.environ.get("VIA") == "forwarder":
+        return Forwarders(upstreams)
+    return Governor(upstreams)
