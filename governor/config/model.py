@@ -9,29 +9,23 @@ also the description in ``governor schema``.
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    PlainSerializer,
-    WithJsonSchema,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, model_validator
 
-from governor.config.durations import (
-    Address,
-    EndpointAddress,
-    format_duration,
-    format_size,
-    parse_address,
-    parse_duration_s,
-    parse_endpoint,
-    parse_size_bytes,
+from governor.config.conflicts import dotted, find_conflicts
+from governor.config.durations import Address, EndpointAddress, parse_address, parse_endpoint
+from governor.config.fields import (
+    Bytes,
+    EndpointUrl,
+    HeaderName,
+    Host,
+    Limit,
+    ListenAddress,
+    Method,
+    Name,
+    PathPrefix,
+    Seconds,
 )
 
 Mode = Literal["govern", "observe"]
@@ -41,103 +35,6 @@ AccessLogMode = Literal["off", "touched", "all"]
 
 DEFAULT_LISTEN = "127.0.0.1:8080"
 DEFAULT_ADMIN = "127.0.0.1:9090"
-
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
-
-
-def _check_address(text: str) -> str:
-    parse_address(text)
-    return text.strip()
-
-
-def _check_endpoint(url: str) -> str:
-    parse_endpoint(url)
-    return url.rstrip("/")
-
-
-def _check_name(name: str) -> str:
-    if not _NAME.fullmatch(name):
-        raise ValueError(
-            "must be a name of 1 to 63 letters, digits, '.', '_' or '-' (it becomes a metric label)"
-        )
-    return name
-
-
-def _check_token(text: str) -> str:
-    if not _TOKEN.fullmatch(text):
-        raise ValueError("must be an HTTP token: letters, digits and !#$%&'*+.^_`|~- only")
-    return text
-
-
-def _check_host(host: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\]", host):
-        raise ValueError(
-            "must be a host name as callers send it in Host, without scheme, port or path"
-        )
-    return host.lower()
-
-
-def _check_path_prefix(path: str) -> str:
-    if (
-        not path.startswith("/")
-        or not re.fullmatch(r"[\x21-\x7e]+", path)
-        or "?" in path
-        or "#" in path
-    ):
-        raise ValueError(
-            "must start with '/' and hold no spaces, query or fragment, as in /v1/messages"
-        )
-    return path
-
-
-def _read_limit(value: object) -> object:
-    if value == "auto":
-        return value
-    if isinstance(value, str) and value.isascii() and value.isdigit():
-        value = int(value)
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 1_000_000:
-        raise ValueError(
-            "must be auto, or a whole number of requests in flight per endpoint, 1 to 1000000"
-        )
-    return value
-
-
-_DURATION_SCHEMA = {
-    "type": ["string", "number"],
-    "pattern": r"^\d+(\.\d+)?\s*(ms|s|m|h)?$",
-    "examples": ["200ms", "2s"],
-}
-_SIZE_SCHEMA = {
-    "type": ["string", "integer"],
-    "pattern": r"^\d+\s*(B|KiB|MiB|GiB)?$",
-    "examples": ["64KiB"],
-}
-
-Seconds = Annotated[
-    float,
-    Field(gt=0, le=86_400),
-    BeforeValidator(parse_duration_s),
-    PlainSerializer(format_duration, return_type=str, when_used="json"),
-    WithJsonSchema(_DURATION_SCHEMA),
-]
-"""A duration above 0 and at most a day."""
-
-Bytes = Annotated[
-    int,
-    BeforeValidator(parse_size_bytes),
-    PlainSerializer(format_size, return_type=str, when_used="json"),
-    WithJsonSchema(_SIZE_SCHEMA),
-]
-"""A size."""
-
-ListenAddress = Annotated[str, AfterValidator(_check_address)]
-EndpointUrl = Annotated[str, AfterValidator(_check_endpoint)]
-Name = Annotated[str, AfterValidator(_check_name)]
-Token = Annotated[str, AfterValidator(_check_token)]
-HeaderName = Annotated[str, AfterValidator(lambda text: _check_token(text).lower())]
-Method = Annotated[str, AfterValidator(lambda text: _check_token(text).upper())]
-Limit = Annotated[int | Literal["auto"], BeforeValidator(_read_limit)]
 
 
 def key_of(attribute: str) -> str:
@@ -277,9 +174,9 @@ class Upstream(Section):
 class Match(Section):
     """Which requests a route takes: all conditions must hold; none given means all requests."""
 
-    host: Annotated[str, AfterValidator(_check_host)] | None = None
+    host: Host | None = None
     """Host that the caller asks for, without port, any case. Default: every host."""
-    path_prefix: Annotated[str, AfterValidator(_check_path_prefix)] = "/"
+    path_prefix: PathPrefix = "/"
     """Beginning of the path; ends at a path segment (/v1 takes /v1/x, not /v10). Default /:
     every path."""
     headers: dict[HeaderName, str] = Field(default_factory=dict)
@@ -290,7 +187,8 @@ class Match(Section):
 
 class Route(Section):
     """Sends the requests that match to an upstream. The first route that matches takes the
-    request."""
+    request.
+    """
 
     match: Match = Match()
     """Which requests. Default: all."""
@@ -360,10 +258,12 @@ class Config(Section):
         return data
 
     @model_validator(mode="after")
-    def _check_whole(self) -> Self:
-        problems = [message for _, message in find_conflicts(self)]
-        if problems:
-            raise ValueError("; ".join(problems))
+    def _check_whole(self, info: ValidationInfo) -> Self:
+        found = list(find_conflicts(self))
+        if isinstance(info.context, list):
+            info.context.extend(found)  # the loader shows each with its line
+        elif found:
+            raise ValueError("; ".join(f"{dotted(path)} {message}" for path, message in found))
         return self
 
     @classmethod
@@ -381,43 +281,3 @@ class Config(Section):
             upstreams={"default": Upstream(endpoints=(upstream_url,))},
             policies=Policies(mode=mode),
         )
-
-
-def find_conflicts(config: Config) -> list[tuple[tuple[str | int, ...], str]]:
-    """Return what is wrong between sections that are each valid: (path, message) pairs."""
-    found: list[tuple[tuple[str | int, ...], str]] = []
-    if not config.routes:
-        found.append(
-            (
-                ("routes",),
-                "must be given where there are several upstreams: which requests go where?",
-            )
-        )
-    for idx, route in enumerate(config.routes):
-        if route.upstream not in config.upstreams:
-            found.append((("routes", idx, "upstream"), "must name one of the upstreams"))
-    taken: dict[Address, str] = {}
-    own = [
-        (("listeners", idx, "address"), listener.parsed)
-        for idx, listener in enumerate(config.listeners)
-    ]
-    if config.admin.parsed is not None:
-        own.append((("admin", "address"), config.admin.parsed))  # type: ignore[arg-type]
-    for path, address in own:
-        where = ".".join(map(str, path))
-        if address.port and address in taken:
-            found.append(
-                (path, f"must differ from {taken[address]}: an address can be listened on once")
-            )
-        taken.setdefault(address, where)
-    for name, upstream in config.upstreams.items():
-        for idx, endpoint in enumerate(upstream.addresses):
-            where_own = taken.get(Address(endpoint.host, endpoint.port))
-            if where_own is not None:
-                found.append(
-                    (
-                        ("upstreams", name, "endpoints", idx),
-                        f"must not be Governor's own {where_own}: a loop",
-                    )
-                )
-    return found

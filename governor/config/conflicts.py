@@ -1,0 +1,109 @@
+"""What can be wrong between sections that are each valid.
+
+*Rule of this file*: pure checks over a built configuration; each yields where
+and what, so that the loader can name the line.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from governor.config.durations import Address
+
+if TYPE_CHECKING:
+    from governor.config.model import Config
+
+Path = tuple[str | int, ...]
+"""Where a field stands: keys and indices from the top."""
+
+Conflict = tuple[Path, str]
+"""Where, and what is allowed there."""
+
+
+def dotted(path: Path) -> str:
+    """Return a path as people write it.
+
+    Examples
+    --------
+    >>> dotted(("upstreams", "tools", "endpoints", 0))
+    'upstreams.tools.endpoints[0]'
+    """
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
+    return text.removeprefix(".")
+
+
+def did_you_mean(word: str, allowed: Iterable[str]) -> str:
+    """Return ``did you mean 'x'?`` or, with nothing close, the list of what is allowed.
+
+    Examples
+    --------
+    >>> did_you_mean("connectTimeout", ["connect_timeout", "limit"])
+    "did you mean 'connect_timeout'?"
+    """
+    names = sorted(allowed)
+    snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", word).replace("-", "_").lower()
+    close = difflib.get_close_matches(word, names, 1) or difflib.get_close_matches(snake, names, 1)
+    if close:
+        return f"did you mean '{close[0]}'?"
+    return f"allowed: {', '.join(names)}" if names else "nothing is allowed here"
+
+
+def find_unknown_upstreams(
+    routed: Iterable[tuple[int, str]], upstreams: Iterable[str]
+) -> Iterator[Conflict]:
+    """Yield the routes (index, name of upstream) that lead nowhere."""
+    known = list(upstreams)
+    for idx, name in routed:
+        if name not in known:
+            hint = did_you_mean(name, known)
+            yield ("routes", idx, "upstream"), f"must name one of the upstreams; {hint}"
+
+
+def find_conflicts(config: Config) -> Iterator[Conflict]:
+    """Yield everything that contradicts something else in ``config``."""
+    if not config.routes:
+        yield ("routes",), "must say which requests go where, as there are several upstreams"
+    yield from find_unknown_upstreams(
+        ((idx, route.upstream) for idx, route in enumerate(config.routes)), config.upstreams
+    )
+    yield from _find_hidden_routes(config)
+    own: dict[Address, str] = {}
+    for path, address in _own_addresses(config):
+        if address.port and address in own:
+            yield path, f"must differ from {own[address]}: one address can be listened on once"
+        own.setdefault(address, dotted(path))
+    yield from _find_loops(config, own)
+
+
+def _own_addresses(config: Config) -> Iterator[tuple[Path, Address]]:
+    for idx, listener in enumerate(config.listeners):
+        yield ("listeners", idx, "address"), listener.parsed
+    if config.admin.parsed is not None:
+        yield ("admin", "address"), config.admin.parsed
+
+
+def _find_hidden_routes(config: Config) -> Iterator[Conflict]:
+    """Yield routes that can never be reached: an earlier one has the same conditions."""
+    for idx, route in enumerate(config.routes):
+        for earlier in range(idx):
+            if config.routes[earlier].match == route.match:
+                yield (
+                    ("routes", idx, "match"),
+                    f"must differ from routes[{earlier}].match, which takes these requests",
+                )
+                break
+
+
+def _find_loops(config: Config, own: dict[Address, str]) -> Iterator[Conflict]:
+    """Yield endpoints that are Governor's own address: it would call itself for ever."""
+    for name, upstream in config.upstreams.items():
+        for idx, endpoint in enumerate(upstream.addresses):
+            mine = own.get(Address(endpoint.host, endpoint.port))
+            if mine is not None:
+                yield (
+                    ("upstreams", name, "endpoints", idx),
+                    f"must not be Governor's own {mine}: it would call itself",
+                )
