@@ -31,9 +31,11 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numba
-from numba.core import config
+from numba.core import config as _config
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+config: Any = _config
 
 _PACKAGE = Path(__file__).resolve().parent
 

@@ -177,4 +177,4 @@ def read_clock(bank: Records, now_ns: int) -> int:
         s["shift_ns"] -= inner_ns - last_ns - LEAP_MAX_NS
         inner_ns = last_ns + LEAP_MAX_NS
     s["now_ns"] = inner_ns
-    return inner_ns
+    return int(inner_ns)
