@@ -1,0 +1,1 @@
+"""The rim: uvloop protocols and httptools; bytes in, bytes out."""

@@ -1,0 +1,241 @@
+"""Which header names Governor knows, found by one dictionary look-up.
+
+*Rule of this file*: names only, never a value. This is the whole list of
+request headers that Governor reads; every other one passes untouched and
+unread.
+
+A name maps to a small integer: ``0`` for a header that only passes through.
+Names are looked up as they were written (``Content-Type`` and
+``content-type`` are two entries), so the lower-casing and the check for token
+characters are paid once per spelling, not once per header.
+
+*Considered and rejected*: ``name.lower()`` per header (two allocations each,
+16 headers a request); interning in the parser (httptools offers no hook).
+"""
+
+from __future__ import annotations
+
+import re
+
+from governor.errors import DownstreamError, UpstreamError
+
+MAX_SPELLINGS = 4_096
+"""Spellings kept per table; beyond it the table starts anew. Callers use some hundreds."""
+
+_TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+
+# Headers that shape the message or its way: one bit each, so that "none of
+# the rare ones is here" is one test.
+HOST = 1 << 0
+CONTENT_LENGTH = 1 << 1
+TRANSFER_ENCODING = 1 << 2
+CONNECTION = 1 << 3
+UPGRADE = 1 << 4
+TE = 1 << 5
+EXPECT = 1 << 6
+X_FORWARDED_FOR = 1 << 7
+X_FORWARDED_PROTO = 1 << 8
+X_FORWARDED_HOST = 1 << 9
+X_REQUEST_ID = 1 << 10
+DROPPED = 1 << 11
+"""Never forwarded: hop-by-hop by definition, or a hint of Governor's own."""
+HINT = 1 << 12
+"""Read for the arrival (see :mod:`governor.proxy.arrival_from_headers`)."""
+CONTENT_TYPE = 1 << 13
+RETRY_AFTER = 1 << 14
+
+_HINT_STEP = 1 << 15
+
+
+def _hint(n: int, *, is_dropped: bool = False) -> int:
+    return n * _HINT_STEP | HINT | (DROPPED if is_dropped else 0)
+
+
+GOVERNOR_FLOW = _hint(1, is_dropped=True)
+GOVERNOR_PRIORITY = _hint(2, is_dropped=True)
+GOVERNOR_DEADLINE_MS = _hint(3, is_dropped=True)
+AUTHORIZATION = _hint(4)
+X_API_KEY = _hint(5)
+API_KEY = _hint(6)
+X_GOOG_API_KEY = _hint(7)
+ACCEPT = _hint(8)
+CLAUDE_AGENT_ID = _hint(9)
+CLAUDE_SESSION_ID = _hint(10)
+CLAUDE_REQUEST_CLASS = _hint(11)
+THREAD_ID = _hint(12)
+SESSION_ID = _hint(13)
+CODEX_PARENT_THREAD_ID = _hint(14)
+QWEN_SESSION_ID = _hint(15)
+MCP_SESSION_ID = _hint(16)
+MCP_PROTOCOL_VERSION = _hint(17)
+MCP_METHOD = _hint(18)
+MCP_NAME = _hint(19)
+FAIRNESS_ID = _hint(20)
+TRACEPARENT = _hint(21)
+STAINLESS_RETRY_COUNT = _hint(22)
+STAINLESS_TIMEOUT = _hint(23)
+STAINLESS_READ_TIMEOUT = _hint(24)
+AMZ_SDK_REQUEST = _hint(25)
+GOOG_API_CLIENT = _hint(26)
+GRPC_PREVIOUS_ATTEMPTS = _hint(27)
+GRPC_TIMEOUT = _hint(28)
+ENVOY_ATTEMPT_COUNT = _hint(29)
+ENVOY_RQ_TIMEOUT_MS = _hint(30)
+ENVOY_EXPECTED_TIMEOUT_MS = _hint(31)
+SERVER_TIMEOUT = _hint(32)
+PRIORITY = _hint(33)
+SBI_PRIORITY = _hint(34)
+ANTHROPIC_VERSION = _hint(35)
+
+_HOP_BY_HOP = {
+    # RFC 9110 section 7.6.1. Proxy-Authenticate and Proxy-Authorization are
+    # for the proxy that asked for them; Governor never asks, so they pass.
+    b"connection": CONNECTION,
+    b"keep-alive": DROPPED,
+    b"proxy-connection": DROPPED,
+    b"transfer-encoding": TRANSFER_ENCODING,
+    b"upgrade": UPGRADE,
+    # RFC 7540 section 3.2.1 (only ever with Upgrade: h2c, which is not offered).
+    b"http2-settings": DROPPED,
+}
+
+REQUEST_CODES = {
+    **_HOP_BY_HOP,
+    b"te": TE,
+    b"host": HOST,
+    b"content-length": CONTENT_LENGTH,
+    b"expect": EXPECT,
+    b"x-forwarded-for": X_FORWARDED_FOR,
+    b"x-forwarded-proto": X_FORWARDED_PROTO,
+    b"x-forwarded-host": X_FORWARDED_HOST,
+    b"x-request-id": X_REQUEST_ID,
+    b"x-governor-flow": GOVERNOR_FLOW,
+    b"x-governor-priority": GOVERNOR_PRIORITY,
+    b"x-governor-deadline-ms": GOVERNOR_DEADLINE_MS,
+    b"authorization": AUTHORIZATION,
+    b"x-api-key": X_API_KEY,
+    b"api-key": API_KEY,
+    b"x-goog-api-key": X_GOOG_API_KEY,
+    b"accept": ACCEPT,
+    b"anthropic-version": ANTHROPIC_VERSION,
+    b"x-claude-code-agent-id": CLAUDE_AGENT_ID,
+    b"x-claude-code-session-id": CLAUDE_SESSION_ID,
+    b"x-claude-code-request-class": CLAUDE_REQUEST_CLASS,
+    b"thread-id": THREAD_ID,
+    b"session-id": SESSION_ID,
+    b"x-codex-parent-thread-id": CODEX_PARENT_THREAD_ID,
+    b"x-qwen-code-session-id": QWEN_SESSION_ID,
+    b"mcp-session-id": MCP_SESSION_ID,
+    b"mcp-protocol-version": MCP_PROTOCOL_VERSION,
+    b"mcp-method": MCP_METHOD,
+    b"mcp-name": MCP_NAME,
+    b"x-gateway-inference-fairness-id": FAIRNESS_ID,
+    b"traceparent": TRACEPARENT,
+    b"x-stainless-retry-count": STAINLESS_RETRY_COUNT,
+    b"x-stainless-timeout": STAINLESS_TIMEOUT,
+    b"x-stainless-read-timeout": STAINLESS_READ_TIMEOUT,
+    b"amz-sdk-request": AMZ_SDK_REQUEST,
+    b"x-goog-api-client": GOOG_API_CLIENT,
+    b"grpc-previous-rpc-attempts": GRPC_PREVIOUS_ATTEMPTS,
+    b"grpc-timeout": GRPC_TIMEOUT,
+    b"x-envoy-attempt-count": ENVOY_ATTEMPT_COUNT,
+    b"x-envoy-upstream-rq-timeout-ms": ENVOY_RQ_TIMEOUT_MS,
+    b"x-envoy-expected-rq-timeout-ms": ENVOY_EXPECTED_TIMEOUT_MS,
+    b"x-server-timeout": SERVER_TIMEOUT,
+    b"priority": PRIORITY,
+    b"3gpp-sbi-message-priority": SBI_PRIORITY,
+}
+"""Lower-case request header name -> code."""
+
+RESPONSE_CODES = {
+    **_HOP_BY_HOP,
+    b"content-length": CONTENT_LENGTH,
+    b"content-type": CONTENT_TYPE,
+    b"retry-after": RETRY_AFTER,
+}
+"""Lower-case response header name -> code."""
+
+OWN_PREFIX = b"x-governor-"
+"""Requests' headers that begin so are for Governor and go no further."""
+
+ESSENTIAL = frozenset(
+    (
+        b"accept",
+        b"api-key",
+        b"authorization",
+        b"content-encoding",
+        b"content-length",
+        b"content-range",
+        b"content-type",
+        b"cookie",
+        b"date",
+        b"expect",
+        b"host",
+        b"location",
+        b"mcp-session-id",
+        b"range",
+        b"retry-after",
+        b"set-cookie",
+        b"traceparent",
+        b"transfer-encoding",
+        b"www-authenticate",
+        b"x-api-key",
+        b"x-forwarded-for",
+        b"x-forwarded-host",
+        b"x-forwarded-proto",
+        b"x-goog-api-key",
+        b"x-request-id",
+    )
+)
+"""End-to-end fields that ``Connection`` cannot make Governor drop: naming them there
+is an attack on what the next hop sees, not an option of this connection."""
+
+
+def is_token(name: bytes) -> bool:
+    """Return whether ``name`` may be a header name or a connection option."""
+    return _TOKEN.fullmatch(name) is not None
+
+
+class NameTable(dict[bytes, int]):
+    """Name as written -> code, filled as spellings are met, bounded.
+
+    Parameters
+    ----------
+    codes : dict
+        Lower-case name -> code.
+    error : type
+        Raised for a name that is no token: the fault of whoever sends the message.
+    own_prefix : bytes
+        Names that begin so are dropped; empty for none.
+    """
+
+    def __init__(
+        self,
+        codes: dict[bytes, int],
+        error: type[DownstreamError] | type[UpstreamError],
+        own_prefix: bytes = b"",
+    ) -> None:
+        super().__init__()
+        self._codes = codes
+        self._error = error
+        self._own_prefix = own_prefix
+
+    def __missing__(self, name: bytes) -> int:
+        if not is_token(name):
+            raise self._error(
+                "A header name holds characters other than HTTP's token characters.",
+                reason="bad_header_name",
+            )
+        lower = name.lower()
+        code = self._codes.get(lower, 0)
+        if not code and self._own_prefix and lower.startswith(self._own_prefix):
+            code = DROPPED
+        if len(self) >= MAX_SPELLINGS:
+            self.clear()
+        if len(name) <= 64:
+            self[name] = code
+        return code
+
+
+REQUEST_NAMES = NameTable(REQUEST_CODES, DownstreamError, OWN_PREFIX)
+RESPONSE_NAMES = NameTable(RESPONSE_CODES, UpstreamError)

@@ -1,0 +1,40 @@
+"""Who is at the other end of a downstream connection.
+
+*Rule of this file*: facts of the connection, not of one request; what can be
+written once per connection is written here once.
+"""
+
+from __future__ import annotations
+
+
+class Peer:
+    """The caller's side of one connection.
+
+    Parameters
+    ----------
+    ip : str
+        Address without port; the empty string if there is none.
+    port : int
+    scheme : str
+        ``http`` or ``https``, as the caller spoke to us.
+    """
+
+    __slots__ = ("_authority", "_lines", "ip", "port", "scheme")
+
+    def __init__(self, ip: str, port: int = 0, scheme: str = "http") -> None:
+        self.ip = (ip or "unknown").encode("ascii", "replace")
+        self.port = port
+        self.scheme = scheme.encode("ascii")
+        self._authority: bytes | None = None
+        self._lines = b""
+
+    def forwarded_lines(self, authority: bytes) -> bytes:
+        """Return the ``X-Forwarded-*`` lines, each led by CRLF, for a caller that sent none."""
+        if authority != self._authority:
+            self._authority = authority
+            self._lines = b"\r\nX-Forwarded-For: %b\r\nX-Forwarded-Proto: %b\r\n%b" % (
+                self.ip,
+                self.scheme,
+                b"X-Forwarded-Host: " + authority if authority else b"",
+            )
+        return self._lines
