@@ -82,19 +82,32 @@ class Tree:
             self.data = {}
         here: Any = self.data
         for part, following in zip(path, (*path[1:], None), strict=True):
-            if isinstance(here, list):
-                if not isinstance(part, int) or part > len(here):
-                    self.report(path, f"must use the next free index, {len(here)}, or a lower one")
-                    return
-                if part == len(here):
-                    here.append(None)
+            if isinstance(here, list) and not self._make_room(here, part, path):
+                return
             if following is None:
                 here[part] = value
                 return
-            child = here[part] if isinstance(here, list) else here.get(part)
+            child = _child(here, part)
             if not isinstance(child, (dict, list)):
-                child = here[part] = [] if isinstance(following, int) else {}
+                child = [] if isinstance(following, int) else {}
+                here[part] = child
             here = child
+
+    def _make_room(self, items: list[Any], part: str | int, path: Path) -> bool:
+        """Return whether a list has, or can be given, an entry ``part``."""
+        if not isinstance(part, int) or part > len(items):
+            self.report(path, f"must use the next free index, {len(items)}, or a lower one")
+            return False
+        if part == len(items):
+            items.append(None)
+        return True
+
+
+def _child(here: Any, part: str | int) -> Any:
+    try:
+        return here[part]
+    except KeyError:
+        return None
 
 
 def show(value: object) -> str:
