@@ -1,0 +1,366 @@
+"""The adaptive in-flight limit of one endpoint: the hot path and the phases.
+
+*Rule of this file*: what happens per request (a few additions and one
+logarithm) and when a phase opens, closes and is judged. What a judged cohort
+means is :mod:`policies.limit.control`'s.
+
+*Theory*: cohorts of dispatches are judged by their mean ln(response time); on
+purpose the limit swings a little while callers wait, so that the elasticity of
+response time to the number in flight can be read. Until a knee has been met,
+every normal answer lets one more in, as in TCP's slow start: who answers in
+time at n in flight has proven n.
+
+*Source*: ours. *Considered and rejected*: gradients on a quantile of response
+time (collapse when service times vary), AIMD on time-outs (fills the
+upstream's queue several times over and orphans a third of its work).
+"""
+
+from __future__ import annotations
+
+from math import log, sqrt
+
+from policies.limit.control import INFLATED, Control
+from policies.limit.phases import (
+    FOLD_NS_MIN,
+    N_MIN,
+    N_MIN_LATE,
+    N_MIN_START,
+    PHASE_NS_MAX,
+    Cohort,
+    Kind,
+    Phase,
+)
+from policies.limit.throughput import Throughput
+
+INITIAL = 32
+"""Limit before anything is known."""
+
+CEILING = 1 << 16
+"""No endpoint of one proxy has more sockets."""
+
+N_RING = 64
+"""Phases kept, a power of two; the oldest is judged as it is when the ring is full."""
+
+TOP_GAIN = 1.0 / 12.0
+"""Gain of the running mean that brakes the growth per answer."""
+
+N_FIRST = 8
+"""Answers that make the provisional base."""
+
+DIP_NS = 10_000_000_000
+"""Every 10 s while pressed one low phase is a dip."""
+
+DIP_SHARE = 0.7
+"""Depth of a dip."""
+
+REACH_NS = 3_000_000_000
+"""Without steep evidence for 3 s one high phase is a reach."""
+
+REACH_SHARE = 1.5
+"""Height of a reach."""
+
+NEVER = 1 << 62
+
+
+class AdaptiveLimit:
+    """In-flight limit that finds the capacity of an endpoint from its answers.
+
+    Parameters
+    ----------
+    rng_seed : int
+        The only randomness is the length of phases; same seed, same limit.
+    initial : int
+        Limit before anything is known.
+    floor, ceiling : int
+        Bounds, 1 <= floor <= initial <= ceiling.
+    """
+
+    __slots__ = (
+        "_control",
+        "_dip_at_ns",
+        "_grow_above",
+        "_grow_below",
+        "_in_flight",
+        "_is_pressed",
+        "_n_answered",
+        "_n_counted",
+        "_n_sent",
+        "_n_void",
+        "_next_number",
+        "_oldest",
+        "_phase",
+        "_reach_at_ns",
+        "_response_ns",
+        "_ring",
+        "_rng",
+        "_throughput",
+        "_top",
+        "_top_n",
+        "limit",
+    )
+
+    def __init__(
+        self, rng_seed: int, initial: int = INITIAL, floor: int = 1, ceiling: int = CEILING
+    ) -> None:
+        if not 1 <= floor <= initial <= ceiling:
+            raise ValueError(
+                f"need 1 <= floor <= initial <= ceiling, got {floor}, {initial}, {ceiling}"
+            )
+        self.limit = initial
+        self._control = Control(initial, floor, ceiling)
+        self._throughput = Throughput()
+        self._rng = (rng_seed * 2654435761 + 88172645463325252) & 0xFFFFFFFFFFFFFFFF or 1
+        self._n_sent = 0
+        self._n_answered = 0
+        self._n_counted = 0
+        self._n_void = 0
+        self._in_flight = 0
+        self._is_pressed = False
+        self._response_ns = 0.0
+        self._top = 0.0
+        self._top_n = 0
+        self._grow_above = 0
+        self._grow_below = float("inf")
+        self._dip_at_ns = -1
+        self._reach_at_ns = -1
+        self._next_number = 1
+        self._oldest = 0
+        self._phase = Phase(0, Kind.STEADY, 0, N_MIN_START)
+        self._phase.opened_at_ns = -1
+        self._ring: list[Phase] = [self._phase] * N_RING
+
+    # -- hot path -------------------------------------------------------------
+
+    def on_dispatch(self, now_ns: int, in_flight: int, is_bound: bool) -> int:
+        """Note a request sent; return its phase."""
+        phase = self._phase
+        phase.n_dispatched += 1
+        phase.sent_sum_ns += now_ns
+        if is_bound:
+            phase.n_bound += 1
+        if phase.n_dispatched >= phase.n_target:
+            self._close_phase(now_ns, in_flight)
+        return phase.number
+
+    def on_answer(
+        self,
+        now_ns: int,
+        phase: int,
+        dispatched_at_ns: int,
+        in_flight_at_dispatch: int,
+        in_flight: int,
+    ) -> None:
+        """Note the first byte of a normal answer."""
+        self._n_answered += 1
+        cohort = self._ring[phase & 63]
+        if cohort.number != phase or cohort.is_judged:
+            return
+        sample_ns = now_ns - dispatched_at_ns
+        if sample_ns < FOLD_NS_MIN:
+            sample_ns = FOLD_NS_MIN
+        log_sample = log(sample_ns)
+        cohort.n_answered += 1
+        cohort.sent_sum_ns -= dispatched_at_ns
+        cohort.response_sum_ns += sample_ns
+        cohort.log_sum += log_sample
+        cohort.log_sq_sum += log_sample * log_sample
+        cohort.in_flight_sum += in_flight_at_dispatch + in_flight
+        if in_flight_at_dispatch > self._grow_above:
+            self._grow(log_sample, in_flight_at_dispatch)
+        if cohort.n_answered == cohort.n_dispatched and cohort.closed_at_ns >= 0:
+            self._judge_mature(now_ns)
+
+    def on_depart(self, now_ns: int, held_ns: int, is_answered: bool) -> None:
+        """Note a closed lease."""
+        if is_answered:
+            throughput = self._throughput
+            throughput.n_departed += 1
+            throughput.held_ns += held_ns
+        else:
+            self._forget(now_ns - held_ns)
+
+    # -- growth per answer ------------------------------------------------------
+
+    def _grow(self, log_sample: float, in_flight: int) -> None:
+        """Let one more in for a normal answer, while no knee is known."""
+        control = self._control
+        self._top_n += 1
+        self._top += max(TOP_GAIN, 1.0 / self._top_n) * (log_sample - self._top)
+        if self._top > self._grow_below or control.is_overdue:
+            return
+        if self._is_pressed or self._phase.n_bound:
+            control.level = min(control.ceiling, control.level + 1.0)
+        else:
+            control.level = min(control.ceiling, max(control.level, 2.0 * in_flight))
+        self.limit = int(control.level)
+        self._grow_above = self.limit >> 1
+
+    def _forget(self, dispatched_at_ns: int) -> None:
+        """Take a request that will never answer out of its phase."""
+        self._n_void += 1
+        number = self._next_number - 1
+        while number > self._oldest:
+            if self._ring[number & 63].opened_at_ns <= dispatched_at_ns:
+                break
+            number -= 1
+        phase = self._ring[number & 63]
+        if not phase.is_judged and phase.n_dispatched > phase.n_answered:
+            phase.n_dispatched -= 1
+            phase.sent_sum_ns -= dispatched_at_ns
+
+    # -- phases -----------------------------------------------------------------
+
+    def _random(self) -> float:
+        """Return the next number in [0, 1): xorshift64, period 2**64 - 1."""
+        x = self._rng
+        x ^= (x << 13) & 0xFFFFFFFFFFFFFFFF
+        x ^= x >> 7
+        x ^= (x << 17) & 0xFFFFFFFFFFFFFFFF
+        self._rng = x
+        return (x >> 11) / 9007199254740992.0
+
+    def _close_phase(self, now_ns: int, in_flight: int) -> None:
+        phase = self._phase
+        phase.closed_at_ns = now_ns
+        self._n_sent += phase.n_dispatched
+        self._is_pressed = phase.is_bound
+        if self._next_number - self._oldest >= N_RING:
+            self._judge_oldest(now_ns)
+        self._in_flight = in_flight
+        kind = self._next_kind(now_ns, phase.kind)
+        is_starting = not self._control.has_knee
+        n_base = max(N_MIN_START, in_flight) if is_starting else max(N_MIN, 2 * in_flight)
+        n_target = int(n_base * (0.85 + 0.3 * self._random()))
+        number = self._next_number
+        self._next_number = number + 1
+        self._phase = self._ring[number & 63] = Phase(number, kind, now_ns, n_target)
+        self._apply()
+        self._judge_mature(now_ns)
+
+    def _next_kind(self, now_ns: int, last: Kind) -> Kind:
+        control = self._control
+        if not (self._is_pressed and control.has_knee):
+            self._dip_at_ns = self._reach_at_ns = -1
+            return Kind.STEADY
+        if self._dip_at_ns < 0:
+            self._dip_at_ns = now_ns + DIP_NS
+            self._reach_at_ns = now_ns + REACH_NS
+        if last is Kind.HIGH or last is Kind.REACH:
+            if now_ns >= self._dip_at_ns:
+                self._dip_at_ns = now_ns + DIP_NS
+                return Kind.DIP
+            return Kind.LOW
+        if now_ns >= max(self._reach_at_ns, control.steep_at_ns + REACH_NS):
+            if not control.is_suspicious and not control.is_overdue:
+                self._reach_at_ns = now_ns + REACH_NS
+                return Kind.REACH
+        return Kind.HIGH
+
+    def _apply(self) -> None:
+        """Set the limit that the level and the present phase give."""
+        control = self._control
+        kind = self._phase.kind
+        level = control.level
+        if kind is Kind.STEADY:
+            limit = round(level)
+        elif kind is Kind.DIP:
+            limit = round(DIP_SHARE * level)
+        elif kind is Kind.REACH:
+            limit = round(REACH_SHARE * level)
+        else:
+            swing = control.swing()
+            low, high = round(level * (1.0 - swing)), round(level * (1.0 + swing))
+            if high == low:
+                low, high = (low - 1, high) if low > level or low > 1 else (low, high + 1)
+            limit = high if kind is Kind.HIGH else low
+        self.limit = max(control.floor, min(control.ceiling, limit))
+        if control.has_knee:
+            self._grow_above = NEVER
+        else:
+            self._grow_above = self.limit >> 1
+            self._set_brake()
+
+    def _set_brake(self) -> None:
+        control = self._control
+        base = control.base
+        if base.is_ready:
+            margin = 2.5 * sqrt(control.spread * TOP_GAIN / (2.0 - TOP_GAIN) + base.variance)
+            self._grow_below = base.level + max(margin, INFLATED)
+
+    def _judge_mature(self, now_ns: int) -> None:
+        while self._oldest < self._next_number - 1:
+            phase = self._ring[self._oldest & 63]
+            if phase.n_dispatched and not phase.is_mature(now_ns, self._response_ns):
+                return
+            self._judge_oldest(now_ns)
+
+    def _judge_oldest(self, now_ns: int) -> None:
+        phase = self._ring[self._oldest & 63]
+        phase.is_judged = True
+        self._oldest += 1
+        if phase.n_answered == 0:
+            return
+        cohort = Cohort(phase, now_ns)
+        self._response_ns = cohort.response_ns
+        self._control.judge(cohort, now_ns)
+        self._apply()
+
+    # -- time -------------------------------------------------------------------
+
+    def tick(self, now_ns: int, in_flight: int) -> None:
+        """Close phases that are over by time, and judge those that are mature."""
+        self._in_flight = in_flight
+        throughput = self._throughput
+        throughput.advance(now_ns, in_flight >= self.limit)
+        phase = self._phase
+        if phase.opened_at_ns < 0:
+            phase.opened_at_ns = now_ns
+        age_ns = now_ns - phase.opened_at_ns
+        if phase.n_dispatched >= N_MIN_LATE and age_ns >= PHASE_NS_MAX:
+            self._close_phase(now_ns, in_flight)
+        self._brake(throughput)
+        self._judge_mature(now_ns)
+
+    def _brake(self, throughput: Throughput) -> None:
+        """Forbid growth while more answers are missing than normal answering explains."""
+        control = self._control
+        n_unanswered = self._n_sent + self._phase.n_dispatched - self._n_answered - self._n_void
+        if not control.base.is_ready:
+            control.is_overdue = False
+            return
+        slow_s = 1e-9 * 2.718281828 ** (control.base.level + 2.0 * sqrt(control.spread))
+        n_explained = 1.5 * throughput.rate_hz * slow_s
+        control.is_overdue = n_unanswered - n_explained > 0.1 * self._in_flight + 1.0
+
+    # -- what is known ------------------------------------------------------------
+
+    def capacity_hz(self, now_ns: int) -> float:
+        """Return what the endpoint can serve, requests per second; 0.0 if unknown."""
+        return self._throughput.capacity_hz(self.limit)
+
+    def best_capacity_hz(self, now_ns: int) -> float:
+        """Return the best known capacity; 0.0 if unknown."""
+        return self._throughput.best_capacity_hz(self.limit)
+
+    def response_ns(self) -> int:
+        """Return the mean response time of the last judged cohort; 0 if unknown."""
+        return int(self._response_ns)
+
+    def explain(self) -> dict[str, float | int | str]:
+        """Return what the limit knows, for people."""
+        control = self._control
+        base = control.base
+        return {
+            "kind": "adaptive",
+            "limit": self.limit,
+            "level": control.level,
+            "phase": self._phase.kind.name.lower(),
+            "verdict": control.verdict,
+            "base_s": base.response_ns * 1e-9,
+            "response_s": self._response_ns * 1e-9,
+            "elasticity": control.elasticity.value,
+            "elasticity_error": min(control.elasticity.error, 1e9),
+            "spread": control.spread,
+            "departures_hz": self._throughput.rate_hz,
+            "is_overdue": int(control.is_overdue),
+        }

@@ -1,0 +1,75 @@
+"""The base: mean ln(response time) of the endpoint when nothing queues in it.
+
+*Theory*: a scalar Kalman filter on cohort means. It must be able to move both
+ways: a running minimum of noisy means is a low outlier, and every limit built
+on one reads healthy variance as a queue (Vegas, BBR and gradients on minimum
+response times fall to a few per cent of capacity when service times vary).
+Who may teach it is decided by the caller: only cohorts that are known not to
+have queued.
+
+*Source*: ours. Anything with logarithms: Brakmo and Peterson, "TCP Vegas",
+1995, is the ancestor that this corrects.
+"""
+
+from __future__ import annotations
+
+from math import exp, sqrt
+
+PROCESS_VARIANCE = 3e-4
+"""Variance added to the base per lesson: 1.7 % drift in e-folds."""
+
+COHORT_VARIANCE = 2e-4
+"""Variance between cohorts beyond what the spread within them tells."""
+
+SURPRISE_SD = 4.0
+"""An innovation beyond this many standard deviations is taken whole."""
+
+
+class Base:
+    """The unloaded level of an endpoint, with its variance.
+
+    Attributes
+    ----------
+    level : float
+        Mean ln(response time in ns) without a queue.
+    variance : float
+        Of the level.
+    response_ns : float
+        Mean response time without a queue.
+    is_proven : bool
+        Whether a cohort that certainly did not queue has taught it.
+    """
+
+    __slots__ = ("is_proven", "is_ready", "level", "response_ns", "variance")
+
+    def __init__(self) -> None:
+        self.is_ready = False
+        self.is_proven = False
+        self.level = 0.0
+        self.variance = 0.0
+        self.response_ns = 0.0
+
+    def learn(self, level: float, error2: float, response_ns: float) -> None:
+        """Take a cohort's mean ``level`` with squared standard error ``error2``."""
+        if not self.is_ready:
+            self.is_ready = True
+            self.level, self.variance, self.response_ns = level, error2, response_ns
+            return
+        innovation = level - self.level
+        prior = self.variance + PROCESS_VARIANCE
+        total = prior + error2
+        gain = prior / total
+        if innovation * innovation > SURPRISE_SD * SURPRISE_SD * total:
+            gain = 1.0
+        self.level += gain * innovation
+        self.variance = gain * error2 if gain < 1.0 else error2
+        self.response_ns += gain * (response_ns - self.response_ns)
+
+    def shift(self, amount: float) -> None:
+        """Move the base by ``amount`` e-folds: the service itself got slower or faster."""
+        self.level += amount
+        self.response_ns *= exp(amount)
+
+    def deviation(self, error2: float) -> float:
+        """Return the standard deviation of a cohort's distance from the base."""
+        return sqrt(error2 + self.variance)

@@ -1,0 +1,263 @@
+"""The level: where the limit should stand, moved by one judged cohort at a time.
+
+*Theory*: three regimes, told apart by whether the cohort met the limit.
+
+- *slack* (it did not): the level never falls, stays at twice what has been
+  proven, and the base is taught;
+- *start* (it did, and no knee was ever seen): growth, until two cohorts in a
+  row are inflated;
+- *pressed* (it did, knee known): small steps to keep low phases just above the
+  base. When they are inflated, elasticity arbitrates: a queue (go down) or a
+  slower service (raise the base, keep the limit). Inflation alone moves
+  nothing: 32 slots at a tenth of their speed still want 32 in flight.
+
+*Source*: ours (a simulation study; ``python -m bench limit`` repeats it).
+*Considered and rejected*: down on inflation without elasticity (one base
+estimate too low is never repaired: 4 % of capacity); up without it (under
+processor sharing base and limit ratchet up together).
+"""
+
+from __future__ import annotations
+
+from math import exp, log, sqrt
+
+from policies.limit.base import COHORT_VARIANCE, Base
+from policies.limit.elasticity import Elasticity, LowLevel
+from policies.limit.phases import Cohort, Kind
+
+SPREAD_START = 0.6
+"""Variance of ln R assumed before it is measured: between exponential and sigma 0.5."""
+
+SPREAD_GAIN_MIN = 0.1
+"""Gain of the measured variance per cohort, once ten have been seen."""
+
+TARGET = log(1.08)
+"""Low phases may be 8 % above the base: less loses capacity to noise, more queues."""
+
+INFLATED = log(1.25)
+"""A cohort less than 25 % above the base is never called inflated."""
+
+SLACK_NORMAL = log(1.2)
+"""A slack cohort within 20 % of the base proves its number in flight."""
+
+SLACK_DRIFT = 0.02
+"""Share of a lasting rise in slack that the base takes per cohort."""
+
+STEP_MIN, STEP_GROWTH, STEP_MAX = 0.06, 1.6, 1.0
+"""Growth while calm: 6 %, times 1.6 at each repeat, at most a doubling."""
+
+STEP_DOWN_MAX = 0.03
+"""Calm step down per cohort."""
+
+SWING_CALM, SWING_MIN, SWING_MAX = 0.06, 0.10, 0.25
+"""Half-width of the swing: calm, and its bounds when suspicious."""
+
+MOVE_LARGE = 0.10
+"""A move beyond this share makes older evidence stale."""
+
+E_CALM = 0.3
+"""Elasticity below which a calm cohort may teach the base."""
+
+
+class Control:
+    """Level, base and elasticity of one endpoint.
+
+    Attributes
+    ----------
+    level : float
+        Where the limit should stand; the swing is around it.
+    has_knee : bool
+        Whether a queue has been met, ever: ends the slow start.
+    is_overdue : bool
+        Set by the owner: answers are overdue, so nothing may grow.
+    """
+
+    __slots__ = (
+        "_has_fallen",
+        "_n_inflated",
+        "_n_spread",
+        "_step",
+        "base",
+        "ceiling",
+        "elasticity",
+        "floor",
+        "has_knee",
+        "is_high_inflated",
+        "is_overdue",
+        "is_suspicious",
+        "level",
+        "low",
+        "spread",
+        "steep_at_ns",
+        "verdict",
+    )
+
+    def __init__(self, initial: int, floor: int, ceiling: int) -> None:
+        self.level = float(initial)
+        self.floor = floor
+        self.ceiling = ceiling
+        self.base = Base()
+        self.elasticity = Elasticity()
+        self.low = LowLevel()
+        self.spread = SPREAD_START
+        self.has_knee = False
+        self.is_overdue = False
+        self.is_suspicious = False
+        self.is_high_inflated = False
+        self.steep_at_ns = 0
+        self.verdict = "starting"
+        self._n_spread = 0
+        self._n_inflated = 0
+        self._step = STEP_MIN
+        self._has_fallen = False
+
+    # -- one cohort ---------------------------------------------------------
+
+    def judge(self, cohort: Cohort, now_ns: int) -> None:
+        """Learn from a mature cohort and move the level."""
+        self._n_spread += 1
+        gain = max(SPREAD_GAIN_MIN, 1.0 / (self._n_spread + 1))
+        self.spread += gain * (cohort.spread - self.spread)
+        error2 = self.spread / cohort.n + COHORT_VARIANCE
+        if not self.base.is_ready:
+            self.base.learn(cohort.level, error2, cohort.response_ns)
+        rise = cohort.level - self.base.level
+        deviation = self.base.deviation(error2)
+        if not cohort.is_bound:
+            self._judge_slack(cohort, rise, deviation, error2)
+        elif not self.has_knee:
+            self._judge_start(cohort, rise, deviation, error2)
+        else:
+            self._judge_pressed(cohort, rise, deviation, error2, now_ns)
+
+    def _learn_base(self, cohort: Cohort, error2: float) -> None:
+        self.base.learn(cohort.level, error2, cohort.response_ns)
+
+    def _judge_slack(self, cohort: Cohort, rise: float, deviation: float, error2: float) -> None:
+        self.verdict = "slack"
+        self._n_inflated = 0
+        self.elasticity.restart()
+        is_roomy = cohort.in_flight < 0.7 * self.level
+        if rise < -3.0 * deviation or (is_roomy and rise < max(3.0 * deviation, 0.1)):
+            self._learn_base(cohort, error2)
+            self.base.is_proven = True
+        elif is_roomy:
+            self.base.shift(SLACK_DRIFT * rise)
+        if rise <= max(3.0 * deviation, SLACK_NORMAL):
+            self._set_level(max(self.level, 2.0 * cohort.in_flight))
+
+    def _judge_start(self, cohort: Cohort, rise: float, deviation: float, error2: float) -> None:
+        if rise <= max(2.5 * deviation, INFLATED):
+            self.verdict = "starting"
+            self._n_inflated = 0
+            self._learn_base(cohort, error2)
+            return
+        self.verdict = "starting: inflated"
+        self._n_inflated += 1
+        if self._n_inflated < 2:
+            return
+        self.has_knee = True
+        fall = max(self.base.response_ns / cohort.response_ns, exp(-rise + 2.0 * deviation))
+        self._move(min(self.level, max(0.5 * self.level, cohort.in_flight * fall)))
+
+    def _judge_pressed(
+        self, cohort: Cohort, rise: float, deviation: float, error2: float, now_ns: int
+    ) -> None:
+        base, elasticity = self.base, self.elasticity
+        elasticity.learn(cohort, self.spread)
+        if elasticity.is_steep:
+            self.steep_at_ns = now_ns
+        kind = cohort.kind
+        if kind is Kind.DIP or kind is Kind.LOW or kind is Kind.STEADY:
+            if rise < -3.0 * deviation or (kind is Kind.DIP and rise < 3.0 * deviation):
+                self._learn_base(cohort, error2)
+                base.is_proven = True
+            elif kind is Kind.LOW and not self.is_suspicious and rise < 3.0 * deviation:
+                if elasticity.value < E_CALM:
+                    self._learn_base(cohort, error2)
+        if kind is Kind.HIGH or kind is Kind.REACH:
+            self.is_high_inflated = rise > max(2.5 * deviation, INFLATED)
+            if kind is Kind.REACH and elasticity.is_flat and not self.is_high_inflated:
+                self._grow_to(max(self.level, min(1.5 * self.level, cohort.in_flight)))
+                return
+        if kind is Kind.LOW or kind is Kind.STEADY:
+            self.low.learn(cohort, error2)
+        if self.low.is_ready:
+            self._steer()
+
+    # -- pressed ------------------------------------------------------------
+
+    def _steer(self) -> None:
+        base, elasticity, low = self.base, self.elasticity, self.low
+        rise = low.level - base.level
+        deviation = sqrt(low.error2 + base.variance)
+        self.is_suspicious = rise > TARGET + 2.0 * deviation or not base.is_proven
+        if self.is_suspicious:
+            self._step = STEP_MIN
+            if elasticity.is_steep:
+                self._fall(rise, deviation)
+            elif elasticity.is_flat:
+                self.verdict = "slower service"
+                base.shift(0.7 * rise)
+                base.is_proven = True
+                low.forget(0.0)
+            else:
+                self.verdict = "inflated: asking"
+            return
+        self._has_fallen = False
+        if rise > TARGET:
+            if elasticity.value >= E_CALM:
+                self.verdict = "calm: down"
+                self._set_level(self.level * (1.0 - min(STEP_DOWN_MAX, 0.5 * (rise - TARGET))))
+            elif elasticity.is_flat:
+                self.verdict = "calm: base up"
+                base.shift(0.3 * rise)
+            self._step = STEP_MIN
+        elif elasticity.is_steep or self.is_high_inflated:
+            self.verdict = "calm: at the knee"
+            self._step = STEP_MIN
+        elif not self.is_overdue:
+            self.verdict = "calm: up"
+            self._grow_to(self.level * (1.0 + self._step))
+            self._step = min(STEP_MAX, self._step * STEP_GROWTH)
+
+    def _fall(self, rise: float, deviation: float) -> None:
+        self.verdict = "queue: down"
+        low = self.low
+        if not self.base.is_proven:
+            share = 0.8 if self._has_fallen else 0.9
+            self._has_fallen = True
+            self._move(share * self.level)
+            return
+        floor = (0.5 if self._has_fallen else 0.7) * self.level
+        self._has_fallen = True
+        keep = max(self.base.response_ns / low.response_ns, exp(-rise + deviation))
+        self._move(min(0.95 * self.level, max(floor, low.in_flight * keep)))
+
+    # -- moves --------------------------------------------------------------
+
+    def _grow_to(self, level: float) -> None:
+        if not self.is_overdue:
+            self._move(level)
+
+    def _move(self, level: float) -> None:
+        """Set the level; if it moved far, what was known about the old one fades."""
+        is_large = abs(level - self.level) > MOVE_LARGE * self.level
+        self._set_level(level)
+        if is_large:
+            self.elasticity.forget(0.5)
+            self.low.forget(0.3)
+
+    def _set_level(self, level: float) -> None:
+        self.level = max(float(self.floor), min(float(self.ceiling), level))
+
+    def swing(self) -> float:
+        """Return the half-width of the swing that the present doubt asks for."""
+        if not self.is_suspicious:
+            return SWING_CALM
+        if self.low.is_ready:
+            rise = self.low.level - self.base.level
+            if rise > log(1.5) + 2.0 * sqrt(self.low.error2 + self.base.variance):
+                return SWING_MAX
+        noise = 1.5 * sqrt(2.0 * self.spread / max(16.0, self.level))
+        return max(SWING_MIN, min(SWING_MAX, noise))

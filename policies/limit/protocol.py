@@ -1,0 +1,63 @@
+"""What the gate asks of an in-flight limit: one object per endpoint.
+
+*Rule of this file*: the contract only. Every limit in the project, and every
+peer it is measured against in ``bench/limit``, has exactly this interface, so
+that a comparison changes nothing but the limit.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+NS_PER_S = 1_000_000_000
+
+
+class Limit(Protocol):
+    """How many requests may be in flight at one endpoint.
+
+    Attributes
+    ----------
+    limit : int
+        The limit now, >= 1. A plain attribute: it is read on the hot path.
+    """
+
+    limit: int
+
+    def on_dispatch(self, now_ns: int, in_flight: int, is_bound: bool) -> int:
+        """Note a request sent; return the phase stamp that its lease keeps.
+
+        ``in_flight`` includes this request; ``is_bound`` tells that it took the
+        last place or came from the line.
+        """
+
+    def on_answer(
+        self,
+        now_ns: int,
+        phase: int,
+        dispatched_at_ns: int,
+        in_flight_at_dispatch: int,
+        in_flight: int,
+    ) -> None:
+        """Note the first byte of a normal answer; ``in_flight`` still includes it."""
+
+    def on_depart(self, now_ns: int, held_ns: int, is_answered: bool) -> None:
+        """Note a closed lease, ``held_ns`` after its dispatch.
+
+        ``is_answered`` is False for a lease that never gave a sample (unsent,
+        broken off, refused, failed): it must not feed the estimator.
+        """
+
+    def tick(self, now_ns: int, in_flight: int) -> None:
+        """Do what depends on time alone; called about every 50 ms."""
+
+    def capacity_hz(self, now_ns: int) -> float:
+        """Return what the endpoint can serve, requests per second; 0.0 if unknown."""
+
+    def best_capacity_hz(self, now_ns: int) -> float:
+        """Return the best known capacity (a slowly decaying maximum); 0.0 if unknown."""
+
+    def response_ns(self) -> int:
+        """Return the typical time to the first byte now; 0 if unknown."""
+
+    def explain(self) -> dict[str, float | int | str]:
+        """Return what the limit knows, for people."""

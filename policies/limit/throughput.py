@@ -1,0 +1,96 @@
+"""What an endpoint serves: departure rate, mean lease, and the capacity they imply.
+
+*Theory*: while callers wait, the departure rate is the capacity. While nobody
+does, it only tells the demand; then capacity is the in-flight limit over the
+mean lease (Little's law). Invitations to come back are spaced by the best
+capacity seen lately, for the rate of a stall would spread them ten times too
+thin and they cannot be recalled.
+
+*Considered and rejected*: departures alone (after a quiet spell they sent
+callers away from an idle service for 40 s).
+"""
+
+from __future__ import annotations
+
+from policies.limit.protocol import NS_PER_S
+
+STEP_NS = 200_000_000
+"""Departures are counted over steps of 0.2 s: >= 6 departures at 32/s."""
+
+RATE_GAIN = 0.3
+"""Gain of the departure rate per step: a memory of about 0.6 s."""
+
+LEASE_GAIN = 0.3
+"""Gain of the mean lease per step that closed leases."""
+
+BEST_DECAY = 0.999
+"""Decay of the best capacity per step: half in about 2.5 min."""
+
+N_STEPS_MAX = 600
+"""Steps made up for after a silence; 2 min leave nothing of the old rate."""
+
+
+class Throughput:
+    """Departure rate and mean lease of one endpoint.
+
+    The owner counts (``n_departed``, ``held_ns``) on its hot path and calls
+    :meth:`advance` now and then.
+    """
+
+    __slots__ = (
+        "_step_at_ns",
+        "best_hz",
+        "held_ns",
+        "is_pressed",
+        "lease_ns",
+        "n_departed",
+        "n_in_step",
+        "rate_hz",
+    )
+
+    def __init__(self) -> None:
+        self.n_departed = 0
+        self.held_ns = 0
+        self.n_in_step = 0
+        self.rate_hz = 0.0
+        self.lease_ns = 0.0
+        self.best_hz = 0.0
+        self.is_pressed = False
+        self._step_at_ns = -1
+
+    def advance(self, now_ns: int, is_pressed: bool) -> None:
+        """Close the step if it is over. ``is_pressed``: the limit is reached now."""
+        if self._step_at_ns < 0:
+            self._step_at_ns = now_ns
+        elapsed_ns = now_ns - self._step_at_ns
+        if elapsed_ns < STEP_NS:
+            return
+        self._step_at_ns = now_ns
+        rate_hz = self.n_departed * NS_PER_S / elapsed_ns
+        n_steps = min(elapsed_ns / STEP_NS, N_STEPS_MAX)
+        gain = 1.0 - (1.0 - RATE_GAIN) ** n_steps
+        self.rate_hz += gain * (rate_hz - self.rate_hz)
+        if self.n_departed:
+            lease_ns = self.held_ns / self.n_departed
+            if self.lease_ns == 0.0:
+                self.lease_ns = lease_ns
+            self.lease_ns += min(1.0, LEASE_GAIN * n_steps) * (lease_ns - self.lease_ns)
+        self.n_in_step = self.n_departed
+        self.n_departed = 0
+        self.held_ns = 0
+        self.is_pressed = is_pressed
+        self.best_hz *= BEST_DECAY**n_steps
+        if is_pressed and self.rate_hz > self.best_hz:
+            self.best_hz = self.rate_hz
+
+    def capacity_hz(self, limit: int) -> float:
+        """Return the present capacity under ``limit`` requests in flight; 0.0 if unknown."""
+        if self.is_pressed and self.rate_hz > 0.0:
+            return self.rate_hz
+        return limit * NS_PER_S / self.lease_ns if self.lease_ns > 0.0 else 0.0
+
+    def best_capacity_hz(self, limit: int) -> float:
+        """Return the best capacity known; before any press, what Little's law gives."""
+        if self.best_hz > 0.0:
+            return max(self.best_hz, self.rate_hz)
+        return self.capacity_hz(limit)
