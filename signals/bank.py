@@ -180,7 +180,16 @@ class SignalBank:
     1
     """
 
-    __slots__ = ("_bank", "_flows", "_organic_hz", "_tick", "observe_arrival", "observe_departure")
+    __slots__ = (
+        "_bank",
+        "_flows",
+        "_organic_hz",
+        "_retry_ratio",
+        "_synchrony_nats",
+        "_tick",
+        "observe_arrival",
+        "observe_departure",
+    )
 
     observe_arrival: Callable[[int, int, int, int, bool], int]
     observe_departure: Callable[[int, int, int, int, bool], None]
@@ -189,6 +198,8 @@ class SignalBank:
         self._bank = make_bank()
         self._flows = make_flows(n_flows)
         self._organic_hz = 0.0
+        self._retry_ratio = 0.0
+        self._synchrony_nats = 0.0
         self.observe_arrival = partial(get_entry(observe_arrival), self._bank, self._flows)
         self.observe_departure = partial(get_entry(observe_departure), self._bank, self._flows)
         self._tick = partial(get_entry(observe_tick), self._bank)
@@ -202,10 +213,20 @@ class SignalBank:
         self._tick(now_ns)
         s = self._bank[0]
         self._organic_hz = _compute_rate_hz(s["organic_10s"], s["weight_10s"])
+        self._retry_ratio = _compute_ratio(s["retries_1s"], s["arrivals_1s"])
+        self._synchrony_nats = _compute_nats(self._bank)
 
     def organic_hz(self) -> float:
         """Arrivals that are no retries, per second, decayed with 10 s, as of the last tick."""
         return self._organic_hz
+
+    def retry_ratio(self) -> float:
+        """Share of retries among the arrivals of the last second, as of the last tick."""
+        return self._retry_ratio
+
+    def synchrony_nats(self) -> float:
+        """The stronger of the two scans over the last second, as of the last tick; 20 alarms."""
+        return self._synchrony_nats
 
     def read(self) -> tuple[Reading, ...]:
         """Return every reading, as of the last bucket closed."""
@@ -220,6 +241,16 @@ def _compute_rate_hz(total: float, weight: float) -> float:
 def _compute_ratio(part: float, whole: float) -> float:
     """Divide, calling less than a hundredth of an event nothing at all."""
     return min(1.0, float(part) / float(whole)) if whole >= 0.01 else 0.0
+
+
+def _compute_nats(bank: Records) -> float:
+    """The strongest window of the last second in either stream."""
+    s = bank[0]
+    strongest = 0.0
+    for stream in (FRESH, RETRY):
+        if s["bucket"] - s["peak_bucket"][stream] <= MERGE_BUCKETS + 1:
+            strongest = max(strongest, float(s["peak_nats"][stream]))
+    return strongest
 
 
 def _read_rates(bank: Records) -> tuple[Reading, ...]:

@@ -6,12 +6,12 @@ constants of the formulas are imported.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import defaultdict
 
 from signals import retry, synchrony
 from signals.state import BUCKET_NS, EPOCH_NS, N_FAILURES, N_SCALES
-
 
 PAD = 512
 """Empty buckets before the first."""
@@ -192,7 +192,7 @@ class NaiveBank:
     def is_clock_coarse(self) -> bool:
         """The guard, from the stamps themselves."""
         stamps = self.stamps[-257:]
-        gaps = [b - a for a, b in zip(stamps, stamps[1:], strict=False)]
+        gaps = [b - a for a, b in itertools.pairwise(stamps)]
         smallest = min((gap for gap in gaps if gap > 0), default=0)
         if smallest <= synchrony.COARSE_NS:
             return False
