@@ -25,9 +25,11 @@ class ConnectionOptions(NamedTuple):
     has_te: bool
     named: frozenset[bytes]
     """Lower-case names of the further fields that end here; never an essential one."""
+    is_plain: bool
+    """It says nothing beyond keeping the connection or closing it."""
 
 
-NO_OPTIONS = ConnectionOptions(False, False, False, False, frozenset())
+NO_OPTIONS = ConnectionOptions(False, False, False, False, frozenset(), True)
 
 _known: dict[bytes, ConnectionOptions] = {}
 
@@ -64,4 +66,5 @@ def _parse(value: bytes) -> ConnectionOptions:
         b"upgrade" in tokens,
         b"te" in tokens,
         frozenset(named),
+        not (named or b"upgrade" in tokens or b"te" in tokens),
     )

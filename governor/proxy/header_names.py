@@ -17,10 +17,12 @@ from __future__ import annotations
 
 import re
 
-from governor.errors import DownstreamError, UpstreamError
+from governor.errors import DownstreamError
 
 MAX_SPELLINGS = 4_096
 """Spellings kept per table; beyond it the table starts anew. Callers use some hundreds."""
+
+MAX_SPELLING_BYTES = 64
 
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 
@@ -41,10 +43,8 @@ DROPPED = 1 << 11
 """Never forwarded: hop-by-hop by definition, or a hint of Governor's own."""
 HINT = 1 << 12
 """Read for the arrival (see :mod:`governor.proxy.arrival_from_headers`)."""
-CONTENT_TYPE = 1 << 13
-RETRY_AFTER = 1 << 14
 
-_HINT_STEP = 1 << 15
+_HINT_STEP = 1 << 13
 
 
 def _hint(n: int, *, is_dropped: bool = False) -> int:
@@ -87,7 +87,7 @@ PRIORITY = _hint(33)
 SBI_PRIORITY = _hint(34)
 ANTHROPIC_VERSION = _hint(35)
 
-_HOP_BY_HOP = {
+REQUEST_CODES = {
     # RFC 9110 section 7.6.1. Proxy-Authenticate and Proxy-Authorization are
     # for the proxy that asked for them; Governor never asks, so they pass.
     b"connection": CONNECTION,
@@ -97,10 +97,6 @@ _HOP_BY_HOP = {
     b"upgrade": UPGRADE,
     # RFC 7540 section 3.2.1 (only ever with Upgrade: h2c, which is not offered).
     b"http2-settings": DROPPED,
-}
-
-REQUEST_CODES = {
-    **_HOP_BY_HOP,
     b"te": TE,
     b"host": HOST,
     b"content-length": CONTENT_LENGTH,
@@ -147,14 +143,6 @@ REQUEST_CODES = {
 }
 """Lower-case request header name -> code."""
 
-RESPONSE_CODES = {
-    **_HOP_BY_HOP,
-    b"content-length": CONTENT_LENGTH,
-    b"content-type": CONTENT_TYPE,
-    b"retry-after": RETRY_AFTER,
-}
-"""Lower-case response header name -> code."""
-
 OWN_PREFIX = b"x-governor-"
 """Requests' headers that begin so are for Governor and go no further."""
 
@@ -165,20 +153,14 @@ ESSENTIAL = frozenset(
         b"authorization",
         b"content-encoding",
         b"content-length",
-        b"content-range",
         b"content-type",
         b"cookie",
-        b"date",
         b"expect",
         b"host",
-        b"location",
         b"mcp-session-id",
         b"range",
-        b"retry-after",
-        b"set-cookie",
         b"traceparent",
         b"transfer-encoding",
-        b"www-authenticate",
         b"x-api-key",
         b"x-forwarded-for",
         b"x-forwarded-host",
@@ -196,46 +178,35 @@ def is_token(name: bytes) -> bool:
     return _TOKEN.fullmatch(name) is not None
 
 
-class NameTable(dict[bytes, int]):
-    """Name as written -> code, filled as spellings are met, bounded.
+known_names: dict[bytes, int] = {}
+"""Name as written -> code; look here first, then ask :func:`learn_name`."""
 
-    Parameters
-    ----------
-    codes : dict
-        Lower-case name -> code.
-    error : type
-        Raised for a name that is no token: the fault of whoever sends the message.
-    own_prefix : bytes
-        Names that begin so are dropped; empty for none.
+
+def learn_name(name: bytes) -> int:
+    """Return the code of a name not met before, and remember the spelling.
+
+    Raises
+    ------
+    DownstreamError
+        The name is no token.
     """
-
-    def __init__(
-        self,
-        codes: dict[bytes, int],
-        error: type[DownstreamError] | type[UpstreamError],
-        own_prefix: bytes = b"",
-    ) -> None:
-        super().__init__()
-        self._codes = codes
-        self._error = error
-        self._own_prefix = own_prefix
-
-    def __missing__(self, name: bytes) -> int:
-        if not is_token(name):
-            raise self._error(
-                "A header name holds characters other than HTTP's token characters.",
-                reason="bad_header_name",
-            )
-        lower = name.lower()
-        code = self._codes.get(lower, 0)
-        if not code and self._own_prefix and lower.startswith(self._own_prefix):
-            code = DROPPED
-        if len(self) >= MAX_SPELLINGS:
-            self.clear()
-        if len(name) <= 64:
-            self[name] = code
-        return code
+    if not is_token(name):
+        raise DownstreamError(
+            "A header name holds characters other than HTTP's token characters.",
+            reason="bad_header_name",
+        )
+    lower = name.lower()
+    code = REQUEST_CODES.get(lower, 0)
+    if not code and lower.startswith(OWN_PREFIX):
+        code = DROPPED
+    if len(name) <= MAX_SPELLING_BYTES:
+        if len(known_names) >= MAX_SPELLINGS:
+            known_names.clear()
+        known_names[name] = code
+    return code
 
 
-REQUEST_NAMES = NameTable(REQUEST_CODES, DownstreamError, OWN_PREFIX)
-RESPONSE_NAMES = NameTable(RESPONSE_CODES, UpstreamError)
+def code_of(name: bytes) -> int:
+    """Return the code of any name."""
+    code = known_names.get(name)
+    return learn_name(name) if code is None else code
