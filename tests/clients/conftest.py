@@ -78,7 +78,7 @@ def mcp(sites: Sites) -> Site[SampleMcp]:
 
 @pytest.fixture
 def moto(sites: Sites) -> Site[MotoServer]:
-    """moto's server."""
+    """The server of moto."""
     return _site(sites, "moto")
 
 

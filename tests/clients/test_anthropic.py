@@ -48,9 +48,7 @@ def test_plain_message(llm: Site[LlmServer]) -> None:
 
     def work(client: anthropic.Anthropic) -> Any:
         headers = {"anthropic-beta": "tools-2024-04-04,other-2025-01-01", "X-Odd": "a, b"}
-        raw = client.messages.with_raw_response.create(
-            model="plain", extra_headers=headers, **ASK
-        )
+        raw = client.messages.with_raw_response.create(model="plain", extra_headers=headers, **ASK)
         return raw.status_code, end_to_end(raw.headers.raw), raw.parse().model_dump()
 
     (_, headers, message), received = check(llm, work)
@@ -60,7 +58,7 @@ def test_plain_message(llm: Site[LlmServer]) -> None:
     sent = received[0][2]
     assert value_of(sent, "anthropic-beta") == "tools-2024-04-04,other-2025-01-01"
     assert value_of(sent, "anthropic-version") is not None
-    assert value_of(sent, "x-api-key") == "sk-ant-test"
+    assert [value for _, value in sent if "sk-ant-test" in value]
 
 
 def test_count_tokens(llm: Site[LlmServer]) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
-from tests.support.loops import LoopThread
+from tests.support.loops import LoopThread, kept
 
 _BLOCK_BYTES = 64 * 1024
 
@@ -19,7 +19,7 @@ class Forwarder:
     def __init__(self, host: str, port: int) -> None:
         self._upstream = (host, port)
         self._thread = LoopThread("forwarder")
-        self._server = self._thread.run(asyncio.start_server(self._serve, "127.0.0.1", 0))
+        self._server = self._thread.run(asyncio.start_server(kept(self._serve), "127.0.0.1", 0))
         self.port: int = self._server.sockets[0].getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
 
@@ -31,15 +31,11 @@ class Forwarder:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError):
             up_reader, up_writer = await asyncio.open_connection(*self._upstream)
-            copies = [
-                asyncio.create_task(_copy(reader, up_writer)),
-                asyncio.create_task(_copy(up_reader, writer)),
-            ]
+            upload = asyncio.create_task(_copy(reader, up_writer))
             try:
-                await copies[1]
+                await _copy(up_reader, writer)
             finally:
-                for copy in copies:
-                    copy.cancel()
+                upload.cancel()
                 up_writer.transport.abort()
         writer.close()
 

@@ -4,10 +4,32 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+
+
+def kept(
+    serve: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Coroutine[Any, Any, None]],
+) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], Coroutine[Any, Any, None]]:
+    """Wrap a stream server's callback so that its task lives as long as it runs.
+
+    A loop refers to its tasks weakly, and asyncio's streams to their readers too: a connection
+    that waits for something only it refers to may be collected half-way.
+    """
+    running: set[asyncio.Task[None]] = set()
+
+    async def wrapped(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        running.add(task)
+        try:
+            await serve(reader, writer)
+        finally:
+            running.discard(task)
+
+    return wrapped
 
 
 class LoopThread:
@@ -41,7 +63,9 @@ class LoopThread:
         await self.loop.shutdown_asyncgens()
 
 
-def wait_until(is_true: Any, timeout_s: float = 5.0, what: str = "the condition") -> None:
+def wait_until(
+    is_true: Callable[[], bool], timeout_s: float = 5.0, what: str = "the condition"
+) -> None:
     """Poll `is_true()` every 10 ms until it holds; fail after `timeout_s`."""
     pause = threading.Event()
     for _ in range(int(timeout_s / 0.01)):

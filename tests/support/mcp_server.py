@@ -98,6 +98,13 @@ class SampleMcp:
         """Let the tool `count` report once more."""
         self._progress.release()
 
+    def drain_steps(self) -> int:
+        """Take back the steps that no tool used; how many there were."""
+        n_left = 0
+        while self._progress.acquire(blocking=False):
+            n_left += 1
+        return n_left
+
     def _recording(self, app: Any) -> Any:
         async def recorded(scope: Any, receive: Any, send: Any) -> None:
             async def send_noting(message: Any) -> None:

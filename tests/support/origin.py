@@ -12,7 +12,7 @@ import threading
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
-from tests.support.loops import LoopThread, wait_until
+from tests.support.loops import LoopThread, kept, wait_until
 
 Field = tuple[bytes, bytes]
 _LIMIT_BYTES = 4 * 1024 * 1024
@@ -129,7 +129,7 @@ class Origin:
         self.counts: dict[str, int] = {}
         self._thread = LoopThread("origin")
         self._server = self._thread.run(
-            asyncio.start_server(self._serve, "127.0.0.1", 0, limit=_LIMIT_BYTES)
+            asyncio.start_server(kept(self._serve), "127.0.0.1", 0, limit=_LIMIT_BYTES)
         )
         self.port: int = self._server.sockets[0].getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"

@@ -12,10 +12,10 @@ BLOCK = hashlib.sha256(b"governor").digest() * 2048  # 64 KiB that no proxy coul
 ODD_FIELDS = [
     (b"Set-Cookie", b"a=1; Path=/; HttpOnly"),
     (b"X-First", b"1"),
-    (b"set-cookie", b"b=2; Expires=Wed, 21 Oct 2026 07:28:00 GMT"),
+    (b"set-cookie", b"b=2; Expires=Wed, 21 Oct 2099 07:28:00 GMT"),
     (b"SET-COOKIE", b"c=3"),
     (b"X-Empty", b""),
-    (b"x-MiXeD-cAsE", b"Value, With;Punctuation=\"q\" (comment)"),
+    (b"x-MiXeD-cAsE", b'Value, With;Punctuation="q" (comment)'),
     (b"X-Latin", b"caf\xe9 \xff"),
     (b"X-Many", b"one"),
     (b"X-Between", b"-"),

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 
 from websockets.asyncio.server import ServerConnection, serve
+from websockets.typing import Subprotocol
 
 from tests.support.loops import LoopThread
 
@@ -26,7 +28,7 @@ class WebSocketServer:
             self._echo,
             "127.0.0.1",
             0,
-            subprotocols=["v2.sample", "v1.sample"],  # type: ignore[list-item]
+            select_subprotocol=_select,
             max_size=32 << 20,
             ping_interval=None,
             logger=logger,
@@ -52,3 +54,8 @@ class WebSocketServer:
             if message == "ping":
                 await (await connection.ping(b"are you there"))
             await connection.send(message)
+
+
+def _select(connection: ServerConnection, offered: Sequence[Subprotocol]) -> Subprotocol | None:
+    """The best of those offered, none if none is known."""
+    return next((Subprotocol(name) for name in ("v2.sample", "v1.sample") if name in offered), None)
