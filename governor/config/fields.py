@@ -110,6 +110,10 @@ Bytes = Annotated[
 """A size."""
 
 ListenAddress = Annotated[str, AfterValidator(_check_address)]
+OptionalAddress = Annotated[
+    ListenAddress | None, BeforeValidator(lambda value: None if value == "off" else value)
+]
+"""An address, or off (null)."""
 EndpointUrl = Annotated[str, AfterValidator(_check_endpoint)]
 Name = Annotated[str, AfterValidator(_check_name)]
 Token = Annotated[str, AfterValidator(_check_token)]

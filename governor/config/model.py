@@ -24,6 +24,7 @@ from governor.config.fields import (
     ListenAddress,
     Method,
     Name,
+    OptionalAddress,
     PathPrefix,
     Seconds,
 )
@@ -105,8 +106,8 @@ class Listener(Section):
 class Admin(Section):
     """The control plane: health, metrics, state, decisions."""
 
-    address: ListenAddress | None = DEFAULT_ADMIN
-    """HOST:PORT, or null for none. Default 127.0.0.1:9090: loopback, for it has no
+    address: OptionalAddress = DEFAULT_ADMIN
+    """HOST:PORT, or off for none. Default 127.0.0.1:9090: loopback, for it has no
     authentication."""
 
     @property

@@ -1,0 +1,135 @@
+"""The command line: ``governor run | check | schema | version | sample``.
+
+*Rule of this file*: names and flags of the commands. Each command imports what
+it needs when it is called, so that none pays for another's start.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from governor.errors import ConfigError
+
+app = typer.Typer(
+    name="governor",
+    help="A reverse proxy that keeps fleets of AI agents from wasting the services they call.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Upstream = Annotated[
+    str | None,
+    typer.Option(metavar="URL", help="The service to govern, as in http://127.0.0.1:9000."),
+]
+Listen = Annotated[
+    str | None,
+    typer.Option(metavar="HOST:PORT", help="Where callers connect. [default: 127.0.0.1:8080]"),
+]
+AdminAddress = Annotated[
+    str | None,
+    typer.Option(
+        "--admin",
+        metavar="HOST:PORT",
+        help="Control plane, or off for none. [default: 127.0.0.1:9090]",
+    ),
+]
+ConfigFile = Annotated[
+    Path | None, typer.Option("--config", metavar="FILE", help="YAML; see governor schema.")
+]
+Mode = Annotated[
+    str | None,
+    typer.Option(
+        metavar="govern|observe",
+        help="observe decides and reports the same, and changes nothing. [default: govern]",
+    ),
+]
+
+
+@app.command()
+def run(
+    upstream: Upstream = None,
+    listen: Listen = None,
+    admin: AdminAddress = None,
+    config: ConfigFile = None,
+    mode: Mode = None,
+) -> None:
+    """Govern a service. Without --upstream or --config: an embedded sample tool API."""
+    from governor.cli.run import run as run_governor
+
+    flags = {"upstream": upstream, "listen": listen, "admin": admin, "mode": mode}
+    given = {name: value for name, value in flags.items() if value is not None}
+    raise typer.Exit(run_governor(config, given))
+
+
+@app.command()
+def check(file: Annotated[Path, typer.Argument(metavar="FILE")]) -> None:
+    """Say in words what a configuration will do, or what is wrong with it (exit 1)."""
+    from governor.cli.describe import describe
+    from governor.config.load import load
+
+    typer.echo("\n".join(describe(load(file), os.fspath(file))))
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of the configuration file, for editors and CI."""
+    import json
+
+    from governor.config.schema import json_schema
+
+    typer.echo(json.dumps(json_schema(), indent=2))
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    import platform
+
+    from governor import __version__
+
+    typer.echo(f"governor {__version__} (Python {platform.python_version()})")
+
+
+@app.command()
+def sample(
+    listen: Annotated[
+        str, typer.Option(metavar="HOST:PORT", help="Where the sample is served.")
+    ] = "127.0.0.1:9000",
+    slots: Annotated[int, typer.Option(min=1, max=10_000, help="Requests in service at once.")] = 8,
+    service_time: Annotated[
+        str, typer.Option(metavar="TIME", help="Mean service time of a request.")
+    ] = "100ms",
+) -> None:
+    """Serve the sample tool API on its own: something to govern, with faults on request."""
+    from governor.cli.sample import serve_sample
+
+    raise typer.Exit(serve_sample(listen, slots, service_time))
+
+
+def main() -> None:
+    """Run the command line; the entry point ``governor``."""
+    try:
+        app()
+    except ConfigError as exc:
+        _fail(exc)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:  # as in `governor schema | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+
+
+def _fail(error: ConfigError) -> None:
+    """Show every problem of a configuration and exit."""
+    n_problems = len(error.problems)
+    for problem in error.problems:
+        print(problem, file=sys.stderr)
+    if n_problems > 1:
+        print(f"{n_problems} problems; nothing was started", file=sys.stderr)
+    sys.exit(1)
