@@ -155,7 +155,7 @@ class Gate:
         self._observe_departure(now_ns, lease, is_failure=not lease.answered_at_ns)
         if lease.state is _PENDING:
             self.ledger.n_left_waiting += 1
-            self._settle(now_ns, lease)
+            self._settle(lease)
         return ()
 
     def depart(
@@ -184,7 +184,7 @@ class Gate:
         held_s = held_ns * 1e-9
         self.ledger.close(outcome, held_s, has_sample)
         arrival = lease.arrival
-        self.identities.closed(arrival.tenant, arrival.flow, arrival.tree, now_ns, held_s)
+        self.identities.closed(arrival.tenant, arrival.flow, arrival.tree, held_s)
         if not lease.has_left:
             self._observe_departure(now_ns, lease, is_failure=outcome != 0)
         if self.line.n_live:
@@ -200,6 +200,7 @@ class Gate:
             self.signals.tick(now_ns)
         except Exception:
             self.ledger.n_faults += 1
+        self.identities.advance(now_ns)
         capacity_hz = 0.0
         response_ns = 0
         for endpoint in self.endpoints:
@@ -310,20 +311,20 @@ class Gate:
         )
         is_waiting = lease.line_key >= 0
         self._observe_departure(now_ns, lease, is_failure=True)
-        self._settle(now_ns, lease)
+        self._settle(lease)
         answered = self.ledger.n_answered
         answered[reason] = answered.get(reason, 0) + 1
         decision = Decision(Action.ANSWER, reason, lease, retry_after_ns, STATUS_WAIT)
         self._note(now_ns, decision, now_ns - lease.arrived_at_ns if is_waiting else 0)
         return decision
 
-    def _settle(self, now_ns: int, lease: Lease) -> None:
+    def _settle(self, lease: Lease) -> None:
         """Close a lease that never reached the upstream."""
         lease.state = _CLOSED
         if lease.line_key >= 0:
             self.line.forget(lease)
         arrival = lease.arrival
-        self.identities.closed(arrival.tenant, arrival.flow, arrival.tree, now_ns, 0.0)
+        self.identities.closed(arrival.tenant, arrival.flow, arrival.tree, 0.0)
 
     def _learn_answer(self, now_ns: int, lease: Lease) -> None:
         endpoint = self.endpoints[lease.endpoint_idx]

@@ -1,0 +1,183 @@
+"""Who is who: caller-chosen names to small integers, in memory that callers cannot grow.
+
+*Rule of this file*: keys are keyed 64-bit hashes made at the rim; no name, no
+credential and no address is ever seen here. Index 0 is shared by everybody for
+whom there was no place, and how often that happened is counted.
+
+*Theory*: attained service decays with a half-life, so that what an agent used
+a minute ago hardly counts. Forward decay (Cormode, Shkapenyuk, Srivastava, Xu,
+"Forward Decay", ICDE 2009, section 3) makes it O(1) without touching idle
+entries: a second booked at t is stored with weight 2**((t - landmark) / half-life)
+and read divided by the weight of now. Dividing everything by the weight moves
+the landmark before the numbers grow too large.
+
+A full table gives away the place of an entry that has no open lease and has
+been unseen for a minute, looked for a few places at a time (second chance), so
+a lookup is O(1) whatever callers send.
+"""
+
+from __future__ import annotations
+
+HALF_LIFE_NS = 30_000_000_000
+"""Service older than a few half-lives no longer ranks a caller behind others."""
+
+IDLE_NS = 60_000_000_000
+"""Unseen for this long, and with nothing open, an entry may be given away; no signal
+remembers a flow for longer."""
+
+N_PROBES = 8
+"""Entries looked at per new name in a full table."""
+
+WEIGHT_MAX = 1e12
+"""The landmark moves before sums lose precision: every 20 minutes."""
+
+
+class IdentityTable:
+    """Keys to indices below ``capacity``; 0 is the shared overflow entry.
+
+    Parameters
+    ----------
+    prefix : str
+        First word of labels: ``tenant``, ``flow``, ``tree``.
+    capacity : int
+        Entries, the overflow one included; at least 2.
+
+    Attributes
+    ----------
+    n_open : list of int
+        Pending and open leases per entry.
+    service : list of float
+        Attained upstream seconds per entry, weighted by :class:`Identities`' clock.
+    seen_at_ns : list of int
+        Last arrival per entry.
+    n_overflowed : int
+        Lookups that ended in the shared entry.
+    """
+
+    __slots__ = (
+        "_hand",
+        "_index",
+        "_keys",
+        "capacity",
+        "n_open",
+        "n_overflowed",
+        "prefix",
+        "seen_at_ns",
+        "service",
+    )
+
+    def __init__(self, prefix: str, capacity: int) -> None:
+        if capacity < 2:
+            raise ValueError(f"capacity must be at least 2, got {capacity}")
+        self.prefix = prefix
+        self.capacity = capacity
+        self.n_overflowed = 0
+        self.n_open = [0]
+        self.service = [0.0]
+        self.seen_at_ns = [0]
+        self._keys = [0]
+        self._index: dict[int, int] = {}
+        self._hand = 0
+
+    def __len__(self) -> int:
+        return len(self._index)
+
+    def index(self, key: int, now_ns: int) -> int:
+        """Return the index of ``key``, a new one if it is unknown, 0 if there is no place."""
+        idx = self._index.get(key)
+        if idx is None:
+            idx = self._place(now_ns)
+            if idx == 0:
+                self.n_overflowed += 1
+                return 0
+            self._keys[idx] = key
+            self._index[key] = idx
+        self.seen_at_ns[idx] = now_ns
+        return idx
+
+    def label(self, idx: int) -> str:
+        """Return a name for people: ``flow-3f9a01c2``, from the keyed hash; never the name sent."""
+        if idx == 0:
+            return f"{self.prefix}-other"
+        return f"{self.prefix}-{self._keys[idx] & 0xFFFFFFFF:08x}"
+
+    def _place(self, now_ns: int) -> int:
+        size = len(self._keys)
+        if size < self.capacity:
+            self._keys.append(0)
+            self.n_open.append(0)
+            self.service.append(0.0)
+            self.seen_at_ns.append(0)
+            return size
+        for _ in range(N_PROBES):
+            self._hand = self._hand % (size - 1) + 1
+            idx = self._hand
+            if self.n_open[idx] == 0 and now_ns - self.seen_at_ns[idx] >= IDLE_NS:
+                del self._index[self._keys[idx]]
+                self.service[idx] = 0.0
+                return idx
+        return 0
+
+
+class Identities:
+    """The tenants, flows and trees of one process, with what each has attained.
+
+    Parameters
+    ----------
+    n_tenants, n_flows, n_trees : int
+        Sizes of the tables; memory is about 150 bytes an entry, taken as callers appear.
+    """
+
+    __slots__ = ("_landmark_ns", "_tables", "_weight", "flows", "tenants", "trees")
+
+    def __init__(
+        self, n_tenants: int = 4_096, n_flows: int = 16_384, n_trees: int = 16_384
+    ) -> None:
+        self.tenants = IdentityTable("tenant", n_tenants)
+        self.flows = IdentityTable("flow", n_flows)
+        self.trees = IdentityTable("tree", n_trees)
+        self._tables = (self.tenants, self.flows, self.trees)
+        self._landmark_ns = -1
+        self._weight = 1.0
+
+    def opened(self, tenant: int, flow: int, tree: int) -> None:
+        """Note a new lease: its entries cannot be given away while it lives."""
+        self.tenants.n_open[tenant] += 1
+        self.flows.n_open[flow] += 1
+        self.trees.n_open[tree] += 1
+
+    def closed(self, tenant: int, flow: int, tree: int, service_s: float) -> None:
+        """Note a closed lease and charge its upstream seconds to all three."""
+        tenants, flows, trees = self._tables
+        tenants.n_open[tenant] -= 1
+        flows.n_open[flow] -= 1
+        trees.n_open[tree] -= 1
+        if service_s > 0.0:
+            weighted_s = service_s * self._weight
+            tenants.service[tenant] += weighted_s
+            flows.service[flow] += weighted_s
+            trees.service[tree] += weighted_s
+
+    def attained_s(self, flow: int, tree: int, expected_s: float) -> float:
+        """Return what the more loaded of flow and tree has attained, in upstream seconds.
+
+        Leases that are still open, but for the asking one, count with ``expected_s`` each.
+        """
+        flows, trees = self.flows, self.trees
+        by_flow = flows.service[flow] / self._weight + (flows.n_open[flow] - 1) * expected_s
+        by_tree = trees.service[tree] / self._weight + (trees.n_open[tree] - 1) * expected_s
+        return max(by_flow, by_tree, 0.0)
+
+    def advance(self, now_ns: int) -> None:
+        """Let attained service decay up to ``now_ns``; an earlier instant changes nothing."""
+        if self._landmark_ns < 0:
+            self._landmark_ns = now_ns
+        age_ns = now_ns - self._landmark_ns
+        if age_ns <= 0:
+            return
+        self._weight = max(self._weight, 2.0 ** min(age_ns / HALF_LIFE_NS, 1000.0))
+        if self._weight > WEIGHT_MAX:
+            for table in self._tables:
+                table.service = [x / self._weight for x in table.service]
+            self._weight = 1.0
+            self._landmark_ns = now_ns
