@@ -1,0 +1,235 @@
+"""Turns plain integers into Prometheus families, when asked and only then.
+
+*Rule of this file*: reading. The numbers belong to gates, the data plane, the
+tally; names and help come from :mod:`governor.control.metrics`. The request's
+path never meets the client library, whose counters take a lock each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+from prometheus_client import Metric as Family
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+)
+from prometheus_client.registry import Collector
+
+import governor
+from governor.control.metrics import METRICS
+from governor.control.view import RuntimeView
+from governor.core.gate import Gate
+from governor.proxy.histogram import Histogram
+from policies.decision import Outcome
+
+Row = tuple[tuple[str, ...], float]
+"""Label values in the table's order, and the number."""
+
+
+def make_family(name: str, rows: Iterable[Row]) -> Family:
+    """Build one counter or gauge of the table from its rows."""
+    metric = METRICS[name]
+    make = CounterMetricFamily if metric.kind == "counter" else GaugeMetricFamily
+    family: Family = make(name, metric.help, labels=metric.labels)
+    for labels, value in rows:
+        family.add_metric(labels, value)  # type: ignore[attr-defined]
+    return family
+
+
+def make_histogram(name: str, rows: Iterable[tuple[tuple[str, ...], Histogram]]) -> Family:
+    """Build one histogram of the table; bounds and sum become seconds."""
+    metric = METRICS[name]
+    family = HistogramMetricFamily(name, metric.help, labels=metric.labels)
+    for labels, histogram in rows:
+        below = 0
+        buckets = []
+        for bound_ns, count in zip(histogram.bounds_ns, histogram.counts, strict=False):
+            below += count
+            buckets.append((f"{bound_ns / 1e9:.12g}", float(below)))
+        buckets.append(("+Inf", float(below + histogram.counts[-1])))
+        family.add_metric(labels, buckets, histogram.sum_ns / 1e9)
+    return family
+
+
+class GovernorCollector(Collector):
+    """All of Governor's own families.
+
+    Parameters
+    ----------
+    runtime : RuntimeView
+    """
+
+    def __init__(self, runtime: RuntimeView) -> None:
+        self._runtime = runtime
+
+    def describe(self) -> Iterable[Family]:
+        """Promise nothing at registration, so that nothing is read before the first scrape."""
+        return ()
+
+    def collect(self) -> Iterator[Family]:
+        """Read everything once."""
+        yield from self._collect_requests()
+        yield from self._collect_connections()
+        yield from self._collect_gates()
+        yield from self._collect_signals()
+        yield from self._collect_self()
+
+    def _collect_requests(self) -> Iterator[Family]:
+        stats, tally = self._runtime.proxy.stats, self._runtime.tally
+        yield make_family(
+            "governor_requests_total",
+            (
+                ((upstream, route, f"{code_class}xx", decision or "none"), count)
+                for (upstream, route, code_class, decision), count in tally.counts.items()
+            ),
+        )
+        durations = (((name,), histogram) for name, histogram in tally.durations.items())
+        yield make_histogram("governor_request_duration_seconds", durations)
+        yield make_histogram("governor_overhead_seconds", [((), stats.overhead)])
+        yield make_histogram("governor_deferral_seconds", [((), stats.waiting)])
+        yield make_histogram("governor_upstream_ttfb_seconds", [((), stats.first_byte)])
+        own = (((reason,), count) for reason, count in stats.n_own_answers.items())
+        yield make_family("governor_own_answers_total", own)
+        yield make_family("governor_callers_left_total", [((), stats.n_left)])
+
+    def _collect_connections(self) -> Iterator[Family]:
+        stats = self._runtime.proxy.stats
+        plain = {
+            "governor_connections": stats.n_connections,
+            "governor_connections_accepted_total": stats.n_connections_accepted,
+            "governor_connections_refused_total": stats.n_connections_refused,
+            "governor_tunnels": stats.n_tunnels,
+            "governor_upstream_resends_total": stats.n_retried_on_dead,
+            "governor_upstream_connect_failures_total": stats.n_connect_failures,
+            "governor_upstream_broken_total": stats.n_upstream_broken,
+        }
+        for name, value in plain.items():
+            yield make_family(name, [((), value)])
+        yield make_family(
+            "governor_transferred_bytes_total",
+            [(("in",), stats.bytes_from_callers), (("out",), stats.bytes_to_callers)],
+        )
+        yield make_family(
+            "governor_upstream_requests_total",
+            [(("fresh",), stats.n_upstream_fresh), (("kept",), stats.n_upstream_reused)],
+        )
+
+    def _collect_gates(self) -> Iterator[Family]:
+        for name, read in GATE_ROWS.items():
+            rows = (
+                ((upstream, *labels), value)
+                for upstream, gate in self._runtime.gates.items()
+                for labels, value in read(gate)
+            )
+            yield make_family(name, rows)
+
+    def _collect_signals(self) -> Iterator[Family]:
+        rows: dict[str, list[Row]] = {name: [] for name, _ in SIGNAL_ROWS.values()}
+        for upstream, gate in self._runtime.gates.items():
+            for reading in gate.signals.read():
+                if reading.name in SIGNAL_ROWS:
+                    name, labels = SIGNAL_ROWS[reading.name]
+                    rows[name].append(((upstream, *labels), reading.value))
+        for name, found in rows.items():
+            yield make_family(name, found)
+
+    def _collect_self(self) -> Iterator[Family]:
+        runtime = self._runtime
+        log = runtime.access_log
+        faults = {
+            "gate": sum(gate.ledger.n_faults for gate in runtime.gates.values()),
+            "proxy": runtime.proxy.stats.n_faults,
+            "decision_log": runtime.decision_log.n_faults,
+            "access_log": log.n_faults if log else 0,
+        }
+        yield make_family(
+            "governor_faults_total", (((part,), count) for part, count in faults.items())
+        )
+        yield make_histogram("governor_event_loop_lag_seconds", [((), runtime.lag.histogram)])
+        identities = runtime.identities
+        tables = (identities.tenants, identities.flows, identities.trees)
+        overflowed = (((table.kind,), table.n_overflowed) for table in tables)
+        yield make_family("governor_identities_overflow_total", overflowed)
+        used = (((table.kind,), table.n_used) for table in tables)
+        yield make_family("governor_identities", used)
+        lines = {"written": log.n_written if log else 0, "dropped": log.n_dropped if log else 0}
+        yield make_family(
+            "governor_access_log_lines_total",
+            (((state,), count) for state, count in lines.items()),
+        )
+        is_ready = runtime.is_ready and not runtime.is_draining
+        yield make_family("governor_ready", [((), float(is_ready))])
+        info = (governor.__version__, runtime.config.policies.mode)
+        yield make_family("governor_build_info", [(info, 1.0)])
+
+
+def _read_decisions(gate: Gate) -> Iterator[Row]:
+    ledger = gate.ledger
+    yield ("admit", "untouched"), ledger.n_untouched
+    yield ("wait", "over_limit"), ledger.n_waited
+    for reason, count in ledger.n_answered.items():
+        yield ("answer", reason.value), count
+    for reason, count in ledger.n_observed.items():
+        yield ("observed", reason.value), count
+
+
+def _read_seconds(gate: Gate) -> Iterator[Row]:
+    ledger = gate.ledger
+    yield ("useful",), ledger.useful_s
+    yield ("orphaned",), ledger.orphaned_s
+    yield ("retried",), ledger.retried_s
+    yield ("refused",), ledger.refused_s
+
+
+def _read_outcomes(gate: Gate) -> Iterator[Row]:
+    for outcome in Outcome:
+        yield (outcome.name.lower(),), gate.ledger.n_by_outcome[outcome]
+    yield ("left_waiting",), gate.ledger.n_left_waiting
+
+
+def _read_endpoints(read: Callable[[Gate, int], float]) -> Callable[[Gate], Iterator[Row]]:
+    def rows(gate: Gate) -> Iterator[Row]:
+        for idx in range(len(gate.endpoints)):
+            yield (str(idx),), read(gate, idx)
+
+    return rows
+
+
+GATE_ROWS: dict[str, Callable[[Gate], Iterable[Row]]] = {
+    "governor_decisions_total": _read_decisions,
+    "governor_in_flight": _read_endpoints(lambda gate, idx: gate.endpoints[idx].in_flight),
+    "governor_limit": _read_endpoints(lambda gate, idx: gate.endpoints[idx].limit.limit),
+    "governor_line_length": lambda gate: [((), gate.line_length)],
+    "governor_capacity_hz": lambda gate: [((), gate.dispatcher.capacity_hz)],
+    "governor_best_capacity_hz": lambda gate: [((), gate.best_capacity_hz)],
+    "governor_invitations_total": lambda gate: [
+        (("made",), gate.reservations.n_made),
+        (("kept",), gate.reservations.n_kept),
+    ],
+    "governor_invitations_outstanding": lambda gate: [((), gate.reservations.n_outstanding)],
+    "governor_outcomes_total": _read_outcomes,
+    "governor_upstream_seconds_total": _read_seconds,
+    "governor_waste_ratio": lambda gate: [((), gate.ledger.waste_ratio)],
+}
+"""Family to its rows for one gate; the upstream's name is put before the labels."""
+
+SIGNAL_ROWS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "arrival_rate": ("governor_arrival_rate_hz", ("total",)),
+    "organic_rate": ("governor_arrival_rate_hz", ("organic",)),
+    "retry_share": ("governor_retry_ratio", ()),
+    "retrying_flows": ("governor_retrying_flows", ()),
+    "failure_share": ("governor_failure_ratio", ()),
+    "cascade": ("governor_cascade", ()),
+    "synchrony": ("governor_synchrony_nats", ("all",)),
+    "retry_synchrony": ("governor_synchrony_nats", ("retries",)),
+    "synchrony_excess": ("governor_synchrony_excess_flows", ("all",)),
+    "retry_synchrony_excess": ("governor_synchrony_excess_flows", ("retries",)),
+    "synchrony_alarm": ("governor_synchrony_alarm", ("all",)),
+    "retry_synchrony_alarm": ("governor_synchrony_alarm", ("retries",)),
+    "synchrony_alarms": ("governor_synchrony_alarms_total", ("all",)),
+    "retry_synchrony_alarms": ("governor_synchrony_alarms_total", ("retries",)),
+    "identified_share": ("governor_identified_ratio", ()),
+}
+"""Reading to its family and further labels."""

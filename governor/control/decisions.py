@@ -1,0 +1,94 @@
+"""The page of recent interventions: what was done to whom, why, on what readings.
+
+*Rule of this file*: from the ring's entries to plain values, and the check of
+the one parameter.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from governor.control.view import RuntimeView
+from governor.core.decision_log import CAPACITY, Intervention
+from governor.core.identity import Identities
+
+LAST_DEFAULT = 100
+LAST_MAX = CAPACITY
+
+
+class BadParameter(ValueError):
+    """A query parameter outside what is allowed; the caller is told which and what is."""
+
+    def __init__(self, field: str, allowed: str) -> None:
+        super().__init__(f"{field} must be {allowed}")
+        self.field = field
+        self.allowed = allowed
+
+
+def parse_last(text: str | None) -> int:
+    """Return how many interventions are asked for.
+
+    Raises
+    ------
+    BadParameter
+        If it is no whole number from 1 to ``LAST_MAX``.
+    """
+    if text is None:
+        return LAST_DEFAULT
+    is_number = text.isascii() and text.isdigit() and len(text) <= 6
+    if not is_number or not 1 <= int(text) <= LAST_MAX:
+        raise BadParameter("last", f"a whole number from 1 to {LAST_MAX}")
+    return int(text)
+
+
+def describe_decisions(
+    runtime: RuntimeView, last: int, now_ns: int, unix_now_ns: int
+) -> dict[str, Any]:
+    """Return the page: newest first.
+
+    Parameters
+    ----------
+    now_ns, unix_now_ns : int
+        The same instant on the monotonic and on the wall clock.
+    """
+    log = runtime.decision_log
+    offset_ns = unix_now_ns - now_ns
+    return {
+        "total": log.n_appended,
+        "kept": len(log),
+        "decisions": [
+            describe_entry(entry, offset_ns, runtime.identities) for entry in log.last(last)
+        ],
+    }
+
+
+def describe_entry(entry: Intervention, offset_ns: int, identities: Identities) -> dict[str, Any]:
+    """Return one intervention, identities as salted labels."""
+    return {
+        "sequence": entry.sequence,
+        "time_s": round((entry.at_ns + offset_ns) / 1e9, 6),
+        "request_id": entry.request_id,
+        "upstream": entry.upstream,
+        "endpoint": entry.endpoint_idx if entry.endpoint_idx >= 0 else None,
+        "action": entry.action,
+        "reason": entry.reason,
+        "status": entry.status or None,
+        "retry_after_s": entry.retry_after_ns / 1e9 if entry.action == "answer" else None,
+        "waited_s": entry.waited_ns / 1e9,
+        "caller": {
+            "tenant": identities.tenants.label(entry.tenant),
+            "flow": identities.flows.label(entry.flow),
+            "tree": identities.trees.label(entry.tree),
+            "attempt": entry.attempt,
+            "urgency": entry.urgency,
+        },
+        "readings": {
+            "in_flight": entry.in_flight,
+            "limit": entry.limit,
+            "line_length": entry.line_length,
+            "capacity_hz": entry.capacity_hz,
+            "organic_hz": entry.organic_hz,
+            "retry_ratio": entry.retry_ratio,
+            "synchrony_nats": entry.synchrony_nats,
+        },
+    }

@@ -1,0 +1,163 @@
+"""Every metric's name, kind, labels and help: the one place where they are spelt.
+
+*Rule of this file*: a table and nothing else. Names follow Prometheus' naming
+page: base units, ``_total`` on counters only, unit last. Labels are bounded:
+names from the configuration and closed lists of words, never anything that a
+caller sends.
+
+Beside these, ``prometheus-client`` adds its own ``process_*``, ``python_info``
+and ``python_gc_*``.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+
+class Metric(NamedTuple):
+    """One row of the table."""
+
+    kind: Literal["counter", "gauge", "histogram"]
+    help: str
+    labels: tuple[str, ...] = ()
+
+
+METRICS: dict[str, Metric] = {
+    # Requests
+    "governor_requests_total": Metric(
+        "counter",
+        "Finished requests by status class of what the caller was answered (4xx holds 499: left) "
+        "and by what the gate did.",
+        ("upstream", "route", "code_class", "decision"),
+    ),
+    "governor_request_duration_seconds": Metric(
+        "histogram", "Arrival of a request to the end of its answer.", ("upstream",)
+    ),
+    "governor_overhead_seconds": Metric(
+        "histogram", "Governor's own work per request: the latency that it adds."
+    ),
+    "governor_deferral_seconds": Metric(
+        "histogram", "Time that requests which waited spent waiting for a place."
+    ),
+    "governor_upstream_ttfb_seconds": Metric(
+        "histogram", "Request sent upstream to first byte of the response."
+    ),
+    "governor_own_answers_total": Metric(
+        "counter", "Answers that Governor gave itself.", ("reason",)
+    ),
+    "governor_callers_left_total": Metric(
+        "counter", "Requests whose caller left before the end of the answer."
+    ),
+    # Connections
+    "governor_connections": Metric("gauge", "Callers' open connections."),
+    "governor_connections_accepted_total": Metric("counter", "Callers' connections accepted."),
+    "governor_connections_refused_total": Metric(
+        "counter", "Callers' connections closed at once: above the listener's bound."
+    ),
+    "governor_tunnels": Metric("gauge", "Upgraded connections (WebSocket) now open."),
+    "governor_transferred_bytes_total": Metric(
+        "counter", "Bytes from and to callers.", ("direction",)
+    ),
+    "governor_upstream_requests_total": Metric(
+        "counter", "Requests sent upstream, on a fresh or a kept connection.", ("connection",)
+    ),
+    "governor_upstream_resends_total": Metric(
+        "counter", "Requests sent again because a kept connection was found dead before a byte."
+    ),
+    "governor_upstream_connect_failures_total": Metric(
+        "counter", "Connections to an upstream that could not be opened."
+    ),
+    "governor_upstream_broken_total": Metric(
+        "counter", "Upstream responses that broke off or could not be forwarded."
+    ),
+    # Governing
+    "governor_decisions_total": Metric(
+        "counter",
+        "What the gate did with arrivals (admit, wait, answer), or would have done (observed).",
+        ("upstream", "action", "reason"),
+    ),
+    "governor_in_flight": Metric(
+        "gauge", "Requests in flight at an endpoint.", ("upstream", "endpoint")
+    ),
+    "governor_limit": Metric(
+        "gauge", "Present in-flight limit of an endpoint.", ("upstream", "endpoint")
+    ),
+    "governor_line_length": Metric("gauge", "Requests that wait for a place.", ("upstream",)),
+    "governor_capacity_hz": Metric(
+        "gauge", "Estimated capacity, requests per second; 0 while unknown.", ("upstream",)
+    ),
+    "governor_best_capacity_hz": Metric(
+        "gauge", "Best known capacity, requests per second; 0 while unknown.", ("upstream",)
+    ),
+    "governor_invitations_total": Metric(
+        "counter", "Retry slots: given to callers, and kept by them.", ("upstream", "state")
+    ),
+    "governor_invitations_outstanding": Metric(
+        "gauge", "Retry slots given and neither kept nor expired.", ("upstream",)
+    ),
+    # What came of it
+    "governor_outcomes_total": Metric(
+        "counter", "Closed leases by how they ended.", ("upstream", "outcome")
+    ),
+    "governor_upstream_seconds_total": Metric(
+        "counter",
+        "Upstream seconds by who had the use of them: useful, orphaned, retried, refused.",
+        ("upstream", "kind"),
+    ),
+    "governor_waste_ratio": Metric(
+        "gauge",
+        "Share of upstream seconds since the start that nobody benefited from.",
+        ("upstream",),
+    ),
+    # Signals
+    "governor_arrival_rate_hz": Metric(
+        "gauge", "Arrivals per second; organic: retries left out.", ("upstream", "kind")
+    ),
+    "governor_retry_ratio": Metric(
+        "gauge", "Share of retries among the arrivals of the last second.", ("upstream",)
+    ),
+    "governor_retrying_flows": Metric(
+        "gauge", "Distinct flows that retried within the last second.", ("upstream",)
+    ),
+    "governor_failure_ratio": Metric(
+        "gauge", "Share of failures among the departures of the last second.", ("upstream",)
+    ),
+    "governor_cascade": Metric(
+        "gauge", "1 while retries of many flows feed themselves, else 0.", ("upstream",)
+    ),
+    "governor_synchrony_nats": Metric(
+        "gauge",
+        "How unlikely the most synchronous window of the last second is by chance; 20 alarms.",
+        ("upstream", "stream"),
+    ),
+    "governor_synchrony_excess_flows": Metric(
+        "gauge", "Flows in that window beyond what chance explains.", ("upstream", "stream")
+    ),
+    "governor_synchrony_alarm": Metric(
+        "gauge", "1 while callers act in step, else 0.", ("upstream", "stream")
+    ),
+    "governor_synchrony_alarms_total": Metric(
+        "counter", "Times that callers acted in step.", ("upstream", "stream")
+    ),
+    "governor_identified_ratio": Metric(
+        "gauge", "Share of recent arrivals whose agent is known by a header.", ("upstream",)
+    ),
+    # Governor itself
+    "governor_faults_total": Metric(
+        "counter", "Own faults survived: the request went through.", ("part",)
+    ),
+    "governor_event_loop_lag_seconds": Metric(
+        "histogram", "How late the periodic tick fired: delay that every request may meet."
+    ),
+    "governor_identities": Metric("gauge", "Entries of an identity table in use.", ("table",)),
+    "governor_identities_overflow_total": Metric(
+        "counter", "Callers that shared the overflow entry of a full identity table.", ("table",)
+    ),
+    "governor_access_log_lines_total": Metric(
+        "counter", "Access log lines written, and dropped because the disk was slow.", ("state",)
+    ),
+    "governor_ready": Metric("gauge", "1 while ready for traffic, else 0."),
+    "governor_build_info": Metric(
+        "gauge", "Always 1; the labels say what runs.", ("version", "mode")
+    ),
+}

@@ -1,0 +1,158 @@
+"""The state page: what every signal reads and every policy does, now.
+
+*Rule of this file*: one function from the runtime to plain values, seconds and
+words. Identities appear as indices or salted labels, never as what a caller
+sent.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import governor
+from governor.control.health import compute_readiness
+from governor.control.view import RuntimeView
+from governor.core.gate import Gate
+from governor.core.identity import IdentityTable
+from policies.decision import Outcome
+from signals import Reading
+
+Json = dict[str, Any]
+
+HEAVIEST = 10
+"""Entries shown per identity table."""
+
+
+def describe_runtime(runtime: RuntimeView, now_ns: int) -> Json:
+    """Return the whole page."""
+    return {
+        "version": governor.__version__,
+        "mode": runtime.config.policies.mode,
+        "status": compute_readiness(runtime)[1],
+        "uptime_s": max(0, now_ns - runtime.started_at_ns) / 1e9,
+        "event_loop_lag_s": {
+            "recent_worst": runtime.lag.recent_s,
+            "p99_at_most": runtime.lag.histogram.quantile_ns(0.99) / 1e9,
+        },
+        "proxy": describe_proxy(runtime),
+        "upstreams": {
+            name: describe_gate(gate, _endpoint_urls(runtime, name))
+            for name, gate in runtime.gates.items()
+        },
+        "identities": {
+            table.kind: describe_table(table, now_ns)
+            for table in (
+                runtime.identities.tenants,
+                runtime.identities.flows,
+                runtime.identities.trees,
+            )
+        },
+        "interventions": runtime.decision_log.n_appended,
+    }
+
+
+def describe_proxy(runtime: RuntimeView) -> Json:
+    """Return the data plane's counters and typical durations."""
+    stats = runtime.proxy.stats
+    found: Json = {}
+    for name in sorted(type(stats).__slots__):
+        value = getattr(stats, name)
+        if isinstance(value, int | dict):
+            found[name] = value
+    for name in ("overhead", "waiting", "first_byte"):
+        histogram = getattr(stats, name)
+        found[f"{name}_s"] = {
+            "count": histogram.count,
+            "p50_at_most": histogram.quantile_ns(0.5) / 1e9,
+            "p99_at_most": histogram.quantile_ns(0.99) / 1e9,
+        }
+    return found
+
+
+def describe_gate(gate: Gate, urls: tuple[str, ...]) -> Json:
+    """Return one upstream: its endpoints, its line, its slots, its ledger, its signals."""
+    dispatcher, reservations = gate.dispatcher, gate.reservations
+    return {
+        "mode": "observe" if gate.is_observing else "govern",
+        "in_flight": gate.in_flight,
+        "endpoints": [
+            {
+                "url": urls[endpoint.idx] if endpoint.idx < len(urls) else "",
+                "in_flight": endpoint.in_flight,
+                "limit": endpoint.limit.limit,
+                "why": endpoint.limit.explain(),
+            }
+            for endpoint in gate.endpoints
+        ],
+        "capacity_hz": dispatcher.capacity_hz,
+        "best_capacity_hz": gate.best_capacity_hz,
+        "response_s": dispatcher.response_ns / 1e9,
+        "line": {
+            "length": gate.line_length,
+            "expected_wait_s": dispatcher.expected_wait_ns / 1e9,
+            "is_newest_first": dispatcher.is_newest_first,
+            "max_wait_s": dispatcher.max_wait_ns / 1e9,
+            "max_waiting": dispatcher.max_waiting,
+        },
+        "patience": {
+            "typical_s": gate.patience.typical_ns / 1e9,
+            "is_learned": gate.patience.is_learned,
+        },
+        "slots": {
+            "outstanding": reservations.n_outstanding,
+            "made": reservations.n_made,
+            "kept": reservations.n_kept,
+            "horizon_s": reservations.horizon_ns / 1e9,
+        },
+        "ledger": describe_ledger(gate),
+        "signals": {reading.name: describe_reading(reading) for reading in gate.signals.read()},
+    }
+
+
+def describe_ledger(gate: Gate) -> Json:
+    """Return where the upstream's seconds went and what the gate did since the start."""
+    ledger = gate.ledger
+    return {
+        "waste_ratio": ledger.waste_ratio,
+        "upstream_s": {
+            "useful": ledger.useful_s,
+            "orphaned": ledger.orphaned_s,
+            "retried": ledger.retried_s,
+            "refused": ledger.refused_s,
+        },
+        "outcomes": {x.name.lower(): ledger.n_by_outcome[x] for x in Outcome},
+        "arrived": ledger.n_arrived,
+        "retries": ledger.n_attempts_repeated,
+        "untouched": ledger.n_untouched,
+        "waited": ledger.n_waited,
+        "waited_s": ledger.waited_s,
+        "left_waiting": ledger.n_left_waiting,
+        "answered": {reason.value: count for reason, count in ledger.n_answered.items()},
+        "observed": {reason.value: count for reason, count in ledger.n_observed.items()},
+        "faults": ledger.n_faults,
+    }
+
+
+def describe_reading(reading: Reading) -> Json:
+    """Return one reading by field."""
+    return {
+        "value": reading.value,
+        "unit": reading.unit,
+        "samples": reading.samples,
+        "is_ready": reading.is_ready,
+    }
+
+
+def describe_table(table: IdentityTable, now_ns: int) -> Json:
+    """Return how full one identity table is, and who has had the most upstream time."""
+    return {
+        "used": table.n_used,
+        "entries": table.n_entries,
+        "overflowed": table.n_overflowed,
+        "heaviest": [entry._asdict() for entry in table.heaviest(HEAVIEST, now_ns)],
+    }
+
+
+def _endpoint_urls(runtime: RuntimeView, name: str) -> tuple[str, ...]:
+    upstream = runtime.config.upstreams.get(name)
+    return upstream.endpoints if upstream is not None else ()

@@ -1,0 +1,75 @@
+"""What the control plane needs to see of a running Governor.
+
+*Rule of this file*: read-only protocols. The runtime satisfies them; tests
+bring a stub.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from governor.config.model import Config
+from governor.control.access_log import AccessLogWriter
+from governor.control.lag import LoopLag
+from governor.control.tally import RequestTally
+from governor.core.decision_log import DecisionLog
+from governor.core.gate import Gate
+from governor.core.identity import Identities
+from governor.proxy.stats import ProxyStats
+
+
+class ProxyView(Protocol):
+    """The data plane."""
+
+    @property
+    def stats(self) -> ProxyStats:
+        """Its counters."""
+
+
+class RuntimeView(Protocol):
+    """One Governor process."""
+
+    @property
+    def config(self) -> Config:
+        """What it was told."""
+
+    @property
+    def gates(self) -> Mapping[str, Gate]:
+        """One gate per upstream, by name."""
+
+    @property
+    def identities(self) -> Identities:
+        """The identity tables."""
+
+    @property
+    def proxy(self) -> ProxyView:
+        """The data plane."""
+
+    @property
+    def decision_log(self) -> DecisionLog:
+        """Recent interventions."""
+
+    @property
+    def tally(self) -> RequestTally:
+        """Finished requests by key."""
+
+    @property
+    def lag(self) -> LoopLag:
+        """Lateness of the tick."""
+
+    @property
+    def access_log(self) -> AccessLogWriter | None:
+        """The access log's writer, if there is one."""
+
+    @property
+    def started_at_ns(self) -> int:
+        """Monotonic instant of the start."""
+
+    @property
+    def is_ready(self) -> bool:
+        """Listening, and every kernel compiled."""
+
+    @property
+    def is_draining(self) -> bool:
+        """Told to stop: finishing what is in flight."""
