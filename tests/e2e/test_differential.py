@@ -6,6 +6,7 @@ case, values, order, number, bodies and trailers.
 
 from __future__ import annotations
 
+import socket
 from typing import Any
 
 import pytest
@@ -155,7 +156,7 @@ def test_hop_by_hop_fields_stop_here(origin: Site) -> None:
 
 
 def test_forwarding_fields(origin: Site) -> None:
-    """The origin is told the caller's address and scheme, and a request id that is kept if given."""
+    """The origin is told the caller's address and scheme, and a request id, kept if given."""
     origin.governor  # noqa: B018  skips where a forwarder stands in
     with WireClient(origin.governed) as client:
         client.request("GET", b"/echo")
@@ -291,8 +292,6 @@ def test_connection_close_is_obeyed(origin: Site) -> None:
 
 def test_half_closed_caller_is_answered(origin: Site) -> None:
     """A caller that shuts down its sending side after the request still gets the answer."""
-    import socket
-
     for base in (origin.direct, origin.governed):
         with WireClient(base) as client:
             client.send(client.head("GET", b"/sized", [(b"Connection", b"close")]))

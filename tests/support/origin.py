@@ -212,3 +212,19 @@ async def echo(conversation: Conversation) -> None:
     conversation.origin.record(request)
     kind = request.get(b"content-type") or b"application/octet-stream"
     await conversation.answer(200, request.body, [(b"Content-Type", kind)])
+
+
+def main() -> None:
+    """Serve the standard answers until standard input ends; print the address first."""
+    import sys
+
+    from tests.support.origin_answers import ANSWERS
+
+    origin = Origin(ANSWERS)
+    print(origin.url, flush=True)
+    sys.stdin.read()
+    origin.close()
+
+
+if __name__ == "__main__":
+    main()
