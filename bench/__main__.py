@@ -1,0 +1,40 @@
+"""``python -m bench NAME``: one command per measurement."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+from bench.children import BenchError, cleaned_up
+
+COMMANDS = {
+    "proxy": ("bench.proxy", "requests/s, latency, uploads, event streams beside the peers"),
+    "footprint": ("bench.footprint", "memory idle and per connection, start to first request"),
+    "gate": ("bench.gate", "cost of one arrive + depart of the real gate"),
+    "storm": ("bench.storm", "a fleet that retries against a service that stalls"),
+    "replay": ("bench.replay", "a recorded fleet through the proxy"),
+    "limit": ("bench.limit", "the adaptive limit on a virtual clock"),
+}
+
+
+def main(argv: list[str]) -> int:
+    """Run the named command with the rest of the arguments."""
+    if not argv or argv[0] in ("-h", "--help") or argv[0] not in COMMANDS:
+        print("usage: python -m bench NAME [options]\n")
+        for name, (_, text) in COMMANDS.items():
+            print(f"  {name:10} {text}")
+        return 0 if argv and argv[0] in ("-h", "--help") else 2
+    module = importlib.import_module(COMMANDS[argv[0]][0])
+    try:
+        with cleaned_up():
+            return int(module.main(argv[1:]) or 0)
+    except BenchError as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nbench: interrupted; all processes stopped", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,156 @@
+"""``python -m bench gate``: what the gate itself costs a request.
+
+The real gate with its real signals and adaptive limit, on an even clock of its
+own: arrive, later depart, nothing else (no parsing, no sockets). Each batch is
+timed as a whole and divided; the garbage collector runs as in the proxy.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections import deque
+from dataclasses import dataclass
+from random import Random
+
+import numpy as np
+
+from bench.report import save, table
+from governor.core.arrival import UNMARKED, Arrival
+from governor.core.gate import Gate
+from governor.core.identity import Identities
+from policies.decision import Action, Outcome
+from policies.limit import AdaptiveLimit, FixedLimit
+from signals import SignalBank
+
+BOUND_US = 5.0
+N_FLOWS = 4096
+SERVICE_NS = 100_000_000
+"""Time a request of the mixes is in flight."""
+TICK_NS = 50_000_000
+
+
+@dataclass(frozen=True)
+class Mix:
+    """One kind of traffic at the gate."""
+
+    name: str
+    n_flows: int
+    in_flight: int
+    retry_ratio: float = 0.0
+    limit: int = 0
+    """0: adaptive."""
+
+
+MIXES = (
+    Mix("one agent", 1, 1),
+    Mix("64 agents", 64, 16),
+    Mix("2,000 agents", 2_000, 24),
+    Mix("2,000 agents, a third retries", 2_000, 24, retry_ratio=0.33),
+    Mix("2,000 agents, all wait in the line", 2_000, 64, limit=32),
+)
+
+
+class Traffic:
+    """Arrivals of a mix at an even pace, each departing after ``in_flight`` others came."""
+
+    def __init__(self, mix: Mix, seed: int) -> None:
+        limit = FixedLimit(mix.limit) if mix.limit else AdaptiveLimit(rng_seed=seed, initial=64)
+        self.gate = Gate("bench", [limit], SignalBank(N_FLOWS), Identities())
+        self._rng = Random(seed)
+        self._mix = mix
+        self._open: deque[object] = deque()
+        self.now_ns = 1_000_000_000
+        self._step_ns = SERVICE_NS // mix.in_flight
+        self._tick_at_ns = self.now_ns
+        self.tick_ns: list[int] = []
+
+    def arrivals(self, n: int) -> list[Arrival]:
+        """Return ``n`` arrivals, made beforehand as the rim makes them."""
+        rng, mix = self._rng, self._mix
+        made = []
+        for _ in range(n):
+            flow = 1 + rng.randrange(mix.n_flows)
+            attempt = (
+                1 if rng.random() < mix.retry_ratio else (0 if rng.random() < 0.5 else UNMARKED)
+            )
+            made.append(
+                Arrival(
+                    tenant=1,
+                    flow=flow,
+                    tree=flow,
+                    fingerprint=rng.getrandbits(63),
+                    attempt=attempt,
+                    is_identified=True,
+                )
+            )
+        return made
+
+    def batch(self, arrivals: list[Arrival]) -> int:
+        """Send the arrivals through the gate; return the nanoseconds it took without ticks."""
+        gate, waiting = self.gate, self._open
+        in_flight, step_ns = self._mix.in_flight, self._step_ns
+        spent_in_ticks_ns = 0
+        began_ns = time.perf_counter_ns()
+        now_ns = self.now_ns
+        for arrival in arrivals:
+            now_ns += step_ns
+            decision = gate.arrive(now_ns, arrival)
+            if decision.action is Action.ADMIT:
+                waiting.append(decision.lease)
+            if len(waiting) >= in_flight or (len(waiting) and decision.action is Action.WAIT):
+                for follower in gate.depart(now_ns, waiting.popleft(), Outcome.COMPLETED, 200):
+                    if follower.action is Action.ADMIT:
+                        waiting.append(follower.lease)
+            if now_ns >= self._tick_at_ns:
+                tick_began_ns = time.perf_counter_ns()
+                self._tick_at_ns = now_ns + TICK_NS
+                for follower in gate.tick(now_ns):
+                    if follower.action is Action.ADMIT:
+                        waiting.append(follower.lease)
+                self.tick_ns.append(time.perf_counter_ns() - tick_began_ns)
+                spent_in_ticks_ns += self.tick_ns[-1]
+        self.now_ns = now_ns
+        return time.perf_counter_ns() - began_ns - spent_in_ticks_ns
+
+
+def measure(mix: Mix, n_batches: int, batch_size: int) -> dict[str, float]:
+    """Return the distribution over batches of the cost of one arrive + depart."""
+    traffic = Traffic(mix, seed=1)
+    traffic.batch(traffic.arrivals(batch_size))
+    traffic.tick_ns.clear()
+    costs_us = np.array(
+        [traffic.batch(traffic.arrivals(batch_size)) / batch_size / 1e3 for _ in range(n_batches)]
+    )
+    return {
+        "p50_us": float(np.percentile(costs_us, 50)),
+        "p99_us": float(np.percentile(costs_us, 99)),
+        "min_us": float(costs_us.min()),
+        "max_us": float(costs_us.max()),
+        "tick_p50_us": float(np.percentile(traffic.tick_ns or [0], 50)) / 1e3,
+        "tick_p99_us": float(np.percentile(traffic.tick_ns or [0], 99)) / 1e3,
+    }
+
+
+def main(argv: list[str]) -> int:
+    """Run the benchmark; status 1 if the median of an unsaturated mix exceeds the bound."""
+    parser = argparse.ArgumentParser(prog="bench gate", description=__doc__)
+    parser.add_argument("--batches", type=int, default=200)
+    parser.add_argument("--batch-size", type=int, default=2_000)
+    options = parser.parse_args(argv)
+    import signals
+
+    signals.warm_up()
+    total = options.batches * options.batch_size
+    print(f"gate: {len(MIXES)} mixes, {total:,} arrivals each, a few seconds")
+    seen = {mix.name: measure(mix, options.batches, options.batch_size) for mix in MIXES}
+    rows = [
+        [name]
+        + [f"{cost[key]:.2f}" for key in ("p50_us", "p99_us", "min_us", "max_us")]
+        + [f"{cost['tick_p50_us']:.0f} / {cost['tick_p99_us']:.0f}"]
+        for name, cost in seen.items()
+    ]
+    head = ["arrive + depart", "p50 µs", "p99 µs", "best µs", "worst µs", "tick p50 / p99 µs"]
+    text = f"Over {options.batches} batches of {options.batch_size:,}; bound {BOUND_US:.0f} µs."
+    save("gate", " ".join(["gate", *argv]), f"{text}\n\n{table(head, rows)}", {"mixes": seen})
+    return 0 if all(cost["p50_us"] <= BOUND_US for cost in seen.values()) else 1

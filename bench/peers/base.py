@@ -1,0 +1,108 @@
+"""What every peer offers: is it here, which version, start it, stop it."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import tempfile
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import ClassVar
+
+from bench.children import HOST, Child, free_port
+
+
+class Running:
+    """A started peer: where it listens, and its process (none for direct)."""
+
+    def __init__(
+        self, name: str, port: int, child: Child | None, folder: Path | None, admin_port: int = 0
+    ) -> None:
+        self.name = name
+        self.port = port
+        self.child = child
+        self.admin_port = admin_port
+        self._folder = folder
+
+    @property
+    def url(self) -> str:
+        """Base address for load generators."""
+        return f"http://{HOST}:{self.port}"
+
+    def cpu_s(self) -> float:
+        """Processor seconds used so far; 0 for direct."""
+        return self.child.usage().cpu_s if self.child is not None else 0.0
+
+    def rss_bytes(self) -> int:
+        """Resident memory; 0 for direct."""
+        return self.child.usage().rss_bytes if self.child is not None else 0
+
+    def pause(self) -> None:
+        """Freeze the process; see :meth:`bench.children.Child.pause`."""
+        if self.child is not None:
+            self.child.pause()
+
+    def resume(self) -> None:
+        """Let it go on."""
+        if self.child is not None:
+            self.child.resume()
+
+    def stop(self) -> None:
+        """Stop the process and remove its configuration."""
+        if self.child is not None:
+            self.child.stop()
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    def __enter__(self) -> Running:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+
+class Peer(ABC):
+    """A proxy that can be put in front of one upstream port."""
+
+    name: ClassVar[str]
+    """Word on the command line and in tables."""
+    install: ClassVar[str] = ""
+    """What to do when it is missing."""
+
+    @abstractmethod
+    def missing(self) -> str:
+        """Return why the peer cannot run here, or an empty string."""
+
+    @abstractmethod
+    def version(self) -> str:
+        """Return its version as it says itself."""
+
+    @abstractmethod
+    def command(self, folder: Path, port: int, upstream_port: int, admin_port: int) -> list[str]:
+        """Write the configuration into ``folder`` and return the command to run."""
+
+    def start(self, upstream_port: int, core: int | None) -> Running:
+        """Start the peer on a free port and wait until it listens."""
+        folder = Path(tempfile.mkdtemp(prefix=f"bench-{self.name}-"))
+        port, admin_port = free_port(), free_port()
+        command = self.command(folder, port, upstream_port, admin_port)
+        child = Child(self.name, command, core, folder / "log")
+        running = Running(self.name, port, child, folder, admin_port)
+        try:
+            child.wait_port(port)
+        except BaseException:
+            running.stop()
+            raise
+        return running
+
+
+def first_line(command: list[str]) -> str:
+    """Return the first non-empty line that a command prints, for version strings."""
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    lines = (line.strip() for line in (done.stdout + done.stderr).splitlines())
+    return next((line for line in lines if line), "unknown")
+
+
+def which(program: str) -> str:
+    """Return the path of a program, looking in the usual system places too; empty if absent."""
+    return shutil.which(program) or shutil.which(program, path="/usr/sbin:/usr/local/sbin") or ""

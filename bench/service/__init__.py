@@ -1,0 +1,1 @@
+"""A service with finitely many slots whose work goes on after its caller left."""
