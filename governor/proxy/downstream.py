@@ -1,0 +1,566 @@
+"""One caller's connection: reads requests in order, sends their answers in order.
+
+*Rule of this file*: the wire of the caller's side. A head is read only when it
+is whole (bounded, timed), first by our own checks of what llhttp lets pass,
+then by llhttp, then by :mod:`governor.proxy.headers`; so how the bytes were
+cut on the wire cannot matter. One request is in flight per connection; what a
+caller pipelines waits in a bounded buffer, then in the kernel's.
+
+**When has a caller left?** At the end of its bytes (FIN) or a reset. HTTP/1.1
+allows a caller to close its sending half and still read; but the callers that
+make storms are those that close after a time-out, and a closed socket shows
+as FIN too. So FIN counts as having left, as in nginx, unless the listener is
+told ``half_close``.
+
+Found by test to pass llhttp (9.3, strict) and refused here: several spaces in
+the request line, HTTP/0.9, HTTP/2.0, RTSP and ICE, a bare LF before the
+request line. Headers' own holes (Host, codings) are closed in ``headers``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from time import monotonic_ns
+from typing import TYPE_CHECKING, cast
+
+import httptools
+
+from governor.errors import DownstreamError, Fault, GovernorError
+from governor.proxy import endings, replies
+from governor.proxy.exchange import SENT, Exchange
+from governor.proxy.framing import HEAD_END, ChunkedReader, FramingError, encode_chunk
+from governor.proxy.headers import RequestHead, build_request_head, new_request_id
+from governor.proxy.peer import Peer
+from governor.proxy.sweep import sweep_exchange
+
+if TYPE_CHECKING:
+    from governor.core.arrival import Arrival
+    from governor.proxy.server import ListenerSettings, ProxyServer
+
+MAX_HEADERS = 256
+"""Fields in one request head; then 431. Apache stops at 100, Envoy at 100; SDKs send 25."""
+
+MAX_HELD_BYTES = 65_536
+"""Body or pipelined requests held for one connection before its reading pauses."""
+
+LINGER_NS = 2_000_000_000
+"""After an answer that ends a connection, how long the rest of a request is read and dropped, so
+that the answer is not lost to a reset (nginx: lingering_timeout 5s)."""
+
+_LINE_ENDS = {b" HTTP/1.1": "1.1", b" HTTP/1.0": "1.0"}
+
+
+class Downstream(asyncio.Protocol):
+    """The protocol of one caller's connection.
+
+    Attributes
+    ----------
+    exchange : Exchange or None
+        The request in flight.
+    stamp_ns : int
+        When the caller last sent something, or its last answer ended.
+    is_read_paused, is_write_paused : bool
+    """
+
+    __slots__ = (
+        "_buffer",
+        "_chunks",
+        "_fields",
+        "_is_reading",
+        "_left_bytes",
+        "_linger_until_ns",
+        "_parser",
+        "_write_paused_at_ns",
+        "exchange",
+        "is_draining",
+        "is_half_closed",
+        "is_read_paused",
+        "is_refused",
+        "is_write_paused",
+        "peer",
+        "server",
+        "settings",
+        "stamp_ns",
+        "stats",
+        "transport",
+        "write",
+    )
+
+    def __init__(self, server: ProxyServer, settings: ListenerSettings) -> None:
+        self.server = server
+        self.settings = settings
+        self.stats = server.stats
+        self.exchange: Exchange | None = None
+        self.transport: asyncio.Transport = cast(asyncio.Transport, None)
+        self.stamp_ns = 0
+        self.is_draining = False
+        self.is_half_closed = False
+        self.is_read_paused = False
+        self.is_write_paused = False
+        self.is_refused = False
+        self._write_paused_at_ns = 0
+        self._linger_until_ns = 0
+        self._is_reading = False
+        self._buffer = b""
+        self._fields: list[tuple[bytes, bytes]] = []
+        self._left_bytes = 0
+        self._chunks: ChunkedReader | None = None
+        self._parser: httptools.HttpRequestParser | None = None
+
+    # -- protocol -------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Count the connection, or refuse it above the cap."""
+        self.transport = cast(asyncio.Transport, transport)
+        self.write = self.transport.write
+        self.stamp_ns = monotonic_ns()
+        address = transport.get_extra_info("peername")
+        ip, port = (address[0], address[1]) if address else ("", 0)
+        self.peer = Peer(ip, port, self.settings.scheme)
+        self.server.accepted(self)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take one field (called by the parser, in order)."""
+        self._fields.append((name, value))
+
+    def data_received(self, data: bytes) -> None:
+        """Read requests, or more of one."""
+        now_ns = monotonic_ns()
+        exchange = self.exchange
+        if exchange is not None:
+            self.stamp_ns = now_ns
+            if exchange.is_request_done:
+                self._hold(data)
+            else:
+                self._read_body(exchange, data, now_ns)
+            return
+        if self._linger_until_ns or self.is_refused:
+            return
+        if self._buffer:
+            data = self._buffer + data
+            self._buffer = b""
+        else:
+            self.stamp_ns = now_ns  # a slow head is timed from its first byte
+        if self.is_write_paused:
+            self._hold(data)
+            return
+        self._read_requests(data, now_ns)
+
+    def eof_received(self) -> bool:
+        """Take the end of the caller's bytes: it has left (see the file's header)."""
+        exchange = self.exchange
+        if exchange is None:
+            return False
+        if self.settings.half_close and exchange.is_request_done:
+            self.is_half_closed = True
+            exchange.keep_alive = False
+            return True
+        self._left()
+        self.transport.abort()
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Take the loss of the connection."""
+        self.server.lost(self)
+        self._left()
+
+    def pause_writing(self) -> None:
+        """Stop reading the upstream: the caller does not keep up."""
+        self.is_write_paused = True
+        self._write_paused_at_ns = monotonic_ns()
+        if self.exchange is not None and self.exchange.connection is not None:
+            self.exchange.connection.pause_reading()
+
+    def resume_writing(self) -> None:
+        """Read the upstream again."""
+        self.is_write_paused = False
+        exchange = self.exchange
+        if exchange is None:
+            self._go_on(monotonic_ns())
+        elif exchange.connection is not None:
+            exchange.stamp_ns = monotonic_ns()
+            exchange.connection.resume_reading()
+
+    # -- reading --------------------------------------------------------------
+
+    def _read_requests(self, data: bytes, now_ns: int) -> None:
+        """Read as many requests as can be answered at once, hold the rest."""
+        self._is_reading = True
+        try:
+            while data:
+                if data[0] <= 13:
+                    data = _skip_empty_line(data)
+                    if not data:
+                        break
+                end = data.find(HEAD_END) + 4
+                limit = self.settings.max_head_bytes
+                if end < 4 or end > limit:
+                    self._keep_partial(data, limit)
+                    break
+                if end == len(data):
+                    exchange = self._read_head(data, now_ns)
+                    data = b""
+                else:
+                    exchange = self._read_head(data[:end], now_ns)
+                    data = data[end:]
+                if exchange is None:
+                    break
+                if exchange.is_request_done:
+                    exchange.start(now_ns)
+                else:
+                    data = self._begin_body(exchange, data, now_ns)
+                if self._linger_until_ns or self.transport.is_closing():
+                    break
+                if data and (self.exchange is not None or self.is_write_paused):
+                    self._hold(data)
+                    break
+        except DownstreamError as error:
+            self._refuse(error)
+        finally:
+            self._is_reading = False
+
+    def _read_head(self, data: bytes, now_ns: int) -> Exchange | None:
+        """Return the exchange that a whole head begins; None if it is answered already."""
+        line_end = data.index(b"\r\n")
+        version = _LINE_ENDS.get(data[line_end - 9 : line_end])
+        if version is None:
+            raise _bad_line(data[:line_end])
+        method, _, target = data[: line_end - 9].partition(b" ")
+        if b" " in target or not target:
+            raise _bad_line(data[:line_end])
+        head = RequestHead()
+        self._fields = head.headers
+        parser = self._parser
+        if parser is None:
+            parser = self._parser = httptools.HttpRequestParser(self)
+        try:
+            parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self._parser = None
+        except httptools.HttpParserInvalidMethodError:
+            raise _bad_method(method) from None
+        except httptools.HttpParserError as error:
+            raise DownstreamError(
+                f"The request's head cannot be read: {error}.", reason="bad_request"
+            ) from None
+        if len(head.headers) > MAX_HEADERS:
+            raise _too_large(f"more than {MAX_HEADERS} header fields")
+        head.finish(method, target, version, data)
+        self.stats.n_requests += 1
+        request_id = head.request_id or new_request_id()
+        route = self.server.router.match(head)
+        if route is None:
+            self._answer_unrouted(head, request_id)
+            return None
+        exchange = self.exchange = Exchange(self, head, route, request_id, now_ns)
+        if self.is_draining:
+            exchange.keep_alive = False
+        length = head.content_length
+        if head.is_chunked:
+            self._chunks = ChunkedReader()
+            self._parser = None
+        elif length:
+            self._left_bytes = length
+            self._parser = None
+        else:
+            exchange.is_request_done = True
+        return exchange
+
+    def _begin_body(self, exchange: Exchange, data: bytes, now_ns: int) -> bytes:
+        """Hold what has come of the body, ask the gate; return what lies beyond the request."""
+        rest = b""
+        if data:
+            rest = self._take_body(exchange, data)
+        exchange.start(now_ns)
+        if exchange.held_bytes > MAX_HELD_BYTES and exchange.state < SENT:
+            self.pause_for_body()
+        return rest
+
+    def _read_body(self, exchange: Exchange, data: bytes, now_ns: int) -> None:
+        try:
+            rest = self._take_body(exchange, data)
+        except DownstreamError as error:
+            endings.refuse(exchange, error)
+            return
+        if exchange.held_bytes > MAX_HELD_BYTES and exchange.state < SENT:
+            self.pause_for_body()
+        if rest:
+            self._hold(rest)
+
+    def _take_body(self, exchange: Exchange, data: bytes) -> bytes:
+        """Give body bytes to the exchange; return what lies beyond the request."""
+        self.stats.bytes_from_callers += len(data)
+        chunks = self._chunks
+        if chunks is None:
+            left = self._left_bytes - len(data)
+            if left > 0:
+                self._left_bytes = left
+                exchange.send_body(data)
+                return b""
+            exchange.is_request_done = True
+            exchange.stamp_ns = self.stamp_ns
+            if left == 0:
+                exchange.send_body(data)
+                return b""
+            exchange.send_body(data[:left])
+            return data[left:]
+        try:
+            pieces, used = chunks.feed(data)
+        except FramingError as error:
+            raise DownstreamError(
+                f"The request's body is not framed as announced: {error}.", reason="bad_chunk"
+            ) from None
+        out = encode_chunk(pieces)
+        if chunks.is_done:
+            out += chunks.encode_end()
+            exchange.is_request_done = True
+            exchange.stamp_ns = self.stamp_ns
+            self._chunks = None
+        if out:
+            exchange.send_body(out)
+        return data[used:]
+
+    def _keep_partial(self, data: bytes, limit: int) -> None:
+        """Keep the beginning of a head, unless it cannot become one."""
+        if len(data) > limit:
+            raise _too_large(f"a head of more than {limit} bytes")
+        if data.count(b"\n") != data.count(b"\r\n"):
+            raise DownstreamError("A line ends without CR.", reason="bad_request")
+        if data[0] < 0x21 or data[0] > 0x7E:
+            raise DownstreamError("These bytes are not HTTP.", reason="bad_request")
+        self._buffer = data
+
+    def _hold(self, data: bytes) -> None:
+        """Keep pipelined bytes until the requests before them are answered."""
+        self._buffer += data
+        if len(self._buffer) > MAX_HELD_BYTES:
+            self.pause_for_body()
+
+    def pause_for_body(self) -> None:
+        """Stop reading the caller."""
+        if not self.is_read_paused and not self.transport.is_closing():
+            self.is_read_paused = True
+            self.transport.pause_reading()
+
+    def resume_for_body(self) -> None:
+        """Read the caller again."""
+        if self.is_read_paused:
+            self.is_read_paused = False
+            self.stamp_ns = monotonic_ns()
+            if not self.transport.is_closing():
+                self.transport.resume_reading()
+
+    # -- answers and ends ---------------------------------------------------
+
+    def build_arrival(self, exchange: Exchange) -> Arrival:
+        """Return what the gate is told about the request."""
+        return self.server.build_arrival(exchange.head, self.peer, exchange.route)
+
+    def build_upstream_head(self, exchange: Exchange) -> bytes:
+        """Return the request's head for the endpoint that the gate chose."""
+        route, pool = exchange.route, exchange.pool
+        return build_request_head(
+            exchange.head, self.peer, exchange.request_id, pool.authority, route.keeps_host(pool)
+        )
+
+    def answer_over_capacity(
+        self, exchange: Exchange, status: int, reason: str, retry_after_ns: int
+    ) -> None:
+        """Send a caller away with its own time to come back."""
+        message = "The service is at capacity; come back after Retry-After."
+        self.answer(exchange, status, reason, "capacity", message, retry_after_ns)
+
+    def refuse_connection(self) -> None:
+        """Answer a connection above the cap before it asks anything."""
+        self._refuse(
+            GovernorError(
+                "Too many connections are open here.",
+                reason="too_many_connections",
+                status_hint=503,
+            )
+        )
+
+    def forget(self) -> None:
+        """A tunnel over this connection has ended."""
+        self.exchange = None
+        self.server.lost(self)
+
+    def answer(
+        self,
+        exchange: Exchange,
+        status: int,
+        reason: str,
+        fault: Fault,
+        message: str,
+        retry_after_ns: int = 0,
+    ) -> None:
+        """Answer a request in Governor's own name. The exchange tells when it is closed."""
+        keep_alive = exchange.keep_alive = exchange.keep_alive and exchange.is_request_done
+        exchange.status = status
+        self.stats.count_own_answer(reason)
+        data = replies.build(
+            status,
+            reason,
+            fault,
+            message,
+            exchange.request_id,
+            replies.dialect_of(exchange.head.path),
+            retry_after_ns,
+            keep_alive,
+        )
+        if exchange.is_head:
+            data = data[: data.index(HEAD_END) + 4]
+        exchange.n_out_bytes += len(data)
+        self.write(data)
+
+    def _answer_unrouted(self, head: RequestHead, request_id: bytes) -> None:
+        """Answer a request that no route takes; its body, if any, ends the connection."""
+        raise DownstreamError("No route takes this request.", reason="no_route", status_hint=404)
+
+    def _refuse(self, error: GovernorError) -> None:
+        """Answer what cannot be read as a request, and end the connection."""
+        exchange = self.exchange
+        if exchange is not None and exchange.lease is None:
+            self.exchange = None
+        elif exchange is not None:
+            endings.refuse(exchange, error)
+            return
+        self.stats.count_own_answer(error.reason)
+        self.stats.by_class[error.status_hint // 100] += 1
+        self._buffer = b""
+        self.write(
+            replies.build(
+                error.status_hint,
+                error.reason,
+                error.fault,
+                error.message,
+                new_request_id(),
+                replies.dialect_of(b"/"),
+                0,
+                False,
+            )
+        )
+        self._linger(monotonic_ns())
+
+    def finished(self, exchange: Exchange, now_ns: int) -> None:
+        """The exchange is closed: go on with the next request, or end."""
+        if self.exchange is not exchange:
+            return
+        self.exchange = None
+        self._chunks = None
+        if not exchange.keep_alive or self.is_draining:
+            if exchange.is_request_done and not self._buffer:
+                self.transport.close()
+                self._linger_until_ns = now_ns + LINGER_NS
+            else:
+                self._linger(now_ns)
+            return
+        self.stamp_ns = now_ns
+        if self.is_read_paused or self._buffer:
+            self._go_on(now_ns)
+
+    def _go_on(self, now_ns: int) -> None:
+        """Read what was held while the last request was in flight."""
+        if self._is_reading or self.is_write_paused or self.transport.is_closing():
+            return
+        data, self._buffer = self._buffer, b""
+        self.stamp_ns = now_ns
+        self.resume_for_body()
+        if data:
+            self._read_requests(data, now_ns)
+
+    def _linger(self, now_ns: int) -> None:
+        """Send the end, drop what still comes for a while, then close."""
+        self._buffer = b""
+        self._linger_until_ns = now_ns + LINGER_NS
+        self.resume_for_body()
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        else:
+            self.transport.close()
+
+    def cut_off(self) -> None:
+        """End the connection in the middle of an answer, so that the caller cannot take it as whole."""
+        self.exchange = None
+        self.transport.abort()
+
+    def _left(self) -> None:
+        exchange, self.exchange = self.exchange, None
+        if exchange is not None:
+            exchange.leave(monotonic_ns())
+
+    def detach(self) -> bytes:
+        """Part from the transport for a tunnel; return what was read beyond the request."""
+        data, self._buffer = self._buffer, b""
+        return data
+
+    def drain(self) -> None:
+        """Take no further request; end now if none is in flight."""
+        self.is_draining = True
+        if self.exchange is None and not self._buffer:
+            self.transport.close()
+
+    # -- the clock ------------------------------------------------------------
+
+    def sweep(self, now_ns: int) -> None:
+        """Act on whatever has taken too long."""
+        settings = self.settings
+        if self.is_write_paused and now_ns - self._write_paused_at_ns > settings.write_timeout_ns:
+            self.transport.abort()
+            return
+        if self._linger_until_ns:
+            if now_ns > self._linger_until_ns:
+                self.transport.abort()
+            return
+        idle_ns = now_ns - self.stamp_ns
+        exchange = self.exchange
+        if exchange is not None:
+            sweep_exchange(exchange, self, idle_ns, now_ns)
+        elif self._buffer:
+            if idle_ns > settings.head_timeout_ns:
+                self._refuse(
+                    DownstreamError(
+                        "The request's head did not come within head_timeout.",
+                        reason="head_timeout",
+                        status_hint=408,
+                    )
+                )
+        elif idle_ns > settings.idle_timeout_ns:
+            self.transport.close()
+            self._linger_until_ns = now_ns + LINGER_NS
+
+
+def _skip_empty_line(data: bytes) -> bytes:
+    """Drop one empty line before a request line (RFC 9112 section 2.2); refuse a bare LF or CR."""
+    if data[:2] == b"\r\n":
+        return data[2:]
+    if data == b"\r":
+        raise DownstreamError("A request begins with its method.", reason="bad_request")
+    raise DownstreamError("A request begins with its method.", reason="bad_request")
+
+
+def _bad_line(line: bytes) -> DownstreamError:
+    """Say what is wrong with a request line that is not METHOD SP TARGET SP HTTP/1.x."""
+    version = line.rpartition(b" ")[2]
+    if version.startswith(b"HTTP/") and version[5:6].isdigit() and len(version) == 8:
+        if version not in (b"HTTP/1.0", b"HTTP/1.1"):
+            return DownstreamError(
+                "HTTP/1.1 and HTTP/1.0 are spoken here.",
+                reason="unsupported_version",
+                status_hint=505,
+            )
+    return DownstreamError(
+        "The request line must be METHOD SP TARGET SP HTTP/1.1.", reason="bad_request_line"
+    )
+
+
+def _bad_method(method: bytes) -> DownstreamError:
+    if method.isalpha() and method.isupper():
+        return DownstreamError(
+            "This method is not known here.", reason="method_not_supported", status_hint=501
+        )
+    return DownstreamError("The method is not a plain token.", reason="bad_request_line")
+
+
+def _too_large(what: str) -> DownstreamError:
+    return DownstreamError(f"The request has {what}.", reason="head_too_large", status_hint=431)

@@ -1,0 +1,197 @@
+"""How an exchange ends when it does not end well: failures, leavers, switches.
+
+*Rule of this file*: the cold half of :mod:`governor.proxy.exchange`. Every
+function leaves the exchange closed, or abandoned with a bound.
+"""
+
+from __future__ import annotations
+
+from time import monotonic_ns
+from typing import TYPE_CHECKING
+
+from governor.errors import GovernorError, UpstreamError
+from governor.proxy.stats import RequestRecord
+from governor.proxy.tunnel import Tunnel
+from policies.decision import Action, Outcome
+
+if TYPE_CHECKING:
+    from governor.proxy.exchange import Exchange
+    from governor.proxy.upstream import UpstreamConnection
+
+STATUS_LEFT = 499
+"""In logs and counts: the caller left before its answer (nginx's word)."""
+
+MAX_DISCARD_BYTES = 1 << 20
+"""Of an answer that nobody waits for, what is read to keep the connection."""
+
+NEW, WAITING, CONNECTING, SENT, STREAMING, DONE = range(6)
+
+
+def fail(exchange: Exchange, error: GovernorError, outcome: Outcome) -> None:
+    """Answer for the upstream, or cut the caller's connection if its answer has begun."""
+    if exchange.state == DONE:
+        return
+    now_ns = monotonic_ns()
+    is_streaming = exchange.state == STREAMING
+    exchange.state = DONE
+    connection, exchange.connection = exchange.connection, None
+    if connection is not None:
+        connection.close()
+    downstream = exchange.downstream
+    exchange.own_reason = error.reason
+    if downstream is None:
+        exchange.close(now_ns, Outcome.ORPHANED, 0)
+        return
+    if is_streaming:
+        # Never a clean end for half an answer.
+        downstream.cut_off()
+    else:
+        exchange.keep_alive = exchange.keep_alive and exchange.is_request_done
+        downstream.answer(exchange, error.status_hint, error.reason, error.fault, error.message)
+    exchange.close(now_ns, outcome, exchange.status)
+
+
+def refuse(exchange: Exchange, error: GovernorError) -> None:
+    """End an exchange whose request turned out to be bad or too slow, after it had begun."""
+    exchange.keep_alive = False
+    fail(exchange, error, Outcome.CANCELLED if exchange.state >= SENT else Outcome.UNSENT)
+
+
+def leave(exchange: Exchange, now_ns: int) -> None:
+    """The caller is gone: out of the line, or abandoned, or cancelled."""
+    state = exchange.state
+    if state == DONE:
+        return
+    exchange.downstream = None
+    stats = exchange.stats
+    stats.n_left += 1
+    _tell_gate(exchange, now_ns)
+    if state == WAITING:
+        exchange.lease = None  # the gate has closed it
+        exchange.status = STATUS_LEFT
+        exchange.close(now_ns, Outcome.UNSENT, 0)
+        return
+    if state == CONNECTING:
+        exchange.status = STATUS_LEFT
+        exchange.close(now_ns, Outcome.UNSENT, 0)
+        return
+    is_kept = state == SENT and exchange.is_request_done and exchange.route.on_leave != "cancel"
+    if is_kept:
+        stats.n_abandoned += 1
+        exchange.left_at_ns = now_ns
+        exchange.server.abandoned.add(exchange)
+        return
+    _cancel(exchange, now_ns, Outcome.CANCELLED)
+
+
+def _tell_gate(exchange: Exchange, now_ns: int) -> None:
+    if exchange.lease is None:
+        return
+    try:
+        decisions = exchange.gate.leave(now_ns, exchange.lease)
+    except Exception as error:
+        exchange.stats.n_faults += 1
+        exchange.server.report_fault(error)
+        return
+    for decision in decisions:
+        decision.lease.owner.apply(decision)
+
+
+def _cancel(exchange: Exchange, now_ns: int, outcome: Outcome) -> None:
+    connection, exchange.connection = exchange.connection, None
+    if connection is not None:
+        connection.close()
+    exchange.stats.n_cancelled += 1
+    status = exchange.status
+    exchange.status = STATUS_LEFT
+    exchange.close(now_ns, outcome, status)
+
+
+def expire(exchange: Exchange, now_ns: int) -> None:
+    """The bound on abandoned work has passed."""
+    exchange.downstream = None
+    _cancel(exchange, now_ns, Outcome.ORPHANED)
+
+
+def weigh_discarding(exchange: Exchange, now_ns: int) -> None:
+    """An answer to abandoned work has begun: read the rest if it is short, else cut it off."""
+    connection = exchange.connection
+    if connection is not None and 0 <= connection.n_left_bytes <= MAX_DISCARD_BYTES:
+        exchange.state = STREAMING
+        return
+    _cancel(exchange, now_ns, Outcome.ORPHANED)
+
+
+def switch(
+    exchange: Exchange, connection: UpstreamConnection, head: bytes, rest: bytes, now_ns: int
+) -> None:
+    """Splice both connections after a 101; the lease stays open until the tunnel closes."""
+    downstream = exchange.downstream
+    if downstream is None or not exchange.head.upgrade or not exchange.minor:
+        connection.close()
+        exchange.connection = None
+        if downstream is None:
+            exchange.close(now_ns, Outcome.ORPHANED, 101)
+            return
+        error = UpstreamError("The upstream switched protocols unasked.", reason="bad_response")
+        fail(exchange, error, Outcome.FAILED)
+        return
+    exchange.begin_stream(head, now_ns)
+    exchange.status = 101
+    exchange.connection = None
+    connection.exchange = None
+    early = downstream.detach()
+    exchange.stats.n_tunnels += 1
+    tunnel = Tunnel(
+        downstream.transport, connection.transport, lambda: _end_tunnel(exchange, connection)
+    )
+    exchange.server.tunnels.add(tunnel)
+    tunnel.splice(from_caller=early, from_upstream=rest)
+
+
+def _end_tunnel(exchange: Exchange, connection: UpstreamConnection) -> None:
+    exchange.stats.n_tunnels -= 1
+    downstream = exchange.downstream
+    exchange.downstream = None
+    connection.pool.lost(connection)
+    if downstream is not None:
+        downstream.forget()
+    exchange.close(monotonic_ns(), Outcome.COMPLETED, 101)
+
+
+def record(exchange: Exchange, now_ns: int, outcome: Outcome) -> None:
+    """Tell the access log about a finished exchange, if it wants to know."""
+    server = exchange.server
+    decision = exchange.decision
+    is_touched = bool(
+        exchange.waited_ns
+        or exchange.own_reason
+        or exchange.status >= 400
+        or (decision is not None and decision.action is not Action.ADMIT)
+    )
+    if server.on_done is None or (server.logs_touched_only and not is_touched):
+        return
+    line = RequestRecord()
+    head = exchange.head
+    line.method = head.method
+    line.target = head.path
+    line.route = exchange.route.name
+    line.upstream = exchange.gate.name
+    line.status = exchange.status
+    line.is_touched = is_touched
+    if decision is not None:
+        line.decision = decision.action.name.lower()
+        line.reason = decision.reason.value
+    line.reason = exchange.own_reason or line.reason
+    line.waited_ns = exchange.waited_ns
+    line.duration_ns = now_ns - exchange.arrived_at_ns
+    line.first_byte_ns = exchange.first_byte_ns
+    line.bytes_in = exchange.n_in_bytes
+    line.bytes_out = exchange.n_out_bytes
+    line.request_id = exchange.request_id
+    line.outcome = outcome.name.lower()
+    try:
+        server.on_done(line)
+    except Exception as error:
+        exchange.stats.n_faults += 1
+        server.report_fault(error)

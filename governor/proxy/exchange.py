@@ -1,0 +1,447 @@
+"""One request and its answer: from the gate to an upstream connection and back.
+
+*Rule of this file*: every path ends in exactly one place, :meth:`Exchange.close`,
+where the lease closes once with its outcome. Callbacks call callbacks; there
+is no task, no future and no timer per request (the sweep watches the clock).
+
+::
+
+    start ──▶ WAITING ──▶ CONNECTING ──▶ SENT ──▶ STREAMING ──▶ DONE
+      │          │ answered    │ 502/504    │ 502/504   │ cut off
+      └──────────┴─────────────┴────────────┴───────────┴─────▶ DONE
+
+A caller may leave in any state. What then happens to work that the upstream
+has begun is the route's choice: *keep* its place until the upstream answers,
+or *cancel* it. An answer that already streams is always cancelled.
+
+*Considered and rejected*: one coroutine per request (reads better, costs a
+third of the throughput).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from time import monotonic_ns
+from typing import TYPE_CHECKING
+
+from governor.core.lease import Decision, Lease
+from governor.errors import GovernorError, UpstreamError
+from governor.proxy import endings
+from governor.proxy.stats import ProxyStats
+from policies.decision import Action, Outcome
+
+if TYPE_CHECKING:
+    from governor.core.gate import Gate
+    from governor.proxy.downstream import Downstream
+    from governor.proxy.headers import RequestHead
+    from governor.proxy.pool import EndpointPool
+    from governor.proxy.response import ResponseHead
+    from governor.proxy.router import Route
+    from governor.proxy.server import ProxyServer
+    from governor.proxy.upstream import UpstreamConnection
+
+NEW, WAITING, CONNECTING, SENT, STREAMING, DONE = range(6)
+
+STATUS_LEFT = 499
+"""In logs and counts: the caller left before its answer (nginx's word)."""
+
+MAX_REPLAY_BYTES = 65_536
+"""A request above this is not kept for a second sending."""
+
+MAX_DISCARD_BYTES = 1 << 20
+"""Of an answer that nobody waits for, what is read to save the connection."""
+
+REPEATABLE = frozenset((b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE", b"TRACE"))
+"""Idempotent methods (RFC 9110 section 9.2.2)."""
+
+_ADMIT, _WAIT = Action.ADMIT, Action.WAIT
+_COMPLETED, _REFUSED, _FAILED = Outcome.COMPLETED, Outcome.REFUSED, Outcome.FAILED
+
+
+def outcome_of(status: int) -> Outcome:
+    """Return how a lease ended whose caller got a complete answer."""
+    if status < 500:
+        if status == 429:
+            return _REFUSED
+        return _FAILED if status == 408 else _COMPLETED
+    return _REFUSED if status == 503 else _FAILED
+
+
+class Exchange:
+    """One request's way through the proxy.
+
+    Attributes
+    ----------
+    downstream : Downstream or None
+        Who gets the answer; None once it has left.
+    lease : Lease or None
+        None before the gate was asked, when it failed, and once closed.
+    connection : UpstreamConnection or None
+    state : int
+        One of NEW, WAITING, CONNECTING, SENT, STREAMING, DONE.
+    minor : int
+        The caller's minor version: 0 or 1.
+    is_request_done : bool
+        Whether the caller has sent all of its request.
+    stamp_ns : int
+        When something last moved on the upstream's side.
+    """
+
+    __slots__ = (
+        "arrived_at_ns",
+        "connection",
+        "decision",
+        "dispatched_at_ns",
+        "downstream",
+        "first_byte_ns",
+        "gate",
+        "head",
+        "held",
+        "held_bytes",
+        "is_head",
+        "is_request_done",
+        "is_replayed",
+        "keep_alive",
+        "lease",
+        "left_at_ns",
+        "minor",
+        "n_in_bytes",
+        "n_out_bytes",
+        "own_reason",
+        "overhead_ns",
+        "pool",
+        "request_id",
+        "route",
+        "sent",
+        "server",
+        "stamp_ns",
+        "state",
+        "stats",
+        "status",
+        "waited_ns",
+    )
+
+    def __init__(
+        self,
+        downstream: Downstream,
+        head: RequestHead,
+        route: Route,
+        request_id: bytes,
+        now_ns: int,
+    ) -> None:
+        self.downstream: Downstream | None = downstream
+        self.head = head
+        self.route = route
+        self.gate: Gate = route.gate
+        self.server: ProxyServer = downstream.server
+        self.stats: ProxyStats = downstream.stats
+        self.request_id = request_id
+        self.arrived_at_ns = self.stamp_ns = now_ns
+        self.lease: Lease | None = None
+        self.decision: Decision | None = None
+        self.connection: UpstreamConnection | None = None
+        self.pool: EndpointPool = route.pools[0]
+        self.state = NEW
+        self.status = 0
+        self.is_head = head.method == b"HEAD"
+        self.minor = 0 if head.version == "1.0" else 1
+        self.keep_alive: bool = head.keep_alive
+        self.is_request_done = False
+        self.is_replayed = False
+        self.held: list[bytes] = []
+        self.held_bytes = 0
+        self.sent: bytes | None = None
+        self.own_reason = ""
+        self.left_at_ns = 0
+        self.dispatched_at_ns = self.waited_ns = self.first_byte_ns = self.overhead_ns = 0
+        self.n_in_bytes = self.n_out_bytes = 0
+
+    # -- the gate -------------------------------------------------------------
+
+    def start(self, now_ns: int) -> None:
+        """Ask the gate, and do what it says."""
+        stats = self.stats
+        try:
+            downstream = self.downstream
+            arrival = downstream.build_arrival(self)  # type: ignore[union-attr]
+            decision = self.gate.arrive(now_ns, arrival, self)
+        except Exception as error:
+            self._go_ungoverned(error, now_ns)
+            return
+        lease = self.lease = decision.lease
+        lease.owner = self
+        action = decision.action
+        if action is _ADMIT:
+            stats.n_admitted += 1
+            self.decision = decision
+            self._dispatch(lease.endpoint_idx, now_ns)
+        elif action is _WAIT:
+            stats.n_waited += 1
+            self.decision = decision
+            self.state = WAITING
+        else:
+            stats.n_answered += 1
+            self._answer_decision(decision)
+
+    def apply(self, decision: Decision) -> None:
+        """Do what the gate decided about this request while it waited."""
+        if self.state != WAITING:
+            return
+        now_ns = monotonic_ns()
+        self.waited_ns = now_ns - self.arrived_at_ns
+        self.stats.waiting.observe(self.waited_ns)
+        if decision.action is _ADMIT:
+            self.decision = decision
+            self._dispatch(decision.lease.endpoint_idx, now_ns)
+        else:
+            self._answer_decision(decision)
+
+    def _go_ungoverned(self, error: Exception, now_ns: int) -> None:
+        """Send the request on without a lease: the gate failed, the caller must not."""
+        self.stats.n_faults += 1
+        self.server.report_fault(error)
+        self._dispatch(self.stats.n_faults % len(self.route.pools), now_ns)
+
+    def _answer_decision(self, decision: Decision) -> None:
+        self.lease = None  # the gate has closed it
+        self.decision = decision
+        downstream = self.downstream
+        self.state = DONE
+        if downstream is None:
+            return
+        self.own_reason = decision.reason.value
+        status = decision.status or 503
+        downstream.answer_over_capacity(self, status, self.own_reason, decision.retry_after_ns)
+
+    # -- to the upstream ------------------------------------------------------
+
+    def _dispatch(self, endpoint_idx: int, now_ns: int) -> None:
+        pool = self.pool = self.route.pools[endpoint_idx]
+        self.dispatched_at_ns = now_ns
+        self.held.insert(0, self.downstream.build_upstream_head(self))  # type: ignore[union-attr]
+        connection = pool.take()
+        if connection is not None and self.head.method not in REPEATABLE:
+            while connection is not None and not connection.is_quiet():
+                connection.close()
+                connection = pool.take()
+        if connection is not None:
+            self.stats.n_upstream_reused += 1
+            self._send(connection, now_ns)
+        else:
+            self._connect(pool)
+
+    def _connect(self, pool: EndpointPool) -> None:
+        self.state = CONNECTING
+        if pool.is_full:
+            self.connect_failed(
+                UpstreamError(
+                    "All connections that the upstream may be given are in use.",
+                    reason="upstream_connections_exhausted",
+                    status_hint=503,
+                )
+            )
+            return
+        pool.connect(self)
+
+    def connected(self, connection: UpstreamConnection) -> None:
+        """Take the new connection, or give it to the pool if nobody needs it now."""
+        if self.state != CONNECTING:
+            connection.release()
+            return
+        self.stats.n_upstream_fresh += 1
+        self._send(connection, monotonic_ns())
+
+    def connect_failed(self, error: GovernorError) -> None:
+        """No connection: answer for the upstream."""
+        if self.state == CONNECTING:
+            endings.fail(self, error, Outcome.UNSENT)
+
+    def _send(self, connection: UpstreamConnection, now_ns: int) -> None:
+        held = self.held
+        data = held[0] if len(held) == 1 else b"".join(held)
+        self.held = []
+        self.connection = connection
+        self.state = SENT
+        self.stamp_ns = now_ns
+        is_kept = self.is_request_done and len(data) <= MAX_REPLAY_BYTES
+        self.sent = data if is_kept and self.head.method in REPEATABLE else None
+        self.overhead_ns += monotonic_ns() - now_ns
+        connection.send(self, data)
+        downstream = self.downstream
+        if downstream is not None and downstream.is_read_paused:
+            downstream.resume_for_body()
+
+    def send_body(self, data: bytes) -> None:
+        """Send a part of the request's body, or hold it until there is a connection."""
+        self.n_in_bytes += len(data)
+        if self.state >= SENT:
+            self.sent = None
+            if self.connection is not None:
+                self.connection.transport.write(data)
+            return
+        self.held.append(data)
+        self.held_bytes += len(data)
+
+    def end_request(self) -> None:
+        """Take note that the caller has sent everything."""
+        self.is_request_done = True
+
+    def replay(self) -> bool:
+        """Send the request once more: a kept connection was dead before it answered."""
+        data = self.sent
+        if data is None or self.is_replayed or self.downstream is None:
+            return False
+        self.is_replayed = True
+        self.stats.n_retried_on_dead += 1
+        self.connection = None
+        self.held = [data]
+        self._connect(self.pool)
+        return True
+
+    def pause_caller(self) -> None:
+        """The upstream takes no more for now."""
+        if self.downstream is not None and not self.is_request_done:
+            self.downstream.pause_for_body()
+
+    def resume_caller(self) -> None:
+        """The upstream takes more."""
+        if self.downstream is not None:
+            self.stamp_ns = monotonic_ns()
+            self.downstream.resume_for_body()
+
+    # -- from the upstream ----------------------------------------------------
+
+    def relay_interim(self, head: bytes) -> None:
+        """Pass a 1xx answer on, unless the caller speaks HTTP/1.0."""
+        self.sent = None
+        if self.downstream is not None and self.minor:
+            self.downstream.write(head)
+
+    def encode_head(self, parsed: ResponseHead, head: bytes) -> bytes:
+        """Return the answer's head as the caller gets it."""
+        self.sent = None
+        self.status = parsed.status
+        extra = b""
+        downstream = self.downstream
+        if downstream is None:
+            return head
+        if not (self.keep_alive and self.is_request_done) or downstream.is_draining:
+            self.keep_alive = False
+            if self.minor:
+                extra = b"Connection: close\r\n"
+        elif not self.minor:
+            if parsed.body <= 1:  # NONE or COUNTED: only these end without a close
+                extra = b"Connection: keep-alive\r\n"
+            else:
+                self.keep_alive = False
+        return parsed.encode(head, self.minor, extra)
+
+    def begin_stream(self, data: bytes, now_ns: int) -> None:
+        """Send the head of an answer whose body is still to come."""
+        self.first_byte_ns = now_ns - self.dispatched_at_ns
+        self.stats.first_byte.observe(self.first_byte_ns)
+        downstream = self.downstream
+        if downstream is None:
+            endings.weigh_discarding(self, now_ns)
+            return
+        self.state = STREAMING
+        if self.lease is not None:
+            try:
+                self.gate.answered(now_ns, self.lease, self.status)
+            except Exception as error:
+                self.stats.n_faults += 1
+                self.server.report_fault(error)
+        self.n_out_bytes += len(data)
+        downstream.write(data)
+        if downstream.is_write_paused and self.connection is not None:
+            self.connection.pause_reading()
+
+    def relay(self, data: bytes) -> None:
+        """Pass on a part of the answer's body."""
+        if self.downstream is not None:
+            self.n_out_bytes += len(data)
+            self.downstream.write(data)
+
+    def finish(self, data: bytes, now_ns: int) -> None:
+        """Send the last bytes of a complete answer; part from both sides."""
+        stats = self.stats
+        if not self.first_byte_ns:
+            self.first_byte_ns = now_ns - self.dispatched_at_ns
+            stats.first_byte.observe(self.first_byte_ns)
+        self.state = DONE
+        downstream = self.downstream
+        if downstream is not None:
+            self.n_out_bytes += len(data)
+            if data:
+                downstream.write(data)
+        self.overhead_ns += monotonic_ns() - now_ns
+        stats.overhead.observe(self.overhead_ns)
+        self._part()
+        status = self.status
+        outcome = outcome_of(status) if downstream is not None else Outcome.ORPHANED
+        self.close(now_ns, outcome, status)
+
+    def _part(self) -> None:
+        """Give the connection back if it is clean, else close it."""
+        connection = self.connection
+        if connection is None:
+            return
+        self.connection = None
+        if connection.exchange is None:
+            return  # it has ended
+        if connection.is_reusable and self.is_request_done and not connection.is_write_paused:
+            connection.release()
+        else:
+            connection.close()
+
+    # -- ends (the rare ones are in governor.proxy.endings) -------------------
+
+    def upstream_broke(self, error: GovernorError) -> None:
+        """The upstream broke off or answered what cannot be forwarded."""
+        self.connection = None
+        endings.fail(self, error, _FAILED)
+
+    def fail(self, error: GovernorError, outcome: Outcome) -> None:
+        """Answer for the upstream, or cut the caller's connection if its answer has begun."""
+        endings.fail(self, error, outcome)
+
+    def leave(self, now_ns: int) -> None:
+        """The caller is gone."""
+        endings.leave(self, now_ns)
+
+    def switch(self, connection: UpstreamConnection, head: bytes, rest: bytes, now_ns: int) -> None:
+        """The upstream changes protocols (101): splice both connections."""
+        endings.switch(self, connection, head, rest, now_ns)
+
+    def close(self, now_ns: int, outcome: Outcome, status: int) -> None:
+        """Close the lease, let those go who waited for its place, tell the caller's side."""
+        self.state = DONE
+        lease = self.lease
+        if lease is not None:
+            self.lease = None
+            try:
+                decisions = self.gate.depart(now_ns, lease, outcome, status)
+            except Exception as error:
+                decisions = ()
+                self.stats.n_faults += 1
+                self.server.report_fault(error)
+            if decisions:
+                apply_all(decisions)
+        server = self.server
+        stats = self.stats
+        stats.bytes_to_callers += self.n_out_bytes
+        if server.on_done is not None:
+            endings.record(self, now_ns, outcome)
+        downstream = self.downstream
+        if downstream is not None:
+            stats.by_class[self.status // 100] += 1
+            self.downstream = None
+            downstream.finished(self, now_ns)
+        else:
+            server.abandoned.discard(self)
+
+
+def apply_all(decisions: Iterable[Decision]) -> None:
+    """Tell each decision to the exchange that waits for it."""
+    for decision in decisions:
+        decision.lease.owner.apply(decision)

@@ -1,0 +1,249 @@
+"""The data plane of one process: listeners, connections, the sweep, the end.
+
+*Rule of this file*: what belongs to all connections together. Made and started
+by the runtime; knows no configuration beyond its listeners.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Callable, Iterable, Sequence
+from time import monotonic_ns
+from typing import TYPE_CHECKING, Protocol
+
+from governor.config.durations import Address
+from governor.config.model import Listener
+from governor.proxy import endings
+from governor.proxy.downstream import Downstream
+from governor.proxy.exchange import Exchange
+from governor.proxy.stats import DoneHook, ProxyStats
+from governor.proxy.sweep import SWEEP_INTERVAL_S
+from governor.proxy.tls import make_listener_context
+from governor.proxy.tunnel import Tunnel
+
+if TYPE_CHECKING:
+    from governor.core.arrival import Arrival
+    from governor.proxy.headers import RequestHead
+    from governor.proxy.peer import Peer
+    from governor.proxy.pool import EndpointPool
+    from governor.proxy.router import Route, Router
+
+_NS = 1_000_000_000
+
+BACKLOG = 4_096
+"""Connections the kernel may hold before they are accepted; bounded by net.core.somaxconn."""
+
+ArrivalBuilder = Callable[["RequestHead", "Peer", "Route"], "Arrival"]
+FaultHook = Callable[[Exception], None]
+
+
+class ListenerSettings:
+    """What one listener allows a connection, in nanoseconds and bytes.
+
+    Parameters
+    ----------
+    listener : Listener
+    half_close : bool
+        Serve callers that close their sending half and read on.
+    """
+
+    __slots__ = (
+        "body_timeout_ns",
+        "half_close",
+        "head_timeout_ns",
+        "idle_timeout_ns",
+        "max_connections",
+        "max_head_bytes",
+        "n_connections",
+        "scheme",
+        "write_timeout_ns",
+    )
+
+    def __init__(self, listener: Listener, half_close: bool = False) -> None:
+        self.scheme = "https" if listener.tls else "http"
+        self.half_close = half_close
+        self.max_connections = listener.max_connections
+        self.max_head_bytes = listener.max_head_bytes
+        self.head_timeout_ns = int(listener.head_timeout_s * _NS)
+        self.body_timeout_ns = int(listener.body_timeout_s * _NS)
+        self.idle_timeout_ns = int(listener.idle_timeout_s * _NS)
+        self.write_timeout_ns = int(listener.write_timeout_s * _NS)
+        self.n_connections = 0
+
+
+class ProxyServer:
+    """Listens, counts, sweeps, drains.
+
+    Parameters
+    ----------
+    listeners : sequence of Listener
+    router : Router
+    stats : ProxyStats
+    build_arrival : callable
+        Turns a head into what the gate is told.
+    pools : iterable of EndpointPool
+        All pools behind the routes: swept and closed here.
+    on_done : callable, optional
+        Called with a record of each finished request.
+    logs_touched_only : bool
+        Call ``on_done`` only for requests that were delayed, answered here, or failed.
+    on_fault : callable, optional
+        Told of own bugs that a request survived.
+    half_close : bool
+        See :mod:`governor.proxy.downstream`.
+    """
+
+    def __init__(
+        self,
+        listeners: Sequence[Listener],
+        router: Router,
+        stats: ProxyStats,
+        build_arrival: ArrivalBuilder,
+        pools: Iterable[EndpointPool],
+        *,
+        on_done: DoneHook | None = None,
+        logs_touched_only: bool = True,
+        on_fault: FaultHook | None = None,
+        half_close: bool = False,
+    ) -> None:
+        self.listeners = tuple(listeners)
+        self.router = router
+        self.stats = stats
+        self.build_arrival = build_arrival
+        self.pools = tuple(pools)
+        self.on_done = on_done
+        self.logs_touched_only = logs_touched_only
+        self.on_fault = on_fault
+        self.half_close = half_close
+        self.connections: set[Downstream] = set()
+        self.abandoned: set[Exchange] = set()
+        self.tunnels: set[Tunnel] = set()
+        self.is_draining = False
+        self._servers: list[asyncio.Server] = []
+        self._sweeper: asyncio.TimerHandle | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    # -- life -----------------------------------------------------------------
+
+    async def start(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
+        """Listen on every address and begin to sweep.
+
+        Raises
+        ------
+        OSError
+            An address is taken or not this machine's.
+        """
+        self._loop = loop or asyncio.get_running_loop()
+        for listener in self.listeners:
+            settings = ListenerSettings(listener, self.half_close)
+            context: ssl.SSLContext | None = None
+            if listener.tls is not None:
+                context = make_listener_context(listener.tls.certificate, listener.tls.key)
+            address = listener.parsed
+            self._servers.append(
+                await self._loop.create_server(
+                    lambda settings=settings: Downstream(self, settings),
+                    address.host,
+                    address.port,
+                    ssl=context,
+                    backlog=BACKLOG,
+                )
+            )
+        self._sweeper = self._loop.call_later(SWEEP_INTERVAL_S, self._sweep)
+
+    @property
+    def addresses(self) -> list[Address]:
+        """The addresses really bound, one per listener (port 0 replaced)."""
+        return [
+            Address(*server.sockets[0].getsockname()[:2])
+            for server in self._servers
+            if server.sockets
+        ]
+
+    async def drain(self, timeout_s: float) -> bool:
+        """Stop listening, let what is in flight finish, close. Return whether all of it did.
+
+        Parameters
+        ----------
+        timeout_s : float
+            After this everything left is cut off.
+        """
+        self.is_draining = True
+        for server in self._servers:
+            server.close()
+        for connection in list(self.connections):
+            connection.drain()
+        loop = asyncio.get_running_loop()
+        until_s = loop.time() + timeout_s
+        while (self.connections or self.abandoned) and loop.time() < until_s:
+            await asyncio.sleep(0.02)
+        is_clean = not self.connections
+        self.close()
+        await asyncio.sleep(0)
+        return is_clean
+
+    def close(self) -> None:
+        """End everything at once."""
+        self.is_draining = True
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+        for server in self._servers:
+            server.close()
+        for tunnel in list(self.tunnels):
+            tunnel.abort()
+        for connection in list(self.connections):
+            connection.transport.abort()
+        now_ns = monotonic_ns()
+        for exchange in list(self.abandoned):
+            endings.expire(exchange, now_ns)
+        for pool in self.pools:
+            pool.abort()
+
+    # -- connections ------------------------------------------------------------
+
+    def accepted(self, connection: Downstream) -> None:
+        """Count a new connection; above the cap it is answered 503 and closed."""
+        stats = self.stats
+        stats.n_connections_accepted += 1
+        settings = connection.settings
+        if settings.n_connections >= settings.max_connections or self.is_draining:
+            stats.n_connections_refused += 1
+            connection.is_refused = True
+            connection.refuse_connection()
+        settings.n_connections += 1
+        stats.n_connections += 1
+        self.connections.add(connection)
+
+    def lost(self, connection: Downstream) -> None:
+        """Forget a connection that is gone."""
+        if connection in self.connections:
+            self.connections.discard(connection)
+            connection.settings.n_connections -= 1
+            self.stats.n_connections -= 1
+
+    def report_fault(self, error: Exception) -> None:
+        """Tell of an own bug that a request survived. Counted by whoever caught it."""
+        if self.on_fault is not None:
+            self.on_fault(error)
+
+    # -- the clock --------------------------------------------------------------
+
+    def _sweep(self) -> None:
+        assert self._loop is not None
+        self._sweeper = self._loop.call_later(SWEEP_INTERVAL_S, self._sweep)
+        try:
+            self.sweep(monotonic_ns())
+        except Exception as error:
+            self.stats.n_faults += 1
+            self.report_fault(error)
+
+    def sweep(self, now_ns: int) -> None:
+        """Act on whatever has taken too long (called four times a second)."""
+        for connection in list(self.connections):
+            connection.sweep(now_ns)
+        for exchange in list(self.abandoned):
+            if now_ns - exchange.left_at_ns > exchange.pool.abandoned_timeout_ns:
+                endings.expire(exchange, now_ns)
+        for pool in self.pools:
+            pool.sweep(now_ns)

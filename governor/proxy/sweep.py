@@ -1,0 +1,62 @@
+"""One walk over all connections, four times a second, instead of a timer per request.
+
+*Rule of this file*: what has taken too long, judged by monotonic stamps that
+the callbacks leave behind. A time-out may act late by one step of the walk,
+never early.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from governor.errors import DownstreamError, UpstreamTimeout
+from governor.proxy import endings
+from policies.decision import Outcome
+
+if TYPE_CHECKING:
+    from governor.proxy.downstream import Downstream
+    from governor.proxy.exchange import Exchange
+
+SWEEP_INTERVAL_S = 0.25
+"""Time-outs are seconds; a quarter of one is exact enough and costs 0.1 % of a core per 1,000
+connections."""
+
+_CONNECTING, _SENT, _STREAMING = 2, 3, 4
+
+
+def sweep_exchange(exchange: Exchange, downstream: Downstream, idle_ns: int, now_ns: int) -> None:
+    """End an exchange one of whose sides is too slow."""
+    state = exchange.state
+    if (
+        not exchange.is_request_done
+        and not downstream.is_read_paused
+        and idle_ns > downstream.settings.body_timeout_ns
+    ):
+        endings.refuse(
+            exchange,
+            DownstreamError(
+                "The request's body did not come within body_timeout.",
+                reason="body_timeout",
+                status_hint=408,
+            ),
+        )
+        return
+    if state < _SENT:
+        return
+    pool = exchange.pool
+    quiet_ns = now_ns - exchange.stamp_ns
+    if state == _SENT:
+        is_stalled = exchange.is_request_done or downstream.is_read_paused
+        if is_stalled and quiet_ns > pool.first_byte_timeout_ns:
+            exchange.fail(
+                UpstreamTimeout("The upstream did not answer within first_byte_timeout."),
+                Outcome.FAILED,
+            )
+        return
+    if state == _STREAMING and quiet_ns > pool.idle_timeout_ns and not downstream.is_write_paused:
+        connection = exchange.connection
+        if connection is not None and not connection.is_event_stream:
+            exchange.fail(
+                UpstreamTimeout("The upstream stopped in the middle of its answer."),
+                Outcome.FAILED,
+            )
