@@ -1,0 +1,62 @@
+# Everything lives in .venv; a stamp file makes every run after the first instant.
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint types bench lock clean distclean
+
+VENV := .venv
+BIN := $(VENV)/bin
+PY := $(BIN)/python
+PIP := $(PY) -m pip --disable-pip-version-check --no-input install --quiet
+
+# The first of these that is 3.11 or newer and can make virtual environments.
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3 python; do \
+	$$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	&& { command -v $$p; break; }; done)
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: $(VENV)/stamp-run ## govern the sample tool API, or UPSTREAM=http://host:port
+	@exec $(BIN)/governor run $(if $(UPSTREAM),--upstream '$(UPSTREAM)') $(ARGS)
+
+test: $(VENV)/stamp-dev ## run all tests; ARGS=... goes to pytest
+	$(PY) -m pytest $(ARGS)
+
+lint: $(VENV)/stamp-dev ## check style
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/stamp-dev ## check types
+	$(BIN)/mypy
+
+bench: $(VENV)/stamp-dev ## run a benchmark: ARGS="gate", ARGS="storm --scenario stall", ...
+	$(PY) -m bench $(ARGS)
+
+lock: $(VENV)/stamp-dev ## write the lock files from what is installed
+	$(PY) .ci/lock.py
+
+clean: ## remove what tests and builds leave behind
+	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage htmlcov
+	find governor signals policies bench tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+distclean: clean ## remove the virtual environment too
+	rm -rf $(VENV)
+
+$(PY):
+	@test -n "$(PYTHON)" || { echo "Governor needs Python 3.11 or newer with its venv module." \
+		"Install it (Debian, Ubuntu: apt install python3 python3-venv)," \
+		"or say where it is: make run PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@echo "Making $(VENV) with $(PYTHON)"
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/stamp-run: requirements.lock pyproject.toml governor/__init__.py | $(PY)
+	@echo "Installing what Governor needs (once)"
+	@$(PIP) -r requirements.lock
+	@$(PIP) --no-deps --editable .
+	@$(PY) -c 'import signals; signals.warm_up()'
+	@touch $@
+
+$(VENV)/stamp-dev: requirements-dev.lock $(VENV)/stamp-run
+	@echo "Installing what tests, checks and benchmarks need (once)"
+	@$(PIP) -r requirements.lock -r requirements-dev.lock
+	@touch $@
