@@ -10,11 +10,10 @@ fixed at construction: 70 KB and 112 bytes a flow, touched as flows appear.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import numpy as np
 from numba import types
 
 from signals.kernel import get_entry, kernel
@@ -216,11 +215,6 @@ class SignalBank:
         self._organic_hz = _compute_rate_hz(s["organic_10s"], s["weight_10s"])
         self._retry_ratio = _compute_ratio(s["retries_1s"], s["arrivals_1s"])
         self._synchrony_nats = _compute_nats(self._bank)
-
-    def forget(self, flows: Sequence[int]) -> None:
-        """Start afresh for indices that the identity table has given to others."""
-        if flows:
-            self._flows[np.asarray(flows, np.int64)] = np.zeros((), self._flows.dtype)
 
     def organic_hz(self) -> float:
         """Arrivals that are no retries, per second, decayed with 10 s, as of the last tick."""

@@ -70,7 +70,12 @@ def is_host_allowed(host: str, names: frozenset[str]) -> bool:
     """
     if not host:
         return True  # HTTP/1.0, which no browser speaks
-    name = host[1 : host.find("]")] if host.startswith("[") else host.partition(":")[0]
+    if host.startswith("["):
+        name, bracket, _ = host[1:].partition("]")
+        if not bracket:
+            return False
+    else:
+        name = host.partition(":")[0]
     name = name.lower().removesuffix(".")
     if name in names or name == "localhost":
         return True

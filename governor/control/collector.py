@@ -150,9 +150,9 @@ class GovernorCollector(Collector):
         yield make_histogram("governor_event_loop_lag_seconds", [((), runtime.lag.histogram)])
         identities = runtime.identities
         tables = (identities.tenants, identities.flows, identities.trees)
-        overflowed = (((table.kind,), table.n_overflowed) for table in tables)
+        overflowed = (((table.prefix,), table.n_overflowed) for table in tables)
         yield make_family("governor_identities_overflow_total", overflowed)
-        used = (((table.kind,), table.n_used) for table in tables)
+        used = (((table.prefix,), len(table)) for table in tables)
         yield make_family("governor_identities", used)
         lines = {"written": log.n_written if log else 0, "dropped": log.n_dropped if log else 0}
         yield make_family(

@@ -7,6 +7,7 @@ sent.
 
 from __future__ import annotations
 
+from heapq import nlargest
 from typing import Any
 
 import governor
@@ -19,7 +20,7 @@ from signals import Reading
 
 Json = dict[str, Any]
 
-HEAVIEST = 10
+BUSIEST = 10
 """Entries shown per identity table."""
 
 
@@ -40,7 +41,7 @@ def describe_runtime(runtime: RuntimeView, now_ns: int) -> Json:
             for name, gate in runtime.gates.items()
         },
         "identities": {
-            table.kind: describe_table(table, now_ns)
+            table.prefix: describe_table(table)
             for table in (
                 runtime.identities.tenants,
                 runtime.identities.flows,
@@ -143,13 +144,15 @@ def describe_reading(reading: Reading) -> Json:
     }
 
 
-def describe_table(table: IdentityTable, now_ns: int) -> Json:
-    """Return how full one identity table is, and who has had the most upstream time."""
+def describe_table(table: IdentityTable) -> Json:
+    """Return how full one identity table is, and who has the most requests open."""
+    n_open = table.n_open
+    busiest = nlargest(BUSIEST, range(len(n_open)), key=n_open.__getitem__)
     return {
-        "used": table.n_used,
-        "entries": table.n_entries,
+        "used": len(table),
+        "capacity": table.capacity,
         "overflowed": table.n_overflowed,
-        "heaviest": [entry._asdict() for entry in table.heaviest(HEAVIEST, now_ns)],
+        "busiest": {table.label(idx): n_open[idx] for idx in busiest if n_open[idx]},
     }
 
 
