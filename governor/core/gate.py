@@ -27,9 +27,8 @@ from governor.core.reservations import Reservations
 from policies.decision import Action, Outcome, Reason
 
 if TYPE_CHECKING:
-    from policies.limit import Limit
-
     from governor.core.identity import Identities
+    from policies.limit import Limit
     from signals import SignalBank
 
 STATUS_WAIT = 429

@@ -18,6 +18,11 @@ a lookup is O(1) whatever callers send.
 
 from __future__ import annotations
 
+from heapq import nlargest
+
+OVERFLOW = 0
+"""The entry shared by everybody for whom there was no place."""
+
 HALF_LIFE_NS = 30_000_000_000
 """Service older than a few half-lives no longer ranks a caller behind others."""
 
@@ -87,9 +92,9 @@ class IdentityTable:
         idx = self._index.get(key)
         if idx is None:
             idx = self._place(now_ns)
-            if idx == 0:
+            if idx == OVERFLOW:
                 self.n_overflowed += 1
-                return 0
+                return OVERFLOW
             self._keys[idx] = key
             self._index[key] = idx
         self.seen_at_ns[idx] = now_ns
@@ -97,9 +102,13 @@ class IdentityTable:
 
     def label(self, idx: int) -> str:
         """Return a name for people: ``flow-3f9a01c2``, from the keyed hash; never the name sent."""
-        if idx == 0:
-            return f"{self.prefix}-other"
+        if idx == OVERFLOW:
+            return f"{self.prefix}-others"
         return f"{self.prefix}-{self._keys[idx] & 0xFFFFFFFF:08x}"
+
+    def heaviest(self, n: int) -> list[int]:
+        """Return the indices of the ``n`` entries with the most attained service, most first."""
+        return nlargest(n, range(len(self.service)), key=self.service.__getitem__)
 
     def _place(self, now_ns: int) -> int:
         size = len(self._keys)
@@ -116,7 +125,7 @@ class IdentityTable:
                 del self._index[self._keys[idx]]
                 self.service[idx] = 0.0
                 return idx
-        return 0
+        return OVERFLOW
 
 
 class Identities:
@@ -167,6 +176,10 @@ class Identities:
         by_flow = flows.service[flow] / self._weight + (flows.n_open[flow] - 1) * expected_s
         by_tree = trees.service[tree] / self._weight + (trees.n_open[tree] - 1) * expected_s
         return max(by_flow, by_tree, 0.0)
+
+    def service_s(self, table: IdentityTable, idx: int) -> float:
+        """Return the attained upstream seconds of one entry, decayed to now."""
+        return table.service[idx] / self._weight
 
     def advance(self, now_ns: int) -> None:
         """Let attained service decay up to ``now_ns``; an earlier instant changes nothing."""
