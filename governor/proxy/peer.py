@@ -32,9 +32,9 @@ class Peer:
         """Return the ``X-Forwarded-*`` lines, each led by CRLF, for a caller that sent none."""
         if authority != self._authority:
             self._authority = authority
-            self._lines = b"\r\nX-Forwarded-For: %b\r\nX-Forwarded-Proto: %b\r\n%b" % (
+            self._lines = b"\r\nX-Forwarded-For: %b\r\nX-Forwarded-Proto: %b%b" % (
                 self.ip,
                 self.scheme,
-                b"X-Forwarded-Host: " + authority if authority else b"",
+                b"\r\nX-Forwarded-Host: " + authority if authority else b"",
             )
         return self._lines

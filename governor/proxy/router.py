@@ -1,0 +1,183 @@
+"""Which route takes a request.
+
+*Rule of this file*: heads in, routes out; no I/O. The gate and the pools of a
+route are passed in and never looked into.
+
+The most specific route wins, in whatever order they are written: an exact host
+before ``*.suffix`` before any; then the longer path prefix; then the order of
+the configuration. A prefix ends at a segment: ``/v1`` takes ``/v1`` and ``/v1/x``,
+never ``/v10``.
+
+*Paths* are matched as sent, not decoded, and go on as sent. Where a service
+could read another path into the same bytes (``//``, ``/../``, ``%2e``, ``%2f``,
+``\\``, ``..;``), a prefix takes the request only if that other reading begins with
+it too. ``/open/../admin`` is thus no request for ``/open``, nor one for ``/admin``:
+it falls to a route without prefix, or to none.
+
+*Considered and rejected*: refusing such paths (object stores and code hosts
+have legitimate ``//`` and ``%2F``); a tree of prefixes (routes are few).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING
+from urllib.parse import unquote_to_bytes
+
+if TYPE_CHECKING:
+    from governor.config.model import Route as RouteConfig
+    from governor.core.gate import Gate
+    from governor.proxy.headers import RequestHead
+    from governor.proxy.pool import EndpointPool
+
+_AMBIGUOUS = (b"//", b"/.", b"%", b"\\", b";")
+_DECODINGS = 3
+"""Rounds of percent-decoding looked through: services behind services decode again."""
+
+
+class Route:
+    """A route as it runs.
+
+    Parameters
+    ----------
+    config : governor.config.model.Route
+    gate : Gate
+        Of the route's upstream.
+    pools : sequence of EndpointPool
+        One per endpoint, in the order of the gate's.
+    name : str, optional
+        For logs and metrics; default: the upstream's name.
+    """
+
+    __slots__ = (
+        "_headers",
+        "_host",
+        "_methods",
+        "_prefix",
+        "_rewrites_host",
+        "_suffix",
+        "gate",
+        "is_governed",
+        "name",
+        "on_leave",
+        "pools",
+        "upstream",
+    )
+
+    def __init__(
+        self, config: RouteConfig, gate: Gate, pools: Sequence[EndpointPool], name: str = ""
+    ) -> None:
+        match = config.match
+        host = (match.host or "").lower().encode("ascii")
+        self._suffix = host[1:] if host.startswith(b"*.") else b""
+        self._host = b"" if self._suffix else host
+        self._prefix = match.path_prefix.rstrip("/").encode("ascii")
+        self._headers = tuple(
+            (key.lower().encode("ascii"), value.encode("latin-1", "replace"))
+            for key, value in match.headers.items()
+        )
+        self._methods = frozenset(method.encode("ascii") for method in match.methods)
+        self._rewrites_host = config.host
+        self.gate = gate
+        self.pools = tuple(pools)
+        self.upstream = config.upstream
+        self.name = name or config.upstream
+        self.on_leave = config.on_leave
+        self.is_governed = config.governed
+
+    @property
+    def is_catch_all(self) -> bool:
+        """Whether it takes every request."""
+        return not (self._host or self._suffix or self._prefix or self._headers or self._methods)
+
+    @property
+    def specificity(self) -> tuple[int, int, int]:
+        """Greater is tried first."""
+        host = 2 if self._host else 1 if self._suffix else 0
+        return host, len(self._suffix), len(self._prefix)
+
+    def keeps_host(self, pool: EndpointPool) -> bool:
+        """Return whether the caller's Host goes on to this endpoint."""
+        choice = self._rewrites_host
+        return choice == "preserve" or (choice == "auto" and not pool.address.is_tls)
+
+    def takes(self, head: RequestHead, paths: tuple[bytes, ...]) -> bool:
+        """Return whether all conditions hold, for each of the readings of the path."""
+        if self._host:
+            if head.host.rstrip(b".") != self._host:
+                return False
+        elif self._suffix and not head.host.rstrip(b".").endswith(self._suffix):
+            return False
+        prefix = self._prefix
+        if prefix:
+            below = prefix + b"/"
+            for path in paths:
+                if path != prefix and not path.startswith(below):
+                    return False
+        if self._methods and head.method not in self._methods:
+            return False
+        return all(head.get(name) == value for name, value in self._headers)
+
+
+class Router:
+    """Finds the route of a request.
+
+    Parameters
+    ----------
+    routes : iterable of Route
+        In the order of the configuration.
+
+    Attributes
+    ----------
+    match : callable
+        ``match(head) -> Route | None``. With one catch-all route it does nothing else
+        than return it.
+    """
+
+    __slots__ = ("_ordered", "match", "routes")
+
+    match: Callable[[RequestHead], Route | None]
+
+    def __init__(self, routes: Iterable[Route]) -> None:
+        self.routes = tuple(routes)
+        self._ordered = sorted(self.routes, key=lambda route: route.specificity, reverse=True)
+        first = self._ordered[0] if self._ordered else None
+        if first is not None and first.is_catch_all:
+            self.match = lambda _head: first
+        else:
+            self.match = self._find
+
+    def _find(self, head: RequestHead) -> Route | None:
+        path = head.path
+        paths: tuple[bytes, ...] = (path,)
+        for mark in _AMBIGUOUS:
+            if mark in path:
+                paths = (path, tidy_path(path))
+                break
+        for route in self._ordered:
+            if route.takes(head, paths):
+                return route
+        return None
+
+
+def tidy_path(path: bytes) -> bytes:
+    """Return the path that a lenient service could read: decoded, without dots and doubled slashes.
+
+    Examples
+    --------
+    >>> tidy_path(b"/open/%2e%2e/admin"), tidy_path(b"/a//b/./c"), tidy_path(b"/open/..;x/admin")
+    (b'/admin', b'/a/b/c', b'/admin')
+    """
+    for _ in range(_DECODINGS):
+        decoded = unquote_to_bytes(path)
+        if decoded == path:
+            break
+        path = decoded
+    segments: list[bytes] = []
+    for segment in path.replace(b"\\", b"/").split(b"/"):
+        plain = segment.partition(b";")[0]
+        if plain == b"..":
+            del segments[-1:]
+        elif plain and plain != b".":
+            segments.append(plain)
+    return b"/" + b"/".join(segments)
