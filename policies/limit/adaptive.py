@@ -274,7 +274,7 @@ class AdaptiveLimit:
                 low, high = (low - 1, high) if low > level or low > 1 else (low, high + 1)
             limit = high if kind is Kind.HIGH else low
         self.limit = max(control.floor, min(control.ceiling, limit))
-        if control.has_knee:
+        if control.has_knee or control.is_inflated:
             self._grow_above = NEVER
         else:
             self._grow_above = self.limit >> 1
@@ -302,6 +302,7 @@ class AdaptiveLimit:
             return
         cohort = Cohort(phase, now_ns)
         self._response_ns = cohort.response_ns
+        self._control.open_number = self._phase.number
         self._control.judge(cohort, now_ns)
         self._apply()
 

@@ -52,8 +52,11 @@ STEP_DOWN_MAX = 0.03
 SWING_CALM, SWING_MIN, SWING_MAX = 0.06, 0.10, 0.25
 """Half-width of the swing: calm, and its bounds when suspicious."""
 
-MOVE_LARGE = 0.10
-"""A move beyond this share makes older evidence stale."""
+STALE_PER_MOVE = 7.0
+"""Evidence fades by exp(-7 |d ln level|): a move of 10 % halves it."""
+
+START_FALL_MIN = 0.3
+"""The end of the slow start keeps at least this share: it may have overshot threefold."""
 
 E_CALM = 0.3
 """Elasticity below which a calm cohort may teach the base."""
@@ -76,6 +79,7 @@ class Control:
         "_has_fallen",
         "_n_inflated",
         "_n_spread",
+        "_settled_from",
         "_step",
         "base",
         "ceiling",
@@ -83,10 +87,12 @@ class Control:
         "floor",
         "has_knee",
         "is_high_inflated",
+        "is_inflated",
         "is_overdue",
         "is_suspicious",
         "level",
         "low",
+        "open_number",
         "spread",
         "steep_at_ns",
         "verdict",
@@ -104,12 +110,15 @@ class Control:
         self.is_overdue = False
         self.is_suspicious = False
         self.is_high_inflated = False
+        self.is_inflated = False
+        self.open_number = 0
         self.steep_at_ns = 0
         self.verdict = "starting"
         self._n_spread = 0
         self._n_inflated = 0
         self._step = STEP_MIN
         self._has_fallen = False
+        self._settled_from = 0
 
     # -- one cohort ---------------------------------------------------------
 
@@ -123,6 +132,7 @@ class Control:
             self.base.learn(cohort.level, error2, cohort.response_ns)
         rise = cohort.level - self.base.level
         deviation = self.base.deviation(error2)
+        self.is_inflated = rise > max(2.5 * deviation, INFLATED)
         if not cohort.is_bound:
             self._judge_slack(cohort, rise, deviation, error2)
         elif not self.has_knee:
@@ -147,7 +157,7 @@ class Control:
             self._set_level(max(self.level, 2.0 * cohort.in_flight))
 
     def _judge_start(self, cohort: Cohort, rise: float, deviation: float, error2: float) -> None:
-        if rise <= max(2.5 * deviation, INFLATED):
+        if not self.is_inflated:
             self.verdict = "starting"
             self._n_inflated = 0
             self._learn_base(cohort, error2)
@@ -158,7 +168,8 @@ class Control:
             return
         self.has_knee = True
         fall = max(self.base.response_ns / cohort.response_ns, exp(-rise + 2.0 * deviation))
-        self._move(min(self.level, max(0.5 * self.level, cohort.in_flight * fall)))
+        self._move(min(self.level, max(START_FALL_MIN * self.level, cohort.in_flight * fall)))
+        self._settled_from = self.open_number + 1
 
     def _judge_pressed(
         self, cohort: Cohort, rise: float, deviation: float, error2: float, now_ns: int
@@ -176,10 +187,12 @@ class Control:
                 if elasticity.value < E_CALM:
                     self._learn_base(cohort, error2)
         if kind is Kind.HIGH or kind is Kind.REACH:
-            self.is_high_inflated = rise > max(2.5 * deviation, INFLATED)
+            self.is_high_inflated = self.is_inflated
             if kind is Kind.REACH and elasticity.is_flat and not self.is_high_inflated:
                 self._grow_to(max(self.level, min(1.5 * self.level, cohort.in_flight)))
                 return
+        if cohort.number < self._settled_from:
+            return
         if kind is Kind.LOW or kind is Kind.STEADY:
             self.low.learn(cohort, error2)
         if self.low.is_ready:
@@ -208,7 +221,7 @@ class Control:
         if rise > TARGET:
             if elasticity.value >= E_CALM:
                 self.verdict = "calm: down"
-                self._set_level(self.level * (1.0 - min(STEP_DOWN_MAX, 0.5 * (rise - TARGET))))
+                self._move(self.level * (1.0 - min(STEP_DOWN_MAX, 0.5 * (rise - TARGET))))
             elif elasticity.is_flat:
                 self.verdict = "calm: base up"
                 base.shift(0.3 * rise)
@@ -224,6 +237,7 @@ class Control:
     def _fall(self, rise: float, deviation: float) -> None:
         self.verdict = "queue: down"
         low = self.low
+        self._settled_from = self.open_number + 1
         if not self.base.is_proven:
             share = 0.8 if self._has_fallen else 0.9
             self._has_fallen = True
@@ -233,6 +247,7 @@ class Control:
         self._has_fallen = True
         keep = max(self.base.response_ns / low.response_ns, exp(-rise + deviation))
         self._move(min(0.95 * self.level, max(floor, low.in_flight * keep)))
+        low.forget(0.0)
 
     # -- moves --------------------------------------------------------------
 
@@ -241,12 +256,12 @@ class Control:
             self._move(level)
 
     def _move(self, level: float) -> None:
-        """Set the level; if it moved far, what was known about the old one fades."""
-        is_large = abs(level - self.level) > MOVE_LARGE * self.level
+        """Set the level; what was known about the old one fades with the distance."""
+        before = self.level
         self._set_level(level)
-        if is_large:
-            self.elasticity.forget(0.5)
-            self.low.forget(0.3)
+        share = exp(-STALE_PER_MOVE * abs(log(self.level / before)))
+        self.elasticity.forget(share)
+        self.low.forget(share)
 
     def _set_level(self, level: float) -> None:
         self.level = max(float(self.floor), min(float(self.ceiling), level))

@@ -35,6 +35,9 @@ STEEP_SD = 1.5
 BETWEEN_VARIANCE = 1e-3
 """Noise of a contrast beyond what the spread within phases tells."""
 
+WEIGHT_MAX = 12.0
+"""One contrast counts at most as one with a standard error of 0.3, however far it swung."""
+
 CONTRAST_MIN = 0.02
 """Phases less than 2 % apart in ln n say nothing about elasticity."""
 
@@ -83,6 +86,7 @@ class Elasticity:
         e = max(E_MIN, min(E_MAX, rise / delta))
         noise = spread / mid.n + spread / (4.0 * older.n) + spread / (4.0 * cohort.n)
         weight = (2.0 / 3.0) * delta * delta / (noise + BETWEEN_VARIANCE)
+        weight = min(WEIGHT_MAX, weight)
         self._weight = FORGETTING * self._weight + weight
         self._weighted = FORGETTING * self._weighted + weight * e
 
