@@ -29,12 +29,11 @@ from governor.errors import DownstreamError, Fault, GovernorError
 from governor.proxy import endings, replies
 from governor.proxy.exchange import SENT, Exchange
 from governor.proxy.framing import HEAD_END, ChunkedReader, FramingError, encode_chunk
-from governor.proxy.headers import RequestHead, build_request_head, new_request_id
+from governor.proxy.headers import RequestHead, new_request_id
 from governor.proxy.peer import Peer
 from governor.proxy.sweep import sweep_exchange
 
 if TYPE_CHECKING:
-    from governor.core.arrival import Arrival
     from governor.proxy.server import ListenerSettings, ProxyServer
 
 MAX_HEADERS = 256
@@ -351,17 +350,6 @@ class Downstream(asyncio.Protocol):
                 self.transport.resume_reading()
 
     # -- answers and ends ---------------------------------------------------
-
-    def build_arrival(self, exchange: Exchange) -> Arrival:
-        """Return what the gate is told about the request."""
-        return self.server.build_arrival(exchange.head, self.peer, exchange.route)
-
-    def build_upstream_head(self, exchange: Exchange) -> bytes:
-        """Return the request's head for the endpoint that the gate chose."""
-        route, pool = exchange.route, exchange.pool
-        return build_request_head(
-            exchange.head, self.peer, exchange.request_id, pool.authority, route.keeps_host(pool)
-        )
 
     def answer_over_capacity(
         self, exchange: Exchange, status: int, reason: str, retry_after_ns: int

@@ -22,11 +22,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from time import monotonic_ns
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from governor.core.lease import Decision, Lease
 from governor.errors import GovernorError, UpstreamError
 from governor.proxy import endings
+from governor.proxy.headers import build_request_head
 from governor.proxy.stats import ProxyStats
 from policies.decision import Action, Outcome
 
@@ -53,6 +54,9 @@ MAX_DISCARD_BYTES = 1 << 20
 
 REPEATABLE = frozenset((b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE", b"TRACE"))
 """Idempotent methods (RFC 9110 section 9.2.2)."""
+
+_NOTHING: list[bytes] = []
+"""Shared by all exchanges that hold nothing; never written."""
 
 _ADMIT, _WAIT = Action.ADMIT, Action.WAIT
 _COMPLETED, _REFUSED, _FAILED = Outcome.COMPLETED, Outcome.REFUSED, Outcome.FAILED
@@ -148,7 +152,7 @@ class Exchange:
         self.keep_alive: bool = head.keep_alive
         self.is_request_done = False
         self.is_replayed = False
-        self.held: list[bytes] = []
+        self.held = _NOTHING
         self.held_bytes = 0
         self.sent: bytes | None = None
         self.own_reason = ""
@@ -162,8 +166,8 @@ class Exchange:
         """Ask the gate, and do what it says."""
         stats = self.stats
         try:
-            downstream = self.downstream
-            arrival = downstream.build_arrival(self)  # type: ignore[union-attr]
+            downstream = cast("Downstream", self.downstream)
+            arrival = self.server.build_arrival(self.head, downstream.peer, self.route)
             decision = self.gate.arrive(now_ns, arrival, self)
         except Exception as error:
             self._go_ungoverned(error, now_ns)
@@ -216,9 +220,15 @@ class Exchange:
     # -- to the upstream ------------------------------------------------------
 
     def _dispatch(self, endpoint_idx: int, now_ns: int) -> None:
-        pool = self.pool = self.route.pools[endpoint_idx]
+        route = self.route
+        pool = self.pool = route.pools[endpoint_idx]
         self.dispatched_at_ns = now_ns
-        self.held.insert(0, self.downstream.build_upstream_head(self))  # type: ignore[union-attr]
+        downstream = cast("Downstream", self.downstream)
+        data = build_request_head(
+            self.head, downstream.peer, self.request_id, pool.authority, route.keeps_host(pool)
+        )
+        if self.held:
+            data = b"".join((data, *self.held))
         connection = pool.take()
         if connection is not None and self.head.method not in REPEATABLE:
             while connection is not None and not connection.is_quiet():
@@ -226,8 +236,9 @@ class Exchange:
                 connection = pool.take()
         if connection is not None:
             self.stats.n_upstream_reused += 1
-            self._send(connection, now_ns)
+            self._send(connection, data, now_ns)
         else:
+            self.held = [data]
             self._connect(pool)
 
     def _connect(self, pool: EndpointPool) -> None:
@@ -246,27 +257,26 @@ class Exchange:
     def connected(self, connection: UpstreamConnection) -> None:
         """Take the new connection, or give it to the pool if nobody needs it now."""
         if self.state != CONNECTING:
-            connection.release()
+            connection.release(monotonic_ns())
             return
         self.stats.n_upstream_fresh += 1
-        self._send(connection, monotonic_ns())
+        held = self.held
+        self._send(connection, held[0] if len(held) == 1 else b"".join(held), monotonic_ns())
 
     def connect_failed(self, error: GovernorError) -> None:
         """No connection: answer for the upstream."""
         if self.state == CONNECTING:
             endings.fail(self, error, Outcome.UNSENT)
 
-    def _send(self, connection: UpstreamConnection, now_ns: int) -> None:
-        held = self.held
-        data = held[0] if len(held) == 1 else b"".join(held)
-        self.held = []
+    def _send(self, connection: UpstreamConnection, data: bytes, now_ns: int) -> None:
+        self.held = _NOTHING
         self.connection = connection
         self.state = SENT
         self.stamp_ns = now_ns
-        is_kept = self.is_request_done and len(data) <= MAX_REPLAY_BYTES
-        self.sent = data if is_kept and self.head.method in REPEATABLE else None
-        self.overhead_ns += monotonic_ns() - now_ns
+        if self.is_request_done and self.head.method in REPEATABLE:
+            self.sent = data if len(data) <= MAX_REPLAY_BYTES else None
         connection.send(self, data)
+        self.overhead_ns = monotonic_ns() - now_ns
         downstream = self.downstream
         if downstream is not None and downstream.is_read_paused:
             downstream.resume_for_body()
@@ -279,7 +289,10 @@ class Exchange:
             if self.connection is not None:
                 self.connection.transport.write(data)
             return
-        self.held.append(data)
+        if self.held is _NOTHING:
+            self.held = [data]
+        else:
+            self.held.append(data)
         self.held_bytes += len(data)
 
     def end_request(self) -> None:
@@ -365,34 +378,28 @@ class Exchange:
     def finish(self, data: bytes, now_ns: int) -> None:
         """Send the last bytes of a complete answer; part from both sides."""
         stats = self.stats
+        self.state = DONE
         if not self.first_byte_ns:
             self.first_byte_ns = now_ns - self.dispatched_at_ns
             stats.first_byte.observe(self.first_byte_ns)
-        self.state = DONE
         downstream = self.downstream
-        if downstream is not None:
-            self.n_out_bytes += len(data)
-            if data:
-                downstream.write(data)
-        self.overhead_ns += monotonic_ns() - now_ns
-        stats.overhead.observe(self.overhead_ns)
-        self._part()
-        status = self.status
-        outcome = outcome_of(status) if downstream is not None else Outcome.ORPHANED
-        self.close(now_ns, outcome, status)
-
-    def _part(self) -> None:
-        """Give the connection back if it is clean, else close it."""
-        connection = self.connection
-        if connection is None:
-            return
-        self.connection = None
-        if connection.exchange is None:
-            return  # it has ended
-        if connection.is_reusable and self.is_request_done and not connection.is_write_paused:
-            connection.release()
+        if downstream is None:
+            outcome = Outcome.ORPHANED
         else:
-            connection.close()
+            outcome = _COMPLETED if self.status < 400 else outcome_of(self.status)
+            if data:
+                self.n_out_bytes += len(data)
+                downstream.write(data)
+            stats.overhead.observe(self.overhead_ns + monotonic_ns() - now_ns)
+        connection = self.connection
+        if connection is not None:
+            self.connection = None
+            if connection.exchange is self:
+                if self.is_request_done and connection.is_reusable:
+                    connection.release(now_ns)
+                else:
+                    connection.close()
+        self.close(now_ns, outcome, self.status)
 
     # -- ends (the rare ones are in governor.proxy.endings) -------------------
 
@@ -418,7 +425,7 @@ class Exchange:
         self.state = DONE
         lease = self.lease
         if lease is not None:
-            self.lease = None
+            self.lease = lease.owner = None
             try:
                 decisions = self.gate.depart(now_ns, lease, outcome, status)
             except Exception as error:
@@ -432,6 +439,7 @@ class Exchange:
         stats.bytes_to_callers += self.n_out_bytes
         if server.on_done is not None:
             endings.record(self, now_ns, outcome)
+        self.decision = None
         downstream = self.downstream
         if downstream is not None:
             stats.by_class[self.status // 100] += 1

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from time import monotonic_ns
 from typing import TYPE_CHECKING
 
 from governor.config.durations import EndpointAddress
@@ -111,7 +110,6 @@ class EndpointPool:
         if self._is_closed or len(self._idle) >= self._max_idle:
             connection.close()
             return
-        connection.idle_since_ns = monotonic_ns()
         self._idle.append(connection)
 
     def opened(self, connection: UpstreamConnection) -> None:

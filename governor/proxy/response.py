@@ -19,9 +19,6 @@ from enum import IntEnum
 
 from governor.errors import UpstreamError
 
-MAX_HEADERS = 256
-"""Fields in one response head; Node's and Go's servers stop at 2,000 and 1 MB; real ones at 50."""
-
 MAX_STATUS_LINES = 512
 """Distinct status lines remembered; a lookup is cheaper than reading the line again."""
 
@@ -37,38 +34,43 @@ class Body(IntEnum):
     UNTIL_CLOSE = 3
 
 
-# What a field means to a hop. 0: nothing, pass it on.
-_LENGTH, _CODING, _CONNECTION, _HOP, _UPGRADE, _TYPE = range(1, 7)
+# What a field means to a hop. 0: nothing, it passes on. The last three are bits.
+_LENGTH, _CODING, _TYPE = 1, 2, 3
+_CONNECTION, _HOP, _UPGRADE = 8, 16, 32
 
 _MEANING = {
     b"content-length": _LENGTH,
     b"transfer-encoding": _CODING,
+    b"content-type": _TYPE,
     b"connection": _CONNECTION,
     b"keep-alive": _HOP,
     b"proxy-connection": _HOP,
     b"te": _HOP,
     b"upgrade": _UPGRADE,
-    b"content-type": _TYPE,
-    b"date": 0,
-    b"server": 0,
-    b"etag": 0,
-    b"vary": 0,
-    b"cache-control": 0,
-    b"last-modified": 0,
-    b"accept-ranges": 0,
-    b"set-cookie": 0,
-    b"content-encoding": 0,
-    b"x-request-id": 0,
-    b"location": 0,
 }
+_GONE_WITH_426 = frozenset((b"connection", b"keep-alive", b"proxy-connection", b"te"))
+_GONE = _GONE_WITH_426 | {b"upgrade"}
+_ESSENTIAL = frozenset((b"content-length", b"transfer-encoding", b"content-type", b"date", b""))
+"""Never removed because ``Connection`` names them."""
+
+_PLAIN = frozenset((b"keep-alive", b"close"))
+_COUNTED, _CHUNKED = Body.COUNTED, Body.CHUNKED
+
+MAX_SPELLINGS = 4_096
+"""Spellings of names remembered, so that each is put in lower case once; then anew."""
+
+_fields: dict[bytes, int] = dict(_MEANING)
 
 
-def _spellings(meaning: dict[bytes, int]) -> dict[bytes, int]:
-    """Add the two usual spellings, so that most names need no ``lower()``."""
-    return meaning | {name.title(): code for name, code in meaning.items()}
+def _learn(name: bytes) -> int:
+    code = _MEANING.get(name.lower(), 0)
+    if len(_fields) >= MAX_SPELLINGS:
+        _fields.clear()
+    if len(name) <= 64:
+        _fields[name] = code
+    return code
 
 
-_FIELDS = _spellings(_MEANING)
 _status_lines: dict[bytes, tuple[int, int]] = {}
 
 
@@ -102,69 +104,61 @@ class ResponseHead:
     status, minor : int
     body : Body
     length_bytes : int
-        Of a counted body.
+        Of a counted body; -1 if there is none.
     is_reusable : bool
         Whether the upstream keeps the connection open after this response.
-    is_event_stream : bool
-    upgrade : bytes
-        Value of ``Upgrade``; empty if there is none.
     """
 
     __slots__ = (
         "_connection",
-        "_drop",
         "_has_coding",
-        "_idx",
-        "_names",
+        "_seen",
+        "_spelling",
+        "_type",
         "body",
-        "is_event_stream",
         "is_reusable",
         "length_bytes",
         "minor",
         "status",
-        "upgrade",
     )
 
     def __init__(self) -> None:
-        self._names: list[bytes] = []
         self.status = 0
         self.minor = 1
+        self.body = Body.NONE
+        self.is_reusable = False
         self.clear()
 
     def clear(self) -> None:
         """Forget the head read before."""
-        self._idx = 0
-        self._drop: list[int] = []
-        self._connection: list[bytes] = []
-        self._has_coding = 0
+        self._seen = 0
+        self._connection = b""
+        self._spelling = b""
+        self._has_coding = False
+        self._type = b""
         self.length_bytes = -1
-        self.is_event_stream = False
-        self.upgrade = b""
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take one field (called by the parser, in order)."""
-        self._idx += 1
-        code = _FIELDS.get(name)
+        code = _fields.get(name)
         if code is None:
-            code = _MEANING.get(name.lower(), 0)
-        if code:
-            self._take(code, value)
-
-    def _take(self, code: int, value: bytes) -> None:
+            code = _learn(name)
+        if not code:
+            return
         if code == _LENGTH:
             self.length_bytes = int(value)
         elif code == _TYPE:
-            self.is_event_stream = value[:17].lower() == b"text/event-stream"
+            self._type = value
         elif code == _CODING:
             if value.strip(b" \t").lower() != b"chunked" or self._has_coding:
                 raise UpstreamError("a transfer coding other than chunked", reason="bad_response")
-            self._has_coding = self._idx
+            self._has_coding = True
         else:
-            self._drop.append(self._idx)
             if code == _CONNECTION:
-                self._connection += [x.strip(b" \t").lower() for x in value.split(b",")]
-            elif code == _UPGRADE:
-                self.upgrade = value
+                code |= _HOP if self._seen & _CONNECTION else 0
+                self._connection += b"," + value.lower() if self._connection else value.lower()
+                self._spelling = name
+            self._seen |= code
 
     def settle(self, head: bytes, is_bodiless: bool) -> None:
         """Decide how the body ends. Call when the parser has read the head.
@@ -178,21 +172,17 @@ class ResponseHead:
         """
         line = head[: head.index(b"\r\n")]
         read = _status_lines.get(line)
-        self.status, self.minor = read if read is not None else read_status_line(line)
-        if self._idx > MAX_HEADERS:
-            raise UpstreamError("more header fields than can be passed on", reason="bad_response")
-        status = self.status
-        tokens = self._connection
-        if self.minor:
-            self.is_reusable = b"close" not in tokens if tokens else True
-        else:
-            self.is_reusable = b"keep-alive" in tokens
+        self.status, self.minor = status, minor = read or read_status_line(line)
+        if not minor:
+            self.is_reusable = b"keep-alive" in self._connection
             if self._has_coding:
                 raise UpstreamError("a transfer coding from HTTP/1.0", reason="bad_response")
+        elif self._connection:
+            self.is_reusable = b"close" not in self._connection
+        else:
+            self.is_reusable = True
         if is_bodiless or status == 204 or status == 304 or status < 200:
             self.body = Body.NONE
-            if self._has_coding:
-                self._drop.append(self._has_coding)
         elif self._has_coding:
             self.body = Body.CHUNKED
         elif self.length_bytes >= 0:
@@ -202,7 +192,7 @@ class ResponseHead:
             self.is_reusable = False
 
     def encode(self, head: bytes, caller_minor: int, extra: bytes = b"") -> bytes:
-        """Return the head for the caller.
+        """Return the head for the caller; the very same object where nothing must change.
 
         Parameters
         ----------
@@ -212,32 +202,35 @@ class ResponseHead:
         extra : bytes
             Field lines to add, each with its line end.
         """
-        if caller_minor and self.minor and not self._drop and not extra:
-            if self.body is not Body.UNTIL_CLOSE:
+        body = self.body
+        if caller_minor and self.minor and not extra and (body is _COUNTED or body is _CHUNKED):
+            seen = self._seen
+            if not seen:
                 return head
+            if seen == _CONNECTION and self._connection in _PLAIN:
+                begin = head.index(b"\r\n%b:" % self._spelling)
+                return head[:begin] + head[head.index(b"\r\n", begin + 2) :]
+        return self._rewrite(head, caller_minor, extra)
+
+    def _rewrite(self, head: bytes, caller_minor: int, extra: bytes) -> bytes:
         lines = head[:-4].split(b"\r\n")
+        status_line = lines.pop(0)
         if not self.minor:
-            lines[0] = b"HTTP/1.1" + lines[0][8:]
-        drop = set(self._drop)
+            status_line = b"HTTP/1.1" + status_line[8:]
+        gone = _GONE_WITH_426 if self.status == 426 else _GONE
         if self._connection:
-            drop |= self._named(lines)
-        if self.status == 204 and self.length_bytes >= 0:
-            drop |= {idx for idx, line in enumerate(lines) if _name(line) == b"content-length"}
-        if self.body is Body.CHUNKED and not caller_minor:
-            drop.add(self._has_coding)
-        kept = [line for idx, line in enumerate(lines) if idx not in drop]
+            gone = gone | {x.strip(b" \t") for x in self._connection.split(b",")} - _ESSENTIAL
+        if self.body is Body.NONE or (self.body is Body.CHUNKED and not caller_minor):
+            gone = gone | {b"transfer-encoding"}
+        if self.status == 204 or self.status < 200:
+            gone = gone | {b"content-length"}  # RFC 9110 section 8.6
+        kept = [status_line]
+        kept += [x for x in lines if x.partition(b":")[0].lower() not in gone]
         if self.body is Body.UNTIL_CLOSE and caller_minor:
             kept.append(b"Transfer-Encoding: chunked")
         return b"\r\n".join(kept) + b"\r\n" + extra + b"\r\n"
 
-    def _named(self, lines: list[bytes]) -> set[int]:
-        """Indices of the fields that ``Connection`` names, never those that frame the message."""
-        named = set(self._connection) - {b"close", b"keep-alive", b"upgrade", b""}
-        named -= {b"content-length", b"transfer-encoding"}
-        if not named:
-            return set()
-        return {idx for idx, line in enumerate(lines) if idx and _name(line) in named}
-
-
-def _name(line: bytes) -> bytes:
-    return line.partition(b":")[0].lower()
+    @property
+    def is_event_stream(self) -> bool:
+        """Whether the body is server-sent events, which may pause as they like."""
+        return self._type[:17].lower() == b"text/event-stream"

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from governor.proxy.pool import EndpointPool
 
 MAX_HEAD_BYTES = 262_144
-"""A response head above this is refused: 64 times nginx's default buffer, as Node's servers may send."""
+"""A response head above this is refused: 64 times nginx's default."""
 
 RESYNC_BYTES = 16_384
 """Up to here a body is shown to the parser so that it is ready for the next head; a new parser
@@ -118,13 +118,13 @@ class UpstreamConnection(asyncio.Protocol):
             if not self.transport.is_closing():
                 self.transport.resume_reading()
 
-    def release(self) -> None:
+    def release(self, now_ns: int) -> None:
         """Part from the exchange after a complete answer and go back to the pool."""
         self.exchange = None
         self._body = None
-        self._chunks = None
         if self.is_read_paused:
             self.resume_reading()
+        self.idle_since_ns = now_ns
         self.pool.put(self)
 
     def close(self) -> None:
@@ -188,84 +188,83 @@ class UpstreamConnection(asyncio.Protocol):
 
     def _read_heads(self, exchange: Exchange, data: bytes, now_ns: int) -> None:
         """Read a head and what follows it; heads of interim answers come before the final one."""
+        parsed = self._head
         while True:
             end = data.find(HEAD_END) + 4
             if end < 4:
-                if len(data) > MAX_HEAD_BYTES:
-                    raise UpstreamError("a response head above the bound", reason="bad_response")
-                if not data[:5].startswith(b"HTTP/"[: len(data)]):
-                    raise UpstreamError("the answer is not HTTP/1.x", reason="bad_response")
-                self._buffer = data
+                self._keep_partial(data)
                 return
             head = data if end == len(data) else data[:end]
-            parsed = self._parse(head, exchange.is_head)
+            parser = self._parser
+            if parser is None:
+                parser = self._parser = httptools.HttpResponseParser(parsed)
+            parsed.clear()
+            try:
+                parser.feed_data(head)
+            except httptools.HttpParserUpgrade:
+                self._parser = None
+            except httptools.HttpParserCallbackError as error:
+                raise error.__context__ or error from None
+            parsed.settle(head, exchange.is_head)
             status = parsed.status
             if status >= 200:
                 break
             if status == 101:
                 exchange.switch(self, head, data[end:], now_ns)
                 return
-            exchange.relay_interim(head if parsed.minor else b"HTTP/1.1" + head[8:])
+            exchange.relay_interim(parsed.encode(head, 1))
             data = data[end:]
             if not data:
                 return
-        self._begin_body(exchange, parsed, head, data, now_ns)
-
-    def _parse(self, head: bytes, is_head_request: bool) -> ResponseHead:
-        parsed = self._head
-        parsed.clear()
-        parser = self._parser
-        if parser is None:
-            parser = self._parser = httptools.HttpResponseParser(parsed)
-        try:
-            parser.feed_data(head)
-        except httptools.HttpParserUpgrade:
-            self._parser = None
-        except httptools.HttpParserCallbackError as error:
-            raise error.__context__ or error from None
-        parsed.settle(head, is_head_request)
-        return parsed
-
-    def _begin_body(
-        self, exchange: Exchange, parsed: ResponseHead, head: bytes, data: bytes, now_ns: int
-    ) -> None:
-        """Send the head on, with as much of the body as has come."""
-        body = self._body = parsed.body
-        n_head = len(head)
-        n_rest = len(data) - n_head
+        body = parsed.body
         out = exchange.encode_head(parsed, head)
-        if body == _COUNTED:
+        if body is _COUNTED:
             length = parsed.length_bytes
-            if n_rest == length:
+            if len(data) - end == length:
                 if length <= RESYNC_BYTES:
-                    rest = data[n_head:]
-                    cast(httptools.HttpResponseParser, self._parser).feed_data(rest)
+                    rest = data[end:]
+                    parser.feed_data(rest)
                     exchange.finish(data if out is head else out + rest, now_ns)
                 else:
                     self._parser = None
-                    exchange.finish(data if out is head else out + data[n_head:], now_ns)
+                    exchange.finish(data if out is head else out + data[end:], now_ns)
                 return
-            self._parser = None
-            self._left_bytes = length
-        elif body == _NONE:
+        self._begin_body(exchange, body, out, data[end:], now_ns)
+
+    def _keep_partial(self, data: bytes) -> None:
+        """Keep the beginning of a head, unless it cannot become one."""
+        if len(data) > MAX_HEAD_BYTES:
+            raise UpstreamError("a response head above the bound", reason="bad_response")
+        if not data.startswith(b"HTTP/1."[: len(data)]):
+            raise UpstreamError("the answer is not HTTP/1.x", reason="bad_response")
+        self._buffer = data
+
+    def _begin_body(
+        self, exchange: Exchange, body: Body, out: bytes, rest: bytes, now_ns: int
+    ) -> None:
+        """Send a head on whose body is not all there (or there is none)."""
+        if body is _NONE:
             if exchange.is_head:
                 self._parser = None
-            if n_rest:
-                parsed.is_reusable = False
+            if rest:
+                self._head.is_reusable = False
             exchange.finish(out, now_ns)
             return
+        self._parser = None
+        self._body = body
+        if body is _COUNTED:
+            self._left_bytes = self._head.length_bytes
         else:
-            self._parser = None
             self._as_chunks = bool(exchange.minor)
-            if body == _CHUNKED:
+            if body is _CHUNKED:
                 self._chunks = ChunkedReader()
         exchange.begin_stream(out, now_ns)
-        if n_rest and self.exchange is exchange:
-            self._read_body(exchange, data[n_head:], now_ns)
+        if rest and self.exchange is exchange:
+            self._read_body(exchange, rest, now_ns)
 
     def _read_body(self, exchange: Exchange, data: bytes, now_ns: int) -> None:
         body = self._body
-        if body == _COUNTED:
+        if body is _COUNTED:
             left = self._left_bytes - len(data)
             if left > 0:
                 self._left_bytes = left
@@ -275,7 +274,7 @@ class UpstreamConnection(asyncio.Protocol):
                 data = data[:left]
                 self._head.is_reusable = False
             exchange.finish(data, now_ns)
-        elif body == _CHUNKED:
+        elif body is _CHUNKED:
             reader = cast(ChunkedReader, self._chunks)
             pieces, used = reader.feed(data)
             out = encode_chunk(pieces) if self._as_chunks else b"".join(pieces)
@@ -292,7 +291,7 @@ class UpstreamConnection(asyncio.Protocol):
     @property
     def n_left_bytes(self) -> int:
         """Bytes of a counted answer still to come; -1 where that is not told."""
-        return self._left_bytes if self._body == _COUNTED else -1
+        return self._left_bytes if self._body is _COUNTED else -1
 
     @property
     def is_reusable(self) -> bool:
@@ -323,13 +322,13 @@ class UpstreamConnection(asyncio.Protocol):
             return
         self.exchange = None
         self.transport.abort()
-        if self._body == _UNTIL_CLOSE and is_clean:
+        if self._body is _UNTIL_CLOSE and is_clean:
             exchange.finish(b"0\r\n\r\n" if self._as_chunks else b"", monotonic_ns())
             return
         self.pool.stats.n_upstream_broken += 1
-        if self._body is None and not self.has_answered and self.n_sent > 1:
-            if exchange.replay():
-                return
+        is_stale = self._body is None and not self.has_answered and self.n_sent > 1
+        if is_stale and exchange.replay():
+            return
         exchange.upstream_broke(
             UpstreamError("The upstream closed the connection.", reason="upstream_closed")
         )
