@@ -17,6 +17,7 @@ import httpx
 import pytest
 
 from tests.e2e.conftest import Site
+from tests.support.governed import Governor
 from tests.support.origin_answers import BLOCK
 from tests.support.wire import WireClient
 
@@ -84,7 +85,7 @@ def test_large_download_in_constant_memory(origin: Site, framing: str) -> None:
     """64 MiB come down byte for byte while Governor's memory stays where it was."""
     with WireClient(origin.governed, 30) as client:
         client.request("GET", b"/download?n=65536")
-        before = _memory_bytes(origin)
+        before = _watch_memory(origin)
         client.send(client.head("GET", f"/download?n={LARGE_BYTES}&framing={framing}".encode()))
         head = client.read_head()
         digest, left = hashlib.sha256(), LARGE_BYTES
@@ -97,7 +98,7 @@ def test_large_download_in_constant_memory(origin: Site, framing: str) -> None:
         else:
             assert client.read_chunk() == b""
         assert digest.hexdigest() == pattern_digest(LARGE_BYTES)
-        assert _memory_bytes(origin) - before < MEMORY_GROWTH_BYTES
+        assert _peak_memory(origin) - before < MEMORY_GROWTH_BYTES
 
 
 @pytest.mark.parametrize("framing", ["length", "chunked"])
@@ -105,10 +106,10 @@ def test_large_upload_in_constant_memory(origin: Site, framing: str) -> None:
     """64 MiB go up byte for byte while Governor's memory stays where it was."""
     with httpx.Client(base_url=origin.governed, timeout=30) as client:
         client.post("/upload", content=b"warm")
-        before = _memory_bytes(origin)
+        before = _watch_memory(origin)
         headers = {"content-length": str(LARGE_BYTES)} if framing == "length" else {}
         answer = client.post("/upload", content=blocks(LARGE_BYTES), headers=headers)
-        assert _memory_bytes(origin) - before < MEMORY_GROWTH_BYTES
+        assert _peak_memory(origin) - before < MEMORY_GROWTH_BYTES
     n_bytes, digest = answer.text.split()
     assert int(n_bytes) == LARGE_BYTES
     assert digest == pattern_digest(LARGE_BYTES)
@@ -119,12 +120,12 @@ def test_a_caller_that_does_not_read_slows_the_origin(origin: Site) -> None:
     """While the caller reads nothing, the origin cannot send on; then all of it arrives."""
     sent = origin.server.counts
     for name, base in (("slow-direct", origin.direct), ("slow-governed", origin.governed)):
-        before = _memory_bytes(origin)
+        before = _watch_memory(origin)
         with WireClient(base, 30) as client:
             client.send(client.head("GET", f"/download?n={LARGE_BYTES}&name={name}".encode()))
             head = client.read_head()
             assert _settle(lambda name=name: sent.get(name, 0)) < IN_FLIGHT_BYTES  # type: ignore[misc]
-            assert _memory_bytes(origin) - before < MEMORY_GROWTH_BYTES
+            assert _peak_memory(origin) - before < MEMORY_GROWTH_BYTES
             client.read_body(head)
         assert hashlib.sha256(head.body).hexdigest() == pattern_digest(LARGE_BYTES)
 
@@ -132,13 +133,13 @@ def test_a_caller_that_does_not_read_slows_the_origin(origin: Site) -> None:
 def test_an_origin_that_does_not_read_slows_the_caller(origin: Site) -> None:
     """While the origin reads nothing, the caller cannot send on; then all of it arrives."""
     for name, base in (("gate-direct", origin.direct), ("gate-governed", origin.governed)):
-        before = _memory_bytes(origin)
+        before = _watch_memory(origin)
         with WireClient(base, 30) as client:
             fields = [(b"Content-Length", b"%d" % LARGE_BYTES)]
             client.send(client.head("POST", f"/upload?gate={name}".encode(), fields))
             sent = _send_until_full(client.socket)
             assert sent < IN_FLIGHT_BYTES
-            assert _memory_bytes(origin) - before < MEMORY_GROWTH_BYTES
+            assert _peak_memory(origin) - before < MEMORY_GROWTH_BYTES
             origin.server.open_gate(name)
             rest = itertools.islice(blocks(LARGE_BYTES), sent // len(BLOCK), None)
             client.send(next(rest)[sent % len(BLOCK) :])
@@ -168,10 +169,14 @@ def test_a_caller_that_leaves_a_stream(origin: Site) -> None:
         origin.server.wait_for_mark(f"{name} left")
 
 
-def _memory_bytes(origin: Site) -> int:
+def _watch_memory(origin: Site) -> int:
     """Governor's resident memory, 0 where a forwarder stands in."""
-    memory = getattr(origin.front, "memory_bytes", None)
-    return memory()[0] if memory is not None else 0
+    return origin.front.watch_memory() if isinstance(origin.front, Governor) else 0
+
+
+def _peak_memory(origin: Site) -> int:
+    """The highest since `_watch_memory`."""
+    return origin.front.peak_memory() if isinstance(origin.front, Governor) else 0
 
 
 def _some(client: WireClient, at_most: int) -> bytes:

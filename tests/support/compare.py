@@ -17,8 +17,6 @@ HOP_BY_HOP = frozenset(
         "connection",
         "keep-alive",
         "proxy-connection",
-        "proxy-authenticate",
-        "proxy-authorization",
         "te",
         "transfer-encoding",
         "upgrade",

@@ -85,7 +85,7 @@ class Governor:
             **config,
         }
         path = Path(self._directory.name) / "governor.yaml"
-        path.write_text(yaml.safe_dump(whole))
+        path.write_text(yaml.safe_dump(whole, sort_keys=False))
         self._log = (Path(self._directory.name) / "stderr").open("w+b")
         self.process = subprocess.Popen(
             [*command(), "run", "--config", str(path)],
@@ -102,8 +102,9 @@ class Governor:
         try:
             wait_until(self._is_started, START_TIMEOUT_S, "the start of governor")
         except AssertionError:
+            log = self.log()
             self.kill()
-            raise AssertionError(f"governor did not start:\n{self.log()}") from None
+            raise AssertionError(f"governor did not start:\n{log}") from None
 
     def __enter__(self) -> Self:
         return self
@@ -140,14 +141,20 @@ class Governor:
         state: dict[str, Any] = json.loads(body)
         return state
 
-    def memory_bytes(self) -> tuple[int, int]:
-        """Resident memory now and its highest value so far."""
-        fields = dict(
-            line.split(":", 1)
-            for line in Path(f"/proc/{self.pid}/status").read_text().splitlines()
-            if ":" in line
-        )
-        return tuple(int(fields[key].split()[0]) * 1024 for key in ("VmRSS", "VmHWM"))  # type: ignore[return-value]
+    def watch_memory(self) -> int:
+        """Resident memory in bytes; `peak_memory` counts from here on."""
+        Path(f"/proc/{self.pid}/clear_refs").write_text("5")  # proc(5): resets the peak
+        return self._memory("VmRSS")
+
+    def peak_memory(self) -> int:
+        """The highest resident memory since `watch_memory`, in bytes."""
+        return self._memory("VmHWM")
+
+    def _memory(self, key: str) -> int:
+        for line in Path(f"/proc/{self.pid}/status").read_text().splitlines():
+            if line.startswith(key):
+                return int(line.split()[1]) * 1024
+        raise AssertionError(f"{key} is not told")
 
     def terminate(self) -> None:
         """Send SIGTERM and return at once."""
@@ -201,6 +208,8 @@ class Governor:
 
 def command() -> list[str]:
     """The command that users type, from the environment that runs the tests."""
+    if "GOVERNOR_COMMAND" in os.environ:
+        return os.environ["GOVERNOR_COMMAND"].split()
     entry_point = Path(sys.executable).with_name("governor")
     if entry_point.exists():
         return [str(entry_point)]
