@@ -43,22 +43,32 @@ DROPPED = 1 << 11
 """Never forwarded: hop-by-hop by definition, or a hint of Governor's own."""
 HINT = 1 << 12
 """Read for the arrival (see :mod:`governor.proxy.arrival_from_headers`)."""
+RARE_HINT = 1 << 13
+"""A hint that plain SDK calls do not carry: looked at only where one is there."""
 
-_HINT_STEP = 1 << 13
-
-
-def _hint(n: int, *, is_dropped: bool = False) -> int:
-    return n * _HINT_STEP | HINT | (DROPPED if is_dropped else 0)
+_HINT_STEP = 1 << 14
 
 
-GOVERNOR_FLOW = _hint(1, is_dropped=True)
-GOVERNOR_PRIORITY = _hint(2, is_dropped=True)
-GOVERNOR_DEADLINE_MS = _hint(3, is_dropped=True)
-AUTHORIZATION = _hint(4)
-X_API_KEY = _hint(5)
-API_KEY = _hint(6)
-X_GOOG_API_KEY = _hint(7)
-ACCEPT = _hint(8)
+def _common(n: int) -> int:
+    return n * _HINT_STEP | HINT
+
+
+def _hint(n: int) -> int:
+    return _common(n) | RARE_HINT
+
+
+def _own(n: int) -> int:
+    return _hint(n) | DROPPED
+
+
+GOVERNOR_FLOW = _own(1)
+GOVERNOR_PRIORITY = _own(2)
+GOVERNOR_DEADLINE_MS = _own(3)
+AUTHORIZATION = _common(4)
+X_API_KEY = _common(5)
+API_KEY = _common(6)
+X_GOOG_API_KEY = _common(7)
+ACCEPT = _common(8)
 CLAUDE_AGENT_ID = _hint(9)
 CLAUDE_SESSION_ID = _hint(10)
 CLAUDE_REQUEST_CLASS = _hint(11)
@@ -72,9 +82,9 @@ MCP_METHOD = _hint(18)
 MCP_NAME = _hint(19)
 FAIRNESS_ID = _hint(20)
 TRACEPARENT = _hint(21)
-STAINLESS_RETRY_COUNT = _hint(22)
+STAINLESS_RETRY_COUNT = _common(22)
 STAINLESS_TIMEOUT = _hint(23)
-STAINLESS_READ_TIMEOUT = _hint(24)
+STAINLESS_READ_TIMEOUT = _common(24)
 AMZ_SDK_REQUEST = _hint(25)
 GOOG_API_CLIENT = _hint(26)
 GRPC_PREVIOUS_ATTEMPTS = _hint(27)
@@ -85,7 +95,7 @@ ENVOY_EXPECTED_TIMEOUT_MS = _hint(31)
 SERVER_TIMEOUT = _hint(32)
 PRIORITY = _hint(33)
 SBI_PRIORITY = _hint(34)
-ANTHROPIC_VERSION = _hint(35)
+ANTHROPIC_VERSION = _common(35)
 
 REQUEST_CODES = {
     # RFC 9110 section 7.6.1. Proxy-Authenticate and Proxy-Authorization are

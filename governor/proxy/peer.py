@@ -17,9 +17,14 @@ class Peer:
     port : int
     scheme : str
         ``http`` or ``https``, as the caller spoke to us.
+
+    Attributes
+    ----------
+    key : int
+        See ``make_key``; 0 until it was called.
     """
 
-    __slots__ = ("_authority", "_lines", "ip", "port", "scheme")
+    __slots__ = ("_authority", "_lines", "ip", "key", "port", "scheme")
 
     def __init__(self, ip: str, port: int = 0, scheme: str = "http") -> None:
         self.ip = (ip or "unknown").encode("ascii", "replace")
@@ -27,6 +32,12 @@ class Peer:
         self.scheme = scheme.encode("ascii")
         self._authority: bytes | None = None
         self._lines = b""
+        self.key = 0
+
+    def make_key(self, salt: bytes) -> int:
+        """Return the keyed hash of the address: the tenant of callers without credentials."""
+        self.key = hash(salt + self.ip) or 1
+        return self.key
 
     def forwarded_lines(self, authority: bytes) -> bytes:
         """Return the ``X-Forwarded-*`` lines, each led by CRLF, for a caller that sent none."""

@@ -1,16 +1,16 @@
-"""Which route takes a request.
+r"""Which route takes a request.
 
 *Rule of this file*: heads in, routes out; no I/O. The gate and the pools of a
 route are passed in and never looked into.
 
 The most specific route wins, in whatever order they are written: an exact host
-before ``*.suffix`` before any; then the longer path prefix; then the order of
-the configuration. A prefix ends at a segment: ``/v1`` takes ``/v1`` and ``/v1/x``,
-never ``/v10``.
+before ``*.suffix`` before any; then the longer path prefix; then more
+conditions on headers and method; then the order of the configuration. A prefix
+ends at a segment: ``/v1`` takes ``/v1`` and ``/v1/x``, never ``/v10``.
 
 *Paths* are matched as sent, not decoded, and go on as sent. Where a service
 could read another path into the same bytes (``//``, ``/../``, ``%2e``, ``%2f``,
-``\\``, ``..;``), a prefix takes the request only if that other reading begins with
+``\``, ``..;``), a prefix takes the request only if that other reading begins with
 it too. ``/open/../admin`` is thus no request for ``/open``, nor one for ``/admin``:
 it falls to a route without prefix, or to none.
 
@@ -91,10 +91,11 @@ class Route:
         return not (self._host or self._suffix or self._prefix or self._headers or self._methods)
 
     @property
-    def specificity(self) -> tuple[int, int, int]:
+    def specificity(self) -> tuple[int, int, int, int]:
         """Greater is tried first."""
         host = 2 if self._host else 1 if self._suffix else 0
-        return host, len(self._suffix), len(self._prefix)
+        n_conditions = len(self._headers) + bool(self._methods)
+        return host, len(self._suffix), len(self._prefix), n_conditions
 
     def keeps_host(self, pool: EndpointPool) -> bool:
         """Return whether the caller's Host goes on to this endpoint."""

@@ -1,0 +1,229 @@
+"""What the gate is told about a request: from its headers, its path and its connection.
+
+*Rule of this file*: header values go into keyed hashes and integers, and
+nowhere else; none is kept, logged or stored. Query values, cookies and bodies
+are content and are not read at all. Everything here is a hint: none is
+required, and one that cannot be understood is counted and otherwise ignored.
+
+*Theory*. Tenant: the credential, else the peer's address. Flow: the agent by
+the most exact name it gives, else its connection; always below its tenant, so
+that nobody can speak in another's name. Tree: the fan-out of one intent, by
+trace id (128 random bits, the same under different credentials, so that it
+holds across upstreams), by session below the tenant, else the flow itself.
+Attempt: the highest that any layer marks, for layers multiply. Patience: the
+shortest that any layer states; Governor's own hint before all others.
+
+A request without hints costs three table look-ups and two hashes.
+
+*Source*: the clients' own code and documentation, named in
+:mod:`governor.proxy.hint_values`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from secrets import token_bytes
+from time import monotonic_ns, time
+from typing import TYPE_CHECKING
+
+from governor.core.arrival import UNMARKED, Arrival
+from governor.proxy import header_names as names
+from governor.proxy import hint_values as read
+from governor.proxy.dialects import speaks_mcp
+
+if TYPE_CHECKING:
+    from governor.core.identity import Identities
+    from governor.proxy.headers import RequestHead
+    from governor.proxy.peer import Peer
+    from governor.proxy.router import Route
+
+_CREDENTIALS = (names.AUTHORIZATION, names.X_API_KEY, names.API_KEY, names.X_GOOG_API_KEY)
+_FLOWS = (
+    names.GOVERNOR_FLOW,
+    names.FAIRNESS_ID,
+    names.CLAUDE_AGENT_ID,
+    names.CLAUDE_SESSION_ID,
+    names.THREAD_ID,
+    names.SESSION_ID,
+    names.QWEN_SESSION_ID,
+    names.MCP_SESSION_ID,
+)
+_SESSIONS = (
+    names.CLAUDE_SESSION_ID,
+    names.CODEX_PARENT_THREAD_ID,
+    names.THREAD_ID,
+    names.SESSION_ID,
+    names.QWEN_SESSION_ID,
+    names.MCP_SESSION_ID,
+)
+_ATTEMPTS: tuple[tuple[int, Callable[[bytes], int | None]], ...] = (
+    (names.AMZ_SDK_REQUEST, read.read_amz_attempt),
+    (names.GOOG_API_CLIENT, read.read_google_attempt),
+    (names.GRPC_PREVIOUS_ATTEMPTS, read.read_count),
+)
+_PATIENCE: tuple[tuple[int, Callable[[bytes], int | None]], ...] = (
+    (names.STAINLESS_TIMEOUT, read.read_seconds),
+    (names.ENVOY_RQ_TIMEOUT_MS, read.read_millis),
+    (names.ENVOY_EXPECTED_TIMEOUT_MS, read.read_millis),
+    (names.SERVER_TIMEOUT, read.read_seconds),
+    (names.GRPC_TIMEOUT, read.read_grpc_timeout),
+)
+_URGENCY: tuple[tuple[int, Callable[[bytes], int | None]], ...] = (
+    (names.GOVERNOR_PRIORITY, read.read_own_priority),
+    (names.PRIORITY, read.read_urgency),
+    (names.CLAUDE_REQUEST_CLASS, read.read_request_class),
+    (names.SBI_PRIORITY, read.read_sbi_priority),
+)
+_SHORTEST_STREAM = len(b"text/event-stream")
+_TRACE_ID = slice(3, 35)
+
+
+class ArrivalReader:
+    """Turns heads into arrivals; holds the salt and the tables, nothing of any request.
+
+    Parameters
+    ----------
+    identities : Identities
+    salt : bytes, optional
+        Secret of this process: without it no hash can be tried against a guess.
+    clock_ns, wall_s : callable, optional
+        Monotonic nanoseconds; Unix seconds (for the one hint that is an instant).
+
+    Attributes
+    ----------
+    n_malformed : int
+        Hints that could not be understood.
+    """
+
+    __slots__ = ("_clock_ns", "_identities", "_salt", "_wall_s", "n_malformed")
+
+    def __init__(
+        self,
+        identities: Identities,
+        salt: bytes = b"",
+        clock_ns: Callable[[], int] = monotonic_ns,
+        wall_s: Callable[[], float] = time,
+    ) -> None:
+        self._identities = identities
+        self._salt = salt or token_bytes(32)
+        self._clock_ns = clock_ns
+        self._wall_s = wall_s
+        self.n_malformed = 0
+
+    def __call__(self, head: RequestHead, peer: Peer, route: Route) -> Arrival:
+        """Return the arrival of a request on its route (the data plane's hook)."""
+        return self.read(head, peer, self._clock_ns(), route.is_governed)
+
+    def read(self, head: RequestHead, peer: Peer, now_ns: int, is_governed: bool = True) -> Arrival:
+        """Return the arrival of a finished head."""
+        values = head.values
+        identities = self._identities
+        salt = self._salt
+        arrival = Arrival()
+        arrival.is_exempt = not is_governed
+        has_hints = head.seen & (names.HINT | names.RARE_HINT)
+        tenant_key = 0
+        if has_hints:
+            for code in _CREDENTIALS:
+                if code in values:
+                    tenant_key = hash(salt + values[code])
+                    break
+        if not tenant_key:
+            tenant_key = peer.key or peer.make_key(salt)
+        flow_key = tree_key = hash((tenant_key, peer.port))
+        path_key = hash(salt + head.path)
+        if has_hints:
+            if names.STAINLESS_RETRY_COUNT in values:
+                attempt = read.read_count(values[names.STAINLESS_RETRY_COUNT])
+                arrival.attempt = self._checked(attempt, UNMARKED)
+            if names.STAINLESS_READ_TIMEOUT in values:
+                patience_ns = read.read_seconds(values[names.STAINLESS_READ_TIMEOUT])
+                arrival.patience_ns = self._checked(patience_ns, 0)
+            accept = values.get(names.ACCEPT, b"")
+            if len(accept) >= _SHORTEST_STREAM:
+                arrival.can_retry = not speaks_mcp(head)
+                if head.method == b"GET" and accept.startswith(b"text/event-stream"):
+                    arrival.is_exempt = True  # idles for hours and holds no capacity
+            if has_hints & names.RARE_HINT:
+                arrival.can_retry = not speaks_mcp(head)
+                flow_key, tree_key = self._read_identity(arrival, values, tenant_key, flow_key)
+                self._read_hints(arrival, values)
+                if names.MCP_NAME in values or names.MCP_METHOD in values:
+                    path_key = hash(
+                        (
+                            path_key,
+                            salt + values.get(names.MCP_METHOD, b""),
+                            salt + values.get(names.MCP_NAME, b""),
+                        )
+                    )
+        arrival.fingerprint = hash((path_key, head.method, head.content_length))
+        arrival.tenant = identities.tenants.index(tenant_key, now_ns)
+        arrival.flow = identities.flows.index(flow_key, now_ns)
+        arrival.tree = identities.trees.index(tree_key, now_ns)
+        return arrival
+
+    def _read_identity(
+        self, arrival: Arrival, values: dict[int, bytes], tenant_key: int, connection_key: int
+    ) -> tuple[int, int]:
+        """Return the keys of flow and tree."""
+        salt = self._salt
+        flow_key = connection_key
+        for code in _FLOWS:
+            value = values.get(code)
+            if value:
+                flow_key = hash((tenant_key, salt + value))
+                arrival.is_identified = True
+                break
+        trace = values.get(names.TRACEPARENT, b"")
+        if trace:
+            trace_id = trace[_TRACE_ID]
+            if len(trace) >= 55 and trace_id.strip(b"0123456789abcdef") == b"":
+                return flow_key, hash(salt + trace_id)
+            self.n_malformed += 1
+        for code in _SESSIONS:
+            value = values.get(code)
+            if value:
+                return flow_key, hash((tenant_key, salt + value))
+        return flow_key, flow_key
+
+    def _read_hints(self, arrival: Arrival, values: dict[int, bytes]) -> None:
+        """Read what others than the plain SDK calls say of attempt, patience and urgency."""
+        for code, reader in _ATTEMPTS:
+            if code in values:
+                value = values[code]
+                attempt = reader(value)
+                if attempt is not None:
+                    arrival.attempt = max(arrival.attempt, attempt)
+                elif code != names.GOOG_API_CLIENT:
+                    self.n_malformed += 1
+        if names.ENVOY_ATTEMPT_COUNT in values:
+            count = self._checked(read.read_count(values[names.ENVOY_ATTEMPT_COUNT]), 0)
+            arrival.attempt = max(arrival.attempt, count - 1)
+        for code, reader in _PATIENCE:
+            if code in values:
+                self._shorten(arrival, reader(values[code]))
+        if names.AMZ_SDK_REQUEST in values and read.has_ttl(values[names.AMZ_SDK_REQUEST]):
+            self._shorten(arrival, read.read_amz_ttl(values[names.AMZ_SDK_REQUEST], self._wall_s()))
+        if names.GOVERNOR_DEADLINE_MS in values:
+            own_ns = read.read_millis(values[names.GOVERNOR_DEADLINE_MS])
+            arrival.patience_ns = self._checked(own_ns, arrival.patience_ns)
+        for code, reader in _URGENCY:
+            if code in values:
+                urgency = reader(values[code])
+                if urgency is not None:
+                    arrival.urgency = urgency
+                    break
+                if code != names.PRIORITY:
+                    self.n_malformed += 1
+
+    def _shorten(self, arrival: Arrival, patience_ns: int | None) -> None:
+        if patience_ns is None:
+            self.n_malformed += 1
+        elif not arrival.patience_ns or patience_ns < arrival.patience_ns:
+            arrival.patience_ns = patience_ns
+
+    def _checked(self, value: int | None, otherwise: int) -> int:
+        if value is None:
+            self.n_malformed += 1
+            return otherwise
+        return value
