@@ -79,13 +79,9 @@ class GovernorCollector(Collector):
     def _collect_requests(self) -> Iterator[Family]:
         stats, tally = self._runtime.proxy.stats, self._runtime.tally
         yield make_family(
-            "governor_requests_total",
-            (
-                ((upstream, route, f"{code_class}xx", decision or "none"), count)
-                for (upstream, route, code_class, decision), count in tally.counts.items()
-            ),
+            "governor_requests_total", ((count[:-1], count.n) for count in tally.read())
         )
-        durations = (((name,), histogram) for name, histogram in tally.durations.items())
+        durations = ((key, route.durations) for key, route in tally.routes.items())
         yield make_histogram("governor_request_duration_seconds", durations)
         yield make_histogram("governor_overhead_seconds", [((), stats.overhead)])
         yield make_histogram("governor_deferral_seconds", [((), stats.waiting)])

@@ -31,7 +31,7 @@ METRICS: dict[str, Metric] = {
         ("upstream", "route", "code_class", "decision"),
     ),
     "governor_request_duration_seconds": Metric(
-        "histogram", "Arrival of a request to the end of its answer.", ("upstream",)
+        "histogram", "Arrival of a request to the end of its answer.", ("upstream", "route")
     ),
     "governor_overhead_seconds": Metric(
         "histogram", "Governor's own work per request: the latency that it adds."

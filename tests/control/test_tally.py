@@ -1,32 +1,47 @@
-"""The tally: counts by key, bounded whatever comes."""
+"""The tally: counts by key, one small table per configured route."""
 
 from __future__ import annotations
 
-from governor.control import tally as module
-from governor.control.tally import RequestTally
+import pytest
+
+from governor.control.tally import DECISIONS, UNDECIDED, Count, RequestTally
+from policies.decision import Action
 from tests.control.stub import make_record
 
 
 def test_counts_by_upstream_route_class_and_decision() -> None:
     """Each finished request counts once, under its key, with its duration."""
     tally = RequestTally()
+    route = tally.for_route("tools", "all")
     for status in (200, 204, 404, 503):
-        tally.observe(make_record(status=status))
-    assert tally.counts == {
-        ("tools", "all", 2, "admit"): 2,
-        ("tools", "all", 4, "admit"): 1,
-        ("tools", "all", 5, "admit"): 1,
-    }
-    assert tally.durations["tools"].count == 4
-    assert tally.durations["tools"].sum_ns == 4 * 12_345_678
+        route.count(status, Action.WAIT, 1_000_000)
+    route.count(400, UNDECIDED, 0)
+    assert list(tally.read()) == [
+        Count("tools", "all", "2xx", "wait", 2),
+        Count("tools", "all", "4xx", "wait", 1),
+        Count("tools", "all", "4xx", "none", 1),
+        Count("tools", "all", "5xx", "wait", 1),
+    ]
+    assert (route.durations.count, route.durations.sum_ns) == (5, 4_000_000)
 
 
-def test_series_are_bounded(monkeypatch) -> None:  # type: ignore[no-untyped-def]
-    """Beyond the bound, further keys share one."""
-    monkeypatch.setattr(module, "KEYS_MAX", 2)
+def test_a_record_counts_like_a_route() -> None:
+    """Both ways in lead to the same table."""
     tally = RequestTally()
-    for idx in range(5):
-        tally.observe(make_record(upstream=f"u{idx}"))
-    assert tally.counts[("other", "other", 2, "other")] == 3
-    assert len(tally.counts) == 3
-    assert len(tally.durations) == 2
+    tally.observe(make_record())
+    tally.observe(make_record(decision=""))
+    assert [count.decision for count in tally.read()] == ["admit", "none"]
+    assert tally.for_route("tools", "all").durations.sum_ns == 2 * 12_345_678
+
+
+@pytest.mark.parametrize("status", [0, 99, 100, 599, 999, 1000, 12345])
+def test_any_status_has_a_place(status: int) -> None:
+    """Whatever an upstream answers, counting does not fail."""
+    tally = RequestTally()
+    tally.for_route("tools", "all").count(status, UNDECIDED, 0)
+    assert sum(count.n for count in tally.read()) == 1
+
+
+def test_decisions_are_the_actions() -> None:
+    """The label's words are the actions', in the same order."""
+    assert DECISIONS[:-1] == tuple(action.name.lower() for action in Action)
