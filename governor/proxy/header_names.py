@@ -42,7 +42,7 @@ X_REQUEST_ID = 1 << 10
 DROPPED = 1 << 11
 """Never forwarded: hop-by-hop by definition, or a hint of Governor's own."""
 HINT = 1 << 12
-"""Read for the arrival (see :mod:`governor.proxy.arrival_from_headers`)."""
+"""Read for the arrival (see :mod:`governor.proxy.arrivals`)."""
 RARE_HINT = 1 << 13
 """A hint that plain SDK calls do not carry: looked at only where one is there."""
 

@@ -199,28 +199,34 @@ class RequestHead:
                 )
             self.content_length = int(digits)
         if not (seen & _RARE or again or is_old):
-            self.block = self._cut(received, b"")
+            self.block = self._cut(received)
         elif (
             seen & _RARE == CONNECTION
             and not (again or is_old)
             and (options := read_connection(values[CONNECTION])).is_plain
         ):
             self.keep_alive = not options.has_close
-            self.block = self._cut(received, self._spelling(CONNECTION))
+            self.block = self._cut_connection(received)
         else:
             self._finish_rare(again, is_old)
         self._finish_target(is_old)
 
     # -- the parts of finish ------------------------------------------------
 
-    def _cut(self, received: bytes, without: bytes) -> bytes:
-        """Return the lines of the received head, without the one of the field named."""
+    def _cut(self, received: bytes) -> bytes:
+        """Return the lines of the received head."""
         if received[:1] <= b"\r":  # nothing given, or empty lines in front
-            return _join([field for field in self.headers if field[0] != without])
+            return _join(self.headers)
+        return received[received.index(b"\r\n") + 2 : -4]
+
+    def _cut_connection(self, received: bytes) -> bytes:
+        """Return the lines of the received head but for the only Connection line."""
+        if received[:1] <= b"\r":
+            return _join([field for field in self.headers if code_of(field[0]) != CONNECTION])
+        begin = received.find(b"\r\nConnection:")
+        if begin < 0:
+            begin = received.index(b"\r\n%b:" % self._spelling(CONNECTION))
         start = received.index(b"\r\n") + 2
-        if not without:
-            return received[start:-4]
-        begin = received.index(b"\r\n%b:" % without, start - 2)
         end = received.index(b"\r\n", begin + 2)
         if begin < start:
             return received[end + 2 : -4]
