@@ -13,8 +13,8 @@ import re
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h)?")
-_SIZE = re.compile(r"(\d+)\s*(B|KiB|MiB|GiB)?")
+_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(ms|s|m|h)?")
+_SIZE = re.compile(r"([0-9]+)\s*(B|KiB|MiB|GiB)?")
 _HOST_NAME = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?:\.(?!-)[A-Za-z0-9_-]{1,63})*\.?")
 
 UNIT_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000}
@@ -193,7 +193,7 @@ def _parse_host(host: str, form: str) -> str:
         raise ValueError(f'must have brackets around an IPv6 address, as in "[::1]:8080" ({form})')
     if not _HOST_NAME.fullmatch(host):
         raise ValueError(f"must hold a host name or an IP address: {form}")
-    if re.fullmatch(r"[\d.]+", host):
+    if re.fullmatch(r"[0-9.]+", host):
         try:
             return str(ipaddress.IPv4Address(host))
         except ValueError:

@@ -197,10 +197,10 @@ class Route(Section):
     """Name of one of the upstreams."""
     host: HostHeader = "auto"
     """Host sent upstream: preserve the caller's, rewrite to the endpoint's, or auto: rewrite
-    for https only."""
+    for https only. Default auto: names of https endpoints are checked against it."""
     on_leave: OnLeave = "keep"
-    """When a caller leaves: keep its place until the upstream answers (most services work on),
-    or cancel the call."""
+    """When a caller leaves: keep its place until the upstream answers, or cancel the call.
+    Default keep: most services work on, and a place is free only when the work is done."""
     governed: bool = True
     """False exempts the route: its requests are counted, never held and never sent away.
     Default true."""
@@ -255,7 +255,7 @@ class Config(Section):
         if isinstance(data, dict) and not data.get("routes"):
             upstreams = data.get("upstreams")
             if isinstance(upstreams, dict) and len(upstreams) == 1:
-                return data | {"routes": ({"upstream": next(iter(upstreams))},)}
+                return data | {"routes": (Route.model_construct(upstream=next(iter(upstreams))),)}
         return data
 
     @model_validator(mode="after")

@@ -18,6 +18,7 @@ from pydantic import BaseModel
 
 from governor.config import model
 from governor.config.conflicts import Path
+from governor.config.durations import format_duration, format_size
 from governor.config.model import Config, key_of
 
 
@@ -95,6 +96,10 @@ def json_schema() -> dict[str, Any]:
         for key, text in references.get(name, {}).items():
             section["properties"][key]["description"] = text
             section["properties"][key].pop("title", None)
+        for attribute, field in getattr(model, name).model_fields.items():
+            if attribute.endswith(("_s", "_bytes")):
+                write = format_duration if attribute.endswith("_s") else format_size
+                section["properties"][key_of(attribute)]["default"] = write(field.default)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         **schema,

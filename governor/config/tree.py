@@ -81,7 +81,8 @@ class Tree:
         if not isinstance(self.data, (dict, list)):
             self.data = {}
         here: Any = self.data
-        for part, following in zip(path, (*path[1:], None), strict=True):
+        for depth, (part, following) in enumerate(zip(path, (*path[1:], None), strict=True), 1):
+            self.origins.setdefault(path[:depth], Origin(origin.where))
             if isinstance(here, list) and not self._make_room(here, part, path):
                 return
             if following is None:
