@@ -10,7 +10,7 @@ import ipaddress
 from collections.abc import Iterator
 
 from governor.config.durations import format_duration, format_size
-from governor.config.model import Config, Listener, Route, Upstream
+from governor.config.model import Config, Listener, Match, Route, Upstream
 
 _LOG_WORDS = {
     "off": "No access log.",
@@ -28,8 +28,8 @@ def describe(config: Config, name: str) -> Iterator[str]:
         yield "  Have no control plane: no health checks, no metrics."
     else:
         yield f"  Show health, metrics and state on http://{config.admin.address}."
-    for idx, route in enumerate(config.routes, 1):
-        yield f"  {idx}. {_route(route)}"
+    for route in config.routes:
+        yield f"  {_route(route)}"
     for upstream_name, upstream in config.upstreams.items():
         yield from _upstream(upstream_name, upstream)
     if config.policies.mode == "observe":
@@ -53,9 +53,8 @@ def notes(config: Config) -> Iterator[str]:
     for name in config.upstreams:
         if name not in used:
             yield f"upstream {name} is not used by any route."
-    for idx, route in enumerate(config.routes[:-1]):
-        if route.match == type(route.match)():
-            yield f"routes[{idx}] takes every request: the routes after it are never reached."
+    if not any(route.match == Match() for route in config.routes):
+        yield "no route takes every request: what none takes is answered 404."
     if config.admin.parsed is not None and not _is_loopback(config.admin.parsed.host):
         yield f"the control plane on {config.admin.address} has no authentication."
     for name, upstream in config.upstreams.items():

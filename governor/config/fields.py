@@ -49,7 +49,7 @@ def _check_token(text: str) -> str:
 
 
 def _check_host(host: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\]", host):
+    if not re.fullmatch(r"(\*\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*|\[[0-9A-Fa-f:.]+\]", host):
         raise ValueError(
             "must be a host name as callers send it in Host, without scheme, port or path"
         )
@@ -66,7 +66,7 @@ def _check_path_prefix(path: str) -> str:
         raise ValueError(
             "must start with '/' and hold no spaces, query or fragment, as in /v1/messages"
         )
-    return path
+    return path.rstrip("/") or "/"
 
 
 def _read_limit(value: object) -> object:

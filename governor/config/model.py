@@ -176,7 +176,8 @@ class Match(Section):
     """Which requests a route takes: all conditions must hold; none given means all requests."""
 
     host: Host | None = None
-    """Host that the caller asks for, without port, any case. Default: every host."""
+    """Host that the caller asks for, without port, or *.example.com for all hosts below.
+    Default: every host."""
     path_prefix: PathPrefix = "/"
     """Beginning of the path; ends at a path segment (/v1 takes /v1/x, not /v10). Default /:
     every path."""
@@ -187,8 +188,10 @@ class Match(Section):
 
 
 class Route(Section):
-    """Sends the requests that match to an upstream. The first route that matches takes the
-    request.
+    """Sends the requests that match to an upstream.
+
+    The most specific route takes a request, in whatever order they are written: by host,
+    then by the longer path prefix, then by the number of other conditions.
     """
 
     match: Match = Match()
@@ -239,8 +242,7 @@ class Config(Section):
     upstreams: Annotated[dict[Name, Upstream], Field(min_length=1)]
     """The services behind, by name."""
     routes: tuple[Route, ...] = ()
-    """Which requests go where, first match first. Default with one upstream: everything goes to
-    it."""
+    """Which requests go where; the most specific wins. Default with one upstream: all to it."""
     policies: Policies = Policies()
     """How Governor intervenes."""
     access_log: AccessLog = AccessLog()
