@@ -1,8 +1,8 @@
 """Start Governor as its users do, `governor run`, and ask it how it is.
 
-Every upstream gets a loopback address of its own (127.0.0.11, 127.0.0.12 ...) as a listener with
-port 0, and a route by that host; so one process governs all the servers of a test session while
-clients and servers keep using the root of their own origin.
+Every upstream gets a loopback address of its own (127.0.0.11, 127.0.0.12 ...) as a listener, and a
+route by that host; so one process governs all the servers of a test session while clients and
+servers keep using the root of their own origin.
 
 `Front` is what tests compare with a direct connection: Governor, or with VIA=forwarder in the
 environment the forwarder that changes nothing, which proves the tests themselves.
@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -72,8 +73,12 @@ class Governor:
         self._names = list(upstreams)
         self._directory = tempfile.TemporaryDirectory(prefix="governor-test-")
         hosts = {name: f"127.0.0.{11 + idx}" for idx, name in enumerate(upstreams)}
+        ports = [_free_port(host) for host in hosts.values()] if len(hosts) > 1 else [0]
         whole = {
-            "listeners": [{"address": f"{host}:0", **(listener or {})} for host in hosts.values()],
+            "listeners": [
+                {"address": f"{host}:{port}", **(listener or {})}
+                for host, port in zip(hosts.values(), ports, strict=True)
+            ],
             "admin": {"address": "127.0.0.1:0"},
             "upstreams": {
                 name: {"endpoints": [url], **(upstream or {})} for name, url in upstreams.items()
@@ -95,6 +100,11 @@ class Governor:
             env={key: value for key, value in os.environ.items() if "GOVERNOR__" not in key},
         )
         self.urls: dict[str, str] = {}
+        self._fixed_urls = {
+            name: f"http://{hosts[name]}:{port}"
+            for name, port in zip(upstreams, ports, strict=True)
+            if port
+        }
         self.control_url = ""
         self._output: list[str] = []
         self._reader = threading.Thread(target=self._read_output, daemon=True)
@@ -199,11 +209,18 @@ class Governor:
         found = [(line[0], line[1]) for line in words if len(line) >= 2]
         proxies = [url for word, url in found if word == "proxy"]
         controls = [url for word, url in found if word == "control"]
-        if len(proxies) < len(self._names) or not controls:
+        if not proxies or not controls:
             return False
-        self.urls = dict(zip(self._names, proxies, strict=True))
+        self.urls = self._fixed_urls or {self._names[0]: proxies[0]}
         self.control_url = controls[0]
         return True
+
+
+def _free_port(host: str) -> int:
+    """A port that nothing listens on at `host`, an address that nothing else uses."""
+    with socket.create_server((host, 0)) as listener:
+        port: int = listener.getsockname()[1]
+    return port
 
 
 def command() -> list[str]:
