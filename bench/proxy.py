@@ -134,9 +134,10 @@ def run(peers: Sequence[Peer], options: argparse.Namespace) -> Samples:
                 for peer in peers:
                     sample = bench.measure_streams(peer.name, options.streams, options.sse_seconds)
                     samples[SSE, peer.name].append(sample)
+                    stalls, delay_us = sample["stalls"], sample["delay_p99_us"]
                     print(
-                        f"  round {round_number} {SSE:8} {peer.name:10} {sample['stalls']:.0f} stalls, "
-                        f"delay p99 {sample['delay_p99_us']:.0f} us, proxy {sample['cpu_share']:.0%}",
+                        f"  round {round_number} {SSE:8} {peer.name:10} {stalls:.0f} stalls, "
+                        f"delay p99 {delay_us:.0f} us, proxy {sample['cpu_share']:.0%}",
                         flush=True,
                     )
     finally:
@@ -237,8 +238,8 @@ def markdown(samples: Samples, peers: Sequence[Peer], options: argparse.Namespac
     }
     versions = ", ".join(f"{p.name}: {p.version()}" for p in peers if p.name != "direct")
     parts = [
-        f"Medians of {options.rounds} rounds of {options.seconds:.0f} s, peers in turn. Proxy on core "
-        f"{PROXY_CORE}; {wrk.version()} and the upstream on core {LOAD_CORE}. {versions}."
+        f"Medians of {options.rounds} rounds of {options.seconds:.0f} s, peers in turn. Proxy on "
+        f"core {PROXY_CORE}; {wrk.version()} and the upstream on core {LOAD_CORE}. {versions}."
     ]
     measured = {case for case, _ in samples}
     for case, title in titles.items():
@@ -259,7 +260,7 @@ def estimate_s(n_peers: int, options: argparse.Namespace) -> float:
     n_cases = sum(case.name in options.cases for case in CASES)
     loads = n_cases * options.rounds * (options.seconds + 1.3)
     streams = options.sse_rounds * (options.sse_seconds + 3.0) if SSE in options.cases else 0.0
-    return n_peers * (loads + streams + 1.0)
+    return float(n_peers * (loads + streams + 1.0))
 
 
 def arguments(argv: list[str]) -> argparse.Namespace:

@@ -15,19 +15,18 @@ import gc
 import os
 import sys
 import time
-import urllib.request
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import orjson
 import uvloop
 
 from bench.callers.http1 import CallerConnection
 from bench.callers.wire import claude_code_request
 from bench.children import HOST, BenchError
+from bench.control import read_json, read_metrics
 from bench.peers import Running, select
 from bench.replay_rows import Row, read_rows
 from bench.report import save, table
@@ -134,14 +133,9 @@ def reporter(
 
 def interventions(running: Running) -> dict[str, Any]:
     """Return what Governor says it did: recent decisions, and its counters."""
-    base = f"http://{HOST}:{running.admin_port}"
-    with urllib.request.urlopen(f"{base}/decisions?last=1000", timeout=5) as reply:
-        decisions = orjson.loads(reply.read())
-    with urllib.request.urlopen(f"{base}/state", timeout=5) as reply:
-        state = orjson.loads(reply.read())
-    with urllib.request.urlopen(f"{base}/metrics", timeout=5) as reply:
-        metrics = reply.read().decode()
-    return {"decisions": decisions, "state": state, "metrics": metrics}
+    decisions = read_json(running, "/decisions?last=100")
+    state = read_json(running, "/state")
+    return {"decisions": decisions, "state": state, "metrics": read_metrics(running)}
 
 
 def arguments(argv: list[str]) -> argparse.Namespace:
@@ -170,7 +164,8 @@ def main(argv: list[str]) -> int:
     span_s = (rows[-1].t_s - rows[0].t_s) / options.speed
     if span_s and len(rows) / span_s > MAX_RATE_HZ:
         raise BenchError(
-            f"{len(rows) / span_s:.0f} calls/s: choose a lower --speed (at most {MAX_RATE_HZ:.0f}/s)"
+            f"{len(rows) / span_s:.0f} calls/s: choose a lower --speed "
+            f"(at most {MAX_RATE_HZ:.0f}/s)"
         )
     peer = select(options.peer)[0]
     busy = sum(row.latency_s for row in rows) / max(rows[-1].t_s - rows[0].t_s, 1e-9)
@@ -210,7 +205,7 @@ def conclude(
     added = added_ms(through, direct)
     n_interventions = count_interventions(said)
     n_failed = len(rows) - through.statuses[200]
-    cells = [
+    cells: list[list[object]] = [
         ["calls", f"{len(rows):,}"],
         ["interventions by Governor", n_interventions],
         [
@@ -228,18 +223,24 @@ def conclude(
         "statuses": {str(k): n for k, n in through.statuses.items()},
         "interventions": n_interventions,
         "added_ms": {str(q): float(np.percentile(added, q)) for q in (1, 10, 50, 90, 99)},
-        "said": {key: value for key, value in said.items() if key != "metrics"},
+        "said": said,
     }
     save("replay", " ".join(["replay", *argv]), table(["", ""], cells), data)
     return 1 if n_failed or n_interventions else 0
 
 
 def count_interventions(said: dict[str, Any]) -> int:
-    """Return how many requests Governor did not just pass on, from what it says of itself."""
-    decisions = said.get("decisions", [])
-    if isinstance(decisions, dict):
-        decisions = decisions.get("decisions", [])
-    return len(decisions)
+    """Return how many requests Governor did not just pass on, from what it says of itself.
 
-
-__all__ = ["main"]
+    The larger of its two accounts: the log of interventions, and the counter of
+    decisions other than to admit at once.
+    """
+    if not said:
+        return 0
+    counted = sum(
+        value
+        for name, value in said["metrics"].items()
+        if name.startswith("governor_decisions_total{")
+        and not any(reason in name for reason in ('"untouched"', '"exempt"'))
+    )
+    return max(int(counted), int(said["decisions"]["total"]))

@@ -68,7 +68,4 @@ def save(name: str, command: str, markdown: str, data: Mapping[str, Any]) -> Non
     (RESULTS / f"{name}.md").write_text(text)
     payload = {"command": command, "measured": stamp, "commit": revision(), "machine": machine()}
     (RESULTS / f"{name}.json").write_text(json.dumps({**payload, **data}, indent=1) + "\n")
-    print(
-        f"\n{text}\n(written to {RESULTS.relative_to(Path.cwd()) if RESULTS.is_relative_to(Path.cwd()) else RESULTS}/{name}.md and .json)",
-        flush=True,
-    )
+    print(f"\n{text}\n(written to {RESULTS}/{name}.md and .json)", flush=True)

@@ -14,6 +14,7 @@ import re
 import sys
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from typing import cast
 
 import numpy as np
@@ -87,9 +88,8 @@ async def consume(port: int, n_streams: int, duration_s: float) -> dict[str, flo
     tally = Tally()
     transports = []
     for index in range(n_streams):
-        transport, _ = await loop.create_connection(
-            lambda i=index: StreamProtocol(tally, i), HOST, port
-        )
+        make = partial(StreamProtocol, tally, index)
+        transport, _ = await loop.create_connection(make, HOST, port)
         transports.append(transport)
     await asyncio.sleep(SETTLE_S)
     gc.collect()

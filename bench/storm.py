@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import mean
@@ -19,6 +18,7 @@ from typing import Any
 import orjson
 
 from bench.children import BenchError, start_python
+from bench.control import read_metrics
 from bench.peers import Peer, Running, select
 from bench.report import RESULTS, save, table
 from bench.service import server
@@ -90,25 +90,6 @@ def fleet_words(
     return [word for name, value in plan.items() for word in (f"--{name}", str(value))]
 
 
-def read_metrics(running: Running) -> dict[str, float]:
-    """Return Governor's own counters after the run, by name and labels; empty if unreadable."""
-    if not running.admin_port:
-        return {}
-    try:
-        url = f"http://127.0.0.1:{running.admin_port}/metrics"
-        with urllib.request.urlopen(url, timeout=5) as reply:
-            text = reply.read().decode()
-    except OSError as error:
-        print(f"  (no /metrics: {error})")
-        return {}
-    values = {}
-    for line in text.splitlines():
-        name, _, value = line.rpartition(" ")
-        if name.startswith("governor_") and "_bucket" not in name:
-            values[name] = float(value)
-    return values
-
-
 def recovery_text(results: Sequence[Result]) -> str:
     """Return each seed's recovery."""
     return ", ".join(
@@ -122,7 +103,7 @@ def markdown(results: dict[str, list[Result]], options: argparse.Namespace, vers
     for name, runs in results.items():
 
         def over(key: str, runs: list[Result] = runs) -> float:
-            return mean(run[key] for run in runs)
+            return float(mean(run[key] for run in runs))
 
         n_tasks = sum(run["tasks"] for run in runs)
         rows.append(

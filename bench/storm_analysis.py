@@ -141,7 +141,7 @@ def analyse(record: dict[str, Any], axis: Axis) -> dict[str, Any]:
 def timeline(
     record: dict[str, Any], done_at_s: Floats, attempts: Floats, axis: Axis
 ) -> dict[str, list[float]]:
-    """Return per-second rates every half second: tasks done, calls made, useful and orphaned jobs."""
+    """Return rates in steps of half a second: tasks done, calls, useful and orphaned jobs."""
     began_s = record["began_s"]
     statuses = attempts[:, 2].astype(np.int64)
     jobs = np.array([job[:5] for job in record["jobs"]], dtype=np.float64).reshape(-1, 5)

@@ -50,8 +50,8 @@ def draw_png(timelines: Timelines, axis: Axis, path: Path) -> None:
 
 def draw_html(timelines: Timelines, axis: Axis, path: Path) -> None:
     """Write an interactive picture that needs no network."""
-    from plotly import graph_objects as go
-    from plotly.subplots import make_subplots
+    from plotly import graph_objects as go  # type: ignore[import-untyped]
+    from plotly.subplots import make_subplots  # type: ignore[import-untyped]
 
     figure: Any = make_subplots(
         rows=len(timelines), cols=1, shared_xaxes=True, subplot_titles=list(timelines)

@@ -201,7 +201,6 @@ class Agent:
 async def run(plan: Plan) -> bytes:
     """Run the fleet; return its record, and the service's, as JSON."""
     began = await call_json(plan.service_port, "/-/begin")
-    gc.disable()
     async with asyncio.TaskGroup() as group:
         fleet = Fleet(plan, group)
         await fleet.run()
@@ -228,6 +227,7 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--out", type=Path, required=True)
     options = vars(parser.parse_args(argv))
     out = options.pop("out")
+    gc.disable()
     out.write_bytes(uvloop.run(run(Plan(**options))))
 
 

@@ -179,7 +179,7 @@ def vercel(retries: int, rng: Random, failure: Failure) -> float | None:
         return None
     own_s = 2.0 * 2.0**retries
     hint_s = retry_after_s(failure)
-    if hint_s is not None and 0 <= hint_s and (hint_s < 60.0 or hint_s < own_s):
+    if hint_s is not None and hint_s >= 0 and (hint_s < 60.0 or hint_s < own_s):
         return hint_s
     return own_s
 
@@ -215,7 +215,7 @@ def google_api_core(retries: int, rng: Random, failure: Failure) -> float | None
 
 
 def boto3_standard(retries: int, rng: Random, failure: Failure) -> float | None:
-    """Full jitter on 0.05 s * 2^n (1 s if throttled), at most 20 s; x-amz-retry-after adds <= 5 s."""
+    """Full jitter under 0.05 s * 2^n (1 s if throttled), at most 20 s; a hint adds up to 5 s."""
     if failure.status not in (TRANSPORT, 429, 500, 502, 503, 504):
         return None
     base_s = 1.0 if failure.status == 429 else 0.05
@@ -227,7 +227,7 @@ def boto3_standard(retries: int, rng: Random, failure: Failure) -> float | None:
 
 
 def boto3_legacy(retries: int, rng: Random, failure: Failure) -> float | None:
-    """rand * 2^n s, no cap."""
+    """Draw U(0, 1) * 2^n s, no cap."""
     return rng.random() * 2.0**retries if wants_retry(failure.status) else None
 
 

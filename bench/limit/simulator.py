@@ -92,8 +92,15 @@ class Simulation:
     """One run of one scenario with one limit."""
 
     def __init__(
-        self, scenario: Scenario, service: Service, limit: Limit, gate: Gate, seed: int,
-        *, patience_s: float = PATIENCE_S, is_oracle: bool = False,
+        self,
+        scenario: Scenario,
+        service: Service,
+        limit: Limit,
+        gate: Gate,
+        seed: int,
+        *,
+        patience_s: float = PATIENCE_S,
+        is_oracle: bool = False,
     ) -> None:
         self.scenario = scenario
         self.service = service

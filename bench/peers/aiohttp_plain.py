@@ -12,8 +12,16 @@ from bench.children import HOST
 from bench.peers.base import Peer
 
 HOP_BY_HOP = frozenset(
-    ("connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "te", "trailer")
-    + ("transfer-encoding", "upgrade")
+    {
+        "connection",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
 )
 CHUNK_BYTES = 65_536
 
@@ -34,7 +42,7 @@ class AiohttpPeer(Peer):
         return ""
 
     def version(self) -> str:
-        """aiohttp's version."""
+        """Return the version of aiohttp."""
         import aiohttp
 
         return f"aiohttp/{aiohttp.__version__}"

@@ -11,6 +11,9 @@ from pathlib import Path
 from bench.children import HOST, VENV_BIN
 from bench.peers.base import Peer, first_line, which
 
+FILTERS = "type.googleapis.com/envoy.extensions.filters"
+MANAGER = f"{FILTERS}.network.http_connection_manager.v3.HttpConnectionManager"
+
 CONFIG = """
 static_resources:
   listeners:
@@ -20,7 +23,7 @@ static_resources:
     - filters:
       - name: envoy.filters.network.http_connection_manager
         typed_config:
-          "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
+          "@type": {manager}
           stat_prefix: entry
           generate_request_id: true
           stream_idle_timeout: 600s
@@ -52,10 +55,11 @@ admin:
   address: {{socket_address: {{address: {host}, port_value: {admin_port}}}}}
 """
 
+ADAPTIVE_FILTER = f"{FILTERS}.http.adaptive_concurrency.v3.AdaptiveConcurrency"
 ADAPTIVE = """
           - name: envoy.filters.http.adaptive_concurrency
             typed_config:
-              "@type": type.googleapis.com/envoy.extensions.filters.http.adaptive_concurrency.v3.AdaptiveConcurrency
+              "@type": ADAPTIVE_FILTER
               gradient_controller_config:
                 sample_aggregate_percentile: {value: 50}
                 concurrency_limit_params: {concurrency_update_interval: 0.1s}
@@ -97,6 +101,7 @@ class EnvoyPeer(Peer):
                 upstream_port=upstream_port,
                 admin_port=admin_port,
                 filters=self.filters,
+                manager=MANAGER,
             )
         )
         return [
@@ -115,4 +120,4 @@ class EnvoyAdaptivePeer(EnvoyPeer):
     """Envoy with its adaptive concurrency filter, as its documentation shows it."""
 
     name = "envoy-adaptive"
-    filters = ADAPTIVE.rstrip()
+    filters = ADAPTIVE.rstrip().replace("ADAPTIVE_FILTER", ADAPTIVE_FILTER)

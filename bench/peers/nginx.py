@@ -106,5 +106,8 @@ class NginxLimitConnPeer(NginxPeer):
     """nginx that lets 32 requests in, tuned by someone who knows the 32 slots."""
 
     name = "nginx-limit"
-    http = "limit_conn_zone $server_port zone=slots:1m; limit_conn_status 429; limit_conn_log_level info;"
+    http = (
+        "limit_conn_zone $server_port zone=slots:1m; "
+        "limit_conn_status 429; limit_conn_log_level info;"
+    )
     location = "limit_conn slots 32;"
