@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path as FilePath
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -19,10 +19,8 @@ from governor.config.conflicts import Conflict, Path, find_unknown_upstreams
 from governor.config.messages import explain
 from governor.config.model import Config
 from governor.config.schema import Kind, field_at, resolve_keys
+from governor.config.tree import Origin, Tree, show
 from governor.errors import ConfigError, Problem
-
-if TYPE_CHECKING:
-    from governor.config.tree import Origin, Tree
 
 ENV_PREFIX = "GOVERNOR__"
 """``GOVERNOR__policies__mode=observe`` sets ``policies.mode``."""
@@ -66,10 +64,10 @@ def load(
 
 def _read(file: str | os.PathLike[str] | None, environ: Mapping[str, str]) -> Tree:
     """Return the file's values; an empty tree where there is no file."""
-    from governor.config.tree import Origin, Tree, parse
-
     if file is None:
         return Tree(data={}, origins={(): Origin("command line")})
+    from governor.config.yaml_text import parse
+
     name = os.fspath(file)
     try:
         content = FilePath(file).read_bytes()
@@ -88,8 +86,6 @@ def _read(file: str | os.PathLike[str] | None, environ: Mapping[str, str]) -> Tr
 
 def _apply_environment(tree: Tree, environ: Mapping[str, str]) -> None:
     """Put every ``GOVERNOR__section__field`` over what the file says."""
-    from governor.config.tree import Origin
-
     for variable in sorted(environ):
         if variable.upper().startswith(ENV_PREFIX):
             origin = Origin(f"environment {variable}")
@@ -99,8 +95,6 @@ def _apply_environment(tree: Tree, environ: Mapping[str, str]) -> None:
 
 def _put_text(tree: Tree, path: Path, text: str, origin: Origin) -> None:
     """Set one field from text: YAML where the field is a section or list, else as it stands."""
-    from governor.config.tree import parse
-
     found = field_at(path)
     value: Any = text
     if found is not None and found.is_nullable and text.strip().lower() in ("", "null", "off"):
@@ -108,6 +102,8 @@ def _put_text(tree: Tree, path: Path, text: str, origin: Origin) -> None:
     elif found is not None and found.kind is Kind.LIST and not text.lstrip().startswith("["):
         value = [item.strip() for item in text.split(",")]
     elif found is not None and found.kind is not Kind.SCALAR:
+        from governor.config.yaml_text import parse
+
         parsed = parse(text, origin.where, {})
         value = parsed.data
         for problem in parsed.problems:
@@ -118,8 +114,6 @@ def _put_text(tree: Tree, path: Path, text: str, origin: Origin) -> None:
 
 def _apply_flags(tree: Tree, flags: Mapping[str, str]) -> None:
     """Put the command line's flags over everything."""
-    from governor.config.tree import Origin, show
-
     targets: dict[str, Path] = {
         "listen": ("listeners", 0, "address"),
         "admin": ("admin", "address"),
