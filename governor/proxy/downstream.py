@@ -351,13 +351,6 @@ class Downstream(asyncio.Protocol):
 
     # -- answers and ends ---------------------------------------------------
 
-    def answer_over_capacity(
-        self, exchange: Exchange, status: int, reason: str, retry_after_ns: int
-    ) -> None:
-        """Send a caller away with its own time to come back."""
-        message = "The service is at capacity; come back after Retry-After."
-        self.answer(exchange, status, reason, "capacity", message, retry_after_ns)
-
     def refuse_connection(self) -> None:
         """Answer a connection above the cap before it asks anything."""
         self._refuse(
@@ -392,7 +385,7 @@ class Downstream(asyncio.Protocol):
             fault,
             message,
             exchange.request_id,
-            replies.dialect_of(exchange.head.path),
+            replies.dialect_of(exchange.head),
             retry_after_ns,
             keep_alive,
         )

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, cast
 
 from governor.core.lease import Decision, Lease
 from governor.errors import GovernorError, UpstreamError
-from governor.proxy import endings
+from governor.proxy import endings, replies
 from governor.proxy.headers import build_request_head
 from governor.proxy.stats import ProxyStats
 from policies.decision import Action, Outcome
@@ -59,6 +59,7 @@ _NOTHING: list[bytes] = []
 """Shared by all exchanges that hold nothing; never written."""
 
 _ADMIT, _WAIT = Action.ADMIT, Action.WAIT
+UNDECIDED = len(Action)  # counted as: the gate was not asked, or failed
 _COMPLETED, _REFUSED, _FAILED = Outcome.COMPLETED, Outcome.REFUSED, Outcome.FAILED
 
 
@@ -185,7 +186,7 @@ class Exchange:
             self.state = WAITING
         else:
             stats.n_answered += 1
-            self._answer_decision(decision)
+            self._answer_decision(decision, now_ns)
 
     def apply(self, decision: Decision) -> None:
         """Do what the gate decided about this request while it waited."""
@@ -198,7 +199,7 @@ class Exchange:
             self.decision = decision
             self._dispatch(decision.lease.endpoint_idx, now_ns)
         else:
-            self._answer_decision(decision)
+            self._answer_decision(decision, now_ns)
 
     def _go_ungoverned(self, error: Exception, now_ns: int) -> None:
         """Send the request on without a lease: the gate failed, the caller must not."""
@@ -206,16 +207,20 @@ class Exchange:
         self.server.report_fault(error)
         self._dispatch(self.stats.n_faults % len(self.route.pools), now_ns)
 
-    def _answer_decision(self, decision: Decision) -> None:
-        self.lease = None  # the gate has closed it
+    def _answer_decision(self, decision: Decision, now_ns: int) -> None:
+        self.lease = decision.lease.owner = None  # the gate has closed it
         self.decision = decision
-        downstream = self.downstream
-        self.state = DONE
-        if downstream is None:
-            return
         self.own_reason = decision.reason.value
-        status = decision.status or 503
-        downstream.answer_over_capacity(self, status, self.own_reason, decision.retry_after_ns)
+        if self.downstream is not None:
+            self.downstream.answer(
+                self,
+                decision.status or 503,
+                self.own_reason,
+                "capacity",
+                replies.REASONS[self.own_reason].text,
+                decision.retry_after_ns,
+            )
+        self.close(now_ns, Outcome.UNSENT, self.status)
 
     # -- to the upstream ------------------------------------------------------
 
@@ -437,6 +442,9 @@ class Exchange:
         server = self.server
         stats = self.stats
         stats.bytes_to_callers += self.n_out_bytes
+        decision = self.decision
+        action = UNDECIDED if decision is None else decision.action
+        self.route.count(self.status, action, now_ns - self.arrived_at_ns)
         if server.on_done is not None:
             endings.record(self, now_ns, outcome)
         self.decision = None
@@ -450,6 +458,11 @@ class Exchange:
 
 
 def apply_all(decisions: Iterable[Decision]) -> None:
-    """Tell each decision to the exchange that waits for it."""
+    """Tell each decision to the exchange that waits for it; a fault of one is not another's."""
     for decision in decisions:
-        decision.lease.owner.apply(decision)
+        exchange: Exchange = decision.lease.owner
+        try:
+            exchange.apply(decision)
+        except Exception as error:
+            exchange.stats.n_faults += 1
+            exchange.server.report_fault(error)

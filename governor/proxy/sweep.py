@@ -7,6 +7,9 @@ never early.
 
 from __future__ import annotations
 
+import asyncio
+import os
+import socket
 from typing import TYPE_CHECKING
 
 from governor.errors import DownstreamError, UpstreamTimeout
@@ -24,8 +27,35 @@ connections."""
 _CONNECTING, _SENT, _STREAMING = 2, 3, 4
 
 
+_TCP_CLOSE, _TCP_CLOSE_WAIT = 7, 8
+"""States of a connection whose peer has ended its bytes (Linux: include/net/tcp_states.h)."""
+
+
+def has_ended(transport: asyncio.Transport) -> bool:
+    """Return whether the peer has closed, though its bytes have not been read up to the end.
+
+    Known on Linux only; elsewhere False until the bytes are read.
+    """
+    pseudo = transport.get_extra_info("socket")
+    tcp_info = getattr(socket, "TCP_INFO", None)
+    if pseudo is None or tcp_info is None:
+        return False
+    try:
+        with socket.socket(fileno=os.dup(pseudo.fileno())) as probe:
+            return probe.getsockopt(socket.IPPROTO_TCP, tcp_info, 1)[0] in (
+                _TCP_CLOSE,
+                _TCP_CLOSE_WAIT,
+            )
+    except OSError:
+        return False
+
+
 def sweep_exchange(exchange: Exchange, downstream: Downstream, idle_ns: int, now_ns: int) -> None:
     """End an exchange one of whose sides is too slow."""
+    if downstream.is_read_paused and has_ended(downstream.transport):
+        # Unread bytes lie before the end, so no callback tells of it.
+        downstream.transport.abort()
+        return
     state = exchange.state
     if (
         not exchange.is_request_done

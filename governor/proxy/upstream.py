@@ -191,7 +191,7 @@ class UpstreamConnection(asyncio.Protocol):
         parsed = self._head
         while True:
             end = data.find(HEAD_END) + 4
-            if end < 4:
+            if end < 4 or end > MAX_HEAD_BYTES:
                 self._keep_partial(data)
                 return
             head = data if end == len(data) else data[:end]
