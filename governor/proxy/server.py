@@ -164,6 +164,8 @@ class ProxyServer:
     async def drain(self, timeout_s: float) -> bool:
         """Stop listening, let what is in flight finish, close. Return whether all of it did.
 
+        Only callers are waited for: work whose caller has left ends with the process.
+
         Parameters
         ----------
         timeout_s : float
@@ -176,7 +178,7 @@ class ProxyServer:
             connection.drain()
         loop = asyncio.get_running_loop()
         until_s = loop.time() + timeout_s
-        while (self.connections or self.abandoned) and loop.time() < until_s:
+        while self.connections and loop.time() < until_s:
             await asyncio.sleep(0.02)
         is_clean = not self.connections
         self.close()

@@ -74,6 +74,16 @@ def test_idle_governor_ends_at_once(origin: Origin) -> None:
         assert client.is_closed_by_peer()
 
 
+def test_drain_does_not_wait_for_abandoned_work(origin: Origin) -> None:
+    """Work whose caller has left has nobody to finish for: the process ends at once."""
+    with Governor({"origin": origin.url}) as governor:
+        with WireClient(governor.urls["origin"]) as client:
+            client.send(client.head("GET", b"/held?name=abandoned"))
+            origin.wait_for_mark("abandoned")
+        governor.terminate()
+        assert governor.wait(10) == 0
+
+
 def test_drain_is_bounded(origin: Origin) -> None:
     """What does not complete within the drain timeout is cut off; the exit code is still 0."""
     with (
