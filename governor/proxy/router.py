@@ -34,6 +34,12 @@ _AMBIGUOUS = (b"//", b"/.", b"%", b"\\", b";")
 _DECODINGS = 3
 """Rounds of percent-decoding looked through: services behind services decode again."""
 
+CountHook = Callable[[int, int, int], None]
+
+
+def _count_nothing(status: int, action: int, duration_ns: int) -> None:
+    """Count nothing: for a router without a control plane."""
+
 
 class Route:
     """A route as it runs.
@@ -47,6 +53,9 @@ class Route:
         One per endpoint, in the order of the gate's.
     name : str, optional
         For logs and metrics; default: the upstream's name.
+    count : callable, optional
+        ``count(status, action, duration_ns)``, called for every finished request that had
+        an answer or a caller to give it to.
     """
 
     __slots__ = (
@@ -56,6 +65,7 @@ class Route:
         "_prefix",
         "_rewrites_host",
         "_suffix",
+        "count",
         "gate",
         "is_governed",
         "name",
@@ -65,8 +75,14 @@ class Route:
     )
 
     def __init__(
-        self, config: RouteConfig, gate: Gate, pools: Sequence[EndpointPool], name: str = ""
+        self,
+        config: RouteConfig,
+        gate: Gate,
+        pools: Sequence[EndpointPool],
+        name: str = "",
+        count: CountHook = _count_nothing,
     ) -> None:
+        self.count = count
         match = config.match
         host = (match.host or "").lower().encode("ascii")
         self._suffix = host[1:] if host.startswith(b"*.") else b""

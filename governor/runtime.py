@@ -1,0 +1,258 @@
+"""One Governor process: what the configuration says, made, started, drained.
+
+*Rule of this file*: construction and life. It owns the clock of the tick and
+the signals of the process; nothing here runs on a request's path.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import os
+import signal
+from collections.abc import Callable
+from time import monotonic_ns
+from typing import NamedTuple
+
+import signals as signal_kernels
+from governor.config.durations import Address
+from governor.config.model import Config, Upstream
+from governor.config.model import Route as RouteConfig
+from governor.control import AccessLogWriter, ControlPlane, LoopLag, RequestTally
+from governor.core.decision_log import DecisionLog
+from governor.core.gate import Gate
+from governor.core.identity import Identities
+from governor.errors import ConfigError, Problem
+from governor.proxy.arrivals import ArrivalReader
+from governor.proxy.exchange import apply_all
+from governor.proxy.pool import EndpointPool
+from governor.proxy.router import Route, Router
+from governor.proxy.server import ProxyServer
+from governor.proxy.stats import ProxyStats
+from policies.limit import AdaptiveLimit, FixedLimit, Limit
+from signals import SignalBank
+
+TICK_S = 0.05
+"""The detectors look across their windows twenty times a second."""
+
+GC_THRESHOLD = 50_000
+"""Allocations between collections of the young: requests make few cycles, pauses cost p99."""
+
+NOT_READY_S = 0.2
+"""Between 'not ready' and closing the listeners, so that a balancer can look away."""
+
+_log = logging.getLogger("governor")
+_NS = 1_000_000_000
+
+
+class RuntimeInfo(NamedTuple):
+    """Where a running Governor can be reached."""
+
+    proxy_url: str
+    control_url: str | None
+    runtime: Runtime
+
+
+class Runtime:
+    """Everything that one process runs.
+
+    Parameters
+    ----------
+    config : Config
+
+    Attributes
+    ----------
+    gates : dict of str to Gate
+        By upstream name.
+    pools : dict of str to tuple of EndpointPool
+        By upstream name, one pool per endpoint in the gate's order.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.started_at_ns = monotonic_ns()
+        self.is_ready = False
+        self.is_draining = False
+        self.identities = Identities()
+        self.decision_log = DecisionLog(get_request_id=_request_id_of)
+        self.tally = RequestTally()
+        self.lag = LoopLag()
+        self.access_log = AccessLogWriter(config.access_log.mode, config.access_log.path)
+        self.stats = ProxyStats()
+        self.gates = {
+            name: self._make_gate(name, upstream) for name, upstream in config.upstreams.items()
+        }
+        self.pools = {
+            name: tuple(EndpointPool(x, upstream, self.stats) for x in upstream.addresses)
+            for name, upstream in config.upstreams.items()
+        }
+        router = Router(self._make_route(route) for route in config.routes)
+        self.proxy = ProxyServer(
+            config.listeners,
+            router,
+            self.stats,
+            ArrivalReader(self.identities),
+            [pool for pools in self.pools.values() for pool in pools],
+            on_done=None if config.access_log.mode == "off" else self.access_log.observe,
+            logs_touched_only=config.access_log.mode == "touched",
+            on_fault=_report_fault,
+        )
+        self.control = ControlPlane(self)
+        self._tick_timer: asyncio.TimerHandle | None = None
+        self._tick_due_s = 0.0
+
+    def _make_route(self, route: RouteConfig) -> Route:
+        name = (route.match.host or "") + route.match.path_prefix
+        return Route(
+            route,
+            self.gates[route.upstream],
+            self.pools[route.upstream],
+            name,
+            self.tally.for_route(route.upstream, name).count,
+        )
+
+    def _make_gate(self, name: str, upstream: Upstream) -> Gate:
+        policies = self.config.policies
+        limits: list[Limit] = [
+            AdaptiveLimit(rng_seed=idx + 1)
+            if upstream.limit == "auto"
+            else FixedLimit(upstream.limit)
+            for idx in range(len(upstream.endpoints))
+        ]
+        return Gate(
+            name,
+            limits,
+            SignalBank(self.identities.flows.capacity),
+            self.identities,
+            is_observing=policies.mode == "observe",
+            patience_ns=int(policies.patience_s * _NS),
+            max_wait_ns=int(upstream.max_wait_s * _NS),
+            max_waiting=upstream.max_waiting,
+            slot_horizon_ns=int(policies.slot_horizon_s * _NS),
+            log=self.decision_log,
+        )
+
+    # -- life ---------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Compile, listen, tick. Ready when it returns.
+
+        Raises
+        ------
+        ConfigError
+            If an address cannot be listened on or the access log not be opened.
+        """
+        signal_kernels.warm_up()
+        try:
+            self.access_log.open()
+        except OSError as error:
+            raise _cannot("access_log.path", self.config.access_log.path, error) from error
+        try:
+            await self.proxy.start()
+            await self.control.start()
+        except OSError as error:
+            where = "listeners.address, admin.address"
+            await self.close()
+            raise _cannot(where, "", error) from error
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(GC_THRESHOLD, 20, 50)
+        loop = asyncio.get_running_loop()
+        self._tick_due_s = loop.time() + TICK_S
+        self._tick_timer = loop.call_at(self._tick_due_s, self._tick)
+        self.is_ready = True
+
+    async def drain(self) -> bool:
+        """Turn 'not ready', finish what is in flight, close. Return whether all finished."""
+        self.is_draining = True
+        await asyncio.sleep(NOT_READY_S)
+        is_clean = await self.proxy.drain(self.config.drain_timeout_s)
+        await self.close()
+        return is_clean
+
+    async def close(self) -> None:
+        """Stop at once; idempotent."""
+        self.is_ready = False
+        if self._tick_timer is not None:
+            self._tick_timer.cancel()
+            self._tick_timer = None
+        self.proxy.close()
+        await self.control.close()
+        await self.access_log.close()
+
+    @property
+    def info(self) -> RuntimeInfo:
+        """Addresses as really bound."""
+        scheme = "https" if self.config.listeners[0].tls else "http"
+        proxy_url = f"{scheme}://{Address(*self.proxy.addresses[0])}"
+        return RuntimeInfo(proxy_url, self.control.url or None, self)
+
+    # -- callbacks ----------------------------------------------------------
+
+    def _tick(self) -> None:
+        """Run every gate's look across its window, and measure how late the loop is."""
+        loop = asyncio.get_running_loop()
+        now_s = loop.time()
+        self.lag.observe(now_s - self._tick_due_s)
+        self._tick_due_s = max(self._tick_due_s + TICK_S, now_s)
+        self._tick_timer = loop.call_at(self._tick_due_s, self._tick)
+        now_ns = monotonic_ns()
+        for gate in self.gates.values():
+            try:
+                apply_all(gate.tick(now_ns))
+            except Exception as error:
+                gate.ledger.n_faults += 1
+                _report_fault(error)
+
+
+async def serve(
+    config: Config, *, on_ready: Callable[[RuntimeInfo], None] | None = None
+) -> None:
+    """Run until SIGTERM or SIGINT, then drain; a second signal closes at once.
+
+    Raises
+    ------
+    ConfigError
+        If what was configured cannot be run on this machine.
+    """
+    runtime = Runtime(config)
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    stop_now = asyncio.Event()
+
+    def on_signal() -> None:
+        (stop_now if stop.is_set() else stop).set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_signal)
+    try:
+        await runtime.start()
+        if on_ready is not None:
+            on_ready(runtime.info)
+        await stop.wait()
+        drained = asyncio.ensure_future(runtime.drain())
+        hurried = asyncio.ensure_future(stop_now.wait())
+        await asyncio.wait((drained, hurried), return_when=asyncio.FIRST_COMPLETED)
+        for future in (drained, hurried):
+            future.cancel()
+        await asyncio.gather(drained, hurried, return_exceptions=True)
+    finally:
+        await runtime.close()
+
+
+def _request_id_of(owner: object) -> str:
+    """Return the request id of a lease's owner, which is an exchange of the data plane."""
+    request_id = getattr(owner, "request_id", b"")
+    return request_id.decode("ascii", "backslashreplace") if request_id else ""
+
+
+def _report_fault(error: Exception) -> None:
+    """Say on standard error that a bug of ours was survived; it is counted where it was caught."""
+    _log.error("a fault of Governor's own, survived: %r", error, exc_info=error)
+
+
+def _cannot(field: str, value: str, error: OSError) -> ConfigError:
+    reason = os.strerror(error.errno) if error.errno else str(error)
+    message = f"cannot be opened: {reason}; choose another, or free it"
+    return ConfigError(Problem("this machine", field, value, message))
