@@ -1,0 +1,249 @@
+"""An arrival says who calls, how often and how long it waits; it keeps no value it was read from."""
+
+from __future__ import annotations
+
+import pickle
+from dataclasses import dataclass, field
+
+import pytest
+
+from governor.core.arrival import UNMARKED, Arrival
+from governor.core.identity import Identities
+from governor.proxy.arrivals import ArrivalReader
+from governor.proxy.peer import Peer
+from tests.proxy.heads import head_of
+
+S = 1_000_000_000
+A, B = b"Authorization: Bearer one", b"Authorization: Bearer two"
+CLAUDE = b"X-Claude-Code-Session-Id: s1"
+
+
+@dataclass
+class Reading:
+    """A reader with its own tables."""
+
+    identities: Identities = field(default_factory=Identities)
+
+    def __post_init__(self) -> None:
+        self.reader = ArrivalReader(
+            self.identities, b"salt", clock_ns=lambda: 0, wall_s=lambda: 1_000_000_000.0
+        )
+
+    def __call__(
+        self, *fields: bytes, port: int = 1, ip: str = "192.0.2.1", **kwargs: bytes
+    ) -> Arrival:
+        return self.reader.read(head_of(*fields, **kwargs), Peer(ip, port), 0)
+
+
+@pytest.fixture(name="read")
+def _read() -> Reading:
+    return Reading()
+
+
+def test_a_request_without_hints(read: Reading) -> None:
+    """None of the hints is required."""
+    arrival = read()
+    assert (arrival.attempt, arrival.urgency, arrival.patience_ns) == (UNMARKED, 3, 0)
+    assert not arrival.is_identified
+    assert not arrival.is_exempt
+    assert arrival.can_retry
+    assert arrival.tenant
+    assert arrival.flow
+    assert arrival.tree
+
+
+def test_the_tenant_is_the_credential_else_the_address(read: Reading) -> None:
+    """One key from two addresses is one tenant; two keys from one address are two."""
+    assert read(A).tenant == read(A, ip="192.0.2.9").tenant
+    assert read(A).tenant != read(B).tenant != read().tenant
+    assert read().tenant == read(port=2).tenant != read(ip="192.0.2.9").tenant
+    for name in (b"x-api-key", b"Api-Key", b"X-Goog-Api-Key"):
+        assert read(name + b": k").tenant != read().tenant
+
+
+def test_query_keys_are_content(read: Reading) -> None:
+    """A key in the query is not looked at, and no query changes anything."""
+    one, other = read(target=b"/a?key=1"), read(target=b"/a?key=2")
+    assert (one.tenant, one.fingerprint) == (other.tenant, other.fingerprint)
+
+
+def test_without_a_name_the_connection_is_the_flow(read: Reading) -> None:
+    """Two connections of a tenant are two flows, and one is one."""
+    assert read(A).flow == read(A).flow != read(A, port=2).flow
+    assert read(A).tree == read(A).tree != read(A, port=2).tree
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        b"X-Governor-Flow",
+        b"X-Gateway-Inference-Fairness-Id",
+        b"X-Claude-Code-Agent-Id",
+        b"X-Claude-Code-Session-Id",
+        b"Thread-Id",
+        b"Session-Id",
+        b"X-Qwen-Code-Session-Id",
+        b"Mcp-Session-Id",
+    ],
+)
+def test_a_named_flow_is_one_flow_over_connections(read: Reading, name: bytes) -> None:
+    """An agent's name holds over its connections, and below its tenant only."""
+    first = read(A, name + b": agent")
+    again = read(A, name + b": agent", port=2)
+    assert first.flow == again.flow
+    assert first.is_identified
+    assert first.flow != read(A, name + b": other").flow
+    assert first.flow != read(B, name + b": agent").flow
+    assert not read(A, name + b":").is_identified
+
+
+def test_the_most_exact_name_is_the_flow(read: Reading) -> None:
+    """A sub-agent is its own flow in its session's tree."""
+    main = read(A, CLAUDE)
+    sub = read(A, CLAUDE, b"X-Claude-Code-Agent-Id: a1")
+    assert sub.flow != main.flow
+    assert sub.tree == main.tree
+
+
+def test_codex_children_are_in_their_parents_tree(read: Reading) -> None:
+    """The parent's thread id names the tree for both."""
+    parent = read(A, b"Thread-Id: t1")
+    child = read(A, b"Thread-Id: t2", b"X-Codex-Parent-Thread-Id: t1")
+    assert child.tree == parent.tree
+    assert child.flow != parent.flow
+
+
+def test_a_trace_is_one_tree_across_credentials(read: Reading) -> None:
+    """Trouble that moves through one intent's calls is seen whatever keys they carry."""
+    trace = b"traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-%b-01"
+    one = read(A, trace % b"00f067aa0ba902b7")
+    other = read(B, trace % b"00f067aa0ba902b8", CLAUDE)
+    assert one.tree == other.tree
+    assert one.flow != other.flow
+    assert read.reader.n_malformed == 0
+    assert read(A, b"traceparent: 00-short-1").tree != one.tree
+    assert read.reader.n_malformed == 1
+
+
+@pytest.mark.parametrize(
+    ("fields", "attempt"),
+    [
+        ([b"x-stainless-retry-count: 0"], 0),
+        ([b"x-stainless-retry-count: 2"], 2),
+        ([b"amz-sdk-request: attempt=1"], 0),
+        ([b"amz-sdk-request: ttl=20010909T014650Z; attempt=3; max=3"], 2),
+        ([b"x-goog-api-client: gl-go/1 gccl-attempt-count/2"], 1),
+        ([b"x-goog-api-client: gl-python/3"], UNMARKED),
+        ([b"grpc-previous-rpc-attempts: 1"], 1),
+        ([b"x-envoy-attempt-count: 1"], 0),
+        ([b"x-envoy-attempt-count: 3"], 2),
+        ([b"x-stainless-retry-count: 0", b"x-envoy-attempt-count: 2"], 1),
+        ([b"x-stainless-retry-count: x"], UNMARKED),
+        ([b"x-envoy-attempt-count: x"], UNMARKED),
+    ],
+)
+def test_attempts(read: Reading, fields: list[bytes], attempt: int) -> None:
+    """The highest attempt that any layer marks counts; unmarked stays unmarked."""
+    assert read(*fields).attempt == attempt
+
+
+@pytest.mark.parametrize(
+    ("fields", "urgency"),
+    [
+        ([b"Priority: u=1, i"], 1),
+        ([b"Priority: i"], 3),
+        ([b"X-Governor-Priority: low", b"Priority: u=0"], 5),
+        ([b"X-Governor-Priority: nonsense", b"Priority: u=0"], 0),
+        ([b"X-Claude-Code-Request-Class: auxiliary"], 6),
+        ([b"3gpp-Sbi-Message-Priority: 31"], 7),
+    ],
+)
+def test_urgency(read: Reading, fields: list[bytes], urgency: int) -> None:
+    """Governor's own hint first, then the standard one, then the clients'."""
+    assert read(*fields).urgency == urgency
+
+
+@pytest.mark.parametrize(
+    ("fields", "patience_s"),
+    [
+        ([b"x-stainless-read-timeout: 600"], 600.0),
+        ([b"x-stainless-timeout: 2.5"], 2.5),
+        ([b"x-stainless-read-timeout: 600", b"x-envoy-expected-rq-timeout-ms: 1500"], 1.5),
+        ([b"X-Governor-Deadline-Ms: 9000", b"grpc-timeout: 1S"], 9.0),
+        ([b"X-Server-Timeout: 30"], 30.0),
+        ([b"x-envoy-upstream-rq-timeout-ms: 250"], 0.25),
+        ([b"amz-sdk-request: ttl=20010909T014650Z; attempt=2; max=3"], 10.0),
+        ([b"x-stainless-read-timeout: NOT_GIVEN"], 0.0),
+        ([b"X-Governor-Deadline-Ms: soon"], 0.0),
+    ],
+)
+def test_patience(read: Reading, fields: list[bytes], patience_s: float) -> None:
+    """The shortest promise counts, unless the caller tells Governor itself."""
+    assert read(*fields).patience_ns == int(patience_s * S)
+
+
+def test_malformed_hints_are_counted(read: Reading) -> None:
+    """A hint that cannot be read is never an error."""
+    read(b"x-stainless-retry-count: x", b"grpc-timeout: x", b"x-governor-priority: x")
+    assert read.reader.n_malformed == 3
+
+
+def test_the_fingerprint_is_the_shape_of_the_call(read: Reading) -> None:
+    """Method, path and length tell two calls apart; query, port and credential do not."""
+    same = read(A, b"Content-Length: 3", target=b"/a?x", method=b"POST").fingerprint
+    assert same == read(B, b"Content-Length: 3", target=b"/a?y", port=7, method=b"POST").fingerprint
+    others = [
+        read(b"Content-Length: 4", target=b"/a", method=b"POST"),
+        read(b"Content-Length: 3", target=b"/b", method=b"POST"),
+        read(b"Content-Length: 3", target=b"/a", method=b"PUT"),
+        read(b"Content-Length: 3", b"Mcp-Name: t", target=b"/a", method=b"POST"),
+        read(b"Content-Length: 3", b"Mcp-Name: u", target=b"/a", method=b"POST"),
+        read(b"Content-Length: 3", b"Mcp-Method: t", target=b"/a", method=b"POST"),
+    ]
+    assert len({same, *(arrival.fingerprint for arrival in others)}) == 7
+    assert -(2**63) <= same < 2**63
+
+
+def test_hashes_depend_on_the_salt() -> None:
+    """Without the salt no value can be found from its hash."""
+    one, other = Reading(), Reading()
+    other.reader._salt = b"other"
+    assert one(A).fingerprint != other(A).fingerprint
+    one(A)
+    other(A)
+    assert one.identities.tenants.label(1) != other.identities.tenants.label(1)
+
+
+def test_mcp_clients_cannot_retry(read: Reading) -> None:
+    """They understand neither 429 nor Retry-After, from their first request on."""
+    both = b"Accept: application/json, text/event-stream"
+    assert not read(both, method=b"POST").can_retry
+    assert not read(b"Mcp-Session-Id: x", method=b"POST").can_retry
+    assert not read(b"Mcp-Protocol-Version: 2025-11-25", method=b"POST").can_retry
+    assert not read(b"Mcp-Method: tools/call", method=b"POST").can_retry
+    assert read(b"Accept: text/event-stream", method=b"POST").can_retry
+
+
+def test_idle_streams_and_exempt_routes_are_never_held(read: Reading) -> None:
+    """A GET for an event stream idles; a route may be exempt as a whole."""
+    assert read(b"Accept: text/event-stream").is_exempt
+    assert not read(b"Accept: text/event-stream", method=b"POST").is_exempt
+    assert not read(b"Accept: application/json, text/event-stream").is_exempt
+    head = head_of()
+    assert read.reader.read(head, Peer("a"), 0, is_governed=False).is_exempt
+
+
+def test_nothing_read_is_kept(read: Reading) -> None:
+    """After any number of requests neither reader, tables nor arrival hold a header's value."""
+    secret = b"s3cr3t-value-that-must-not-stay"
+    names = [b"Authorization", b"X-Governor-Flow", b"Session-Id", b"Mcp-Name", b"Mcp-Session-Id"]
+    names += [b"Thread-Id", b"X-Claude-Code-Agent-Id", b"Priority", b"x-stainless-retry-count"]
+    arrivals = [read(name + b": " + secret, target=b"/" + secret) for name in names]
+    tables = [
+        {slot: getattr(table, slot) for slot in table.__slots__}
+        for table in (read.identities.tenants, read.identities.flows, read.identities.trees)
+    ]
+    kept = pickle.dumps((tables, arrivals, read.reader.n_malformed))
+    assert secret not in kept
+    for arrival in arrivals:
+        assert all(isinstance(getattr(arrival, slot), int) for slot in Arrival.__slots__)

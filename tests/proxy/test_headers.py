@@ -1,0 +1,416 @@
+"""A request head is refused, or goes on byte for byte without what ends at this hop."""
+
+from __future__ import annotations
+
+import httptools
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from governor.errors import DownstreamError
+from governor.proxy.headers import RequestHead, build_request_head, new_request_id
+from governor.proxy.peer import Peer
+from tests.proxy.heads import PEER, forwarded, head_of, parse, request
+
+OURS = [
+    b"X-Forwarded-For: 192.0.2.7",
+    b"X-Forwarded-Proto: http",
+    b"X-Forwarded-Host: api.example",
+    b"X-Request-Id: id-1",
+]
+
+
+def _refused(raw: bytes) -> DownstreamError:
+    with pytest.raises(DownstreamError) as caught:
+        parse(raw)
+    return caught.value
+
+
+# -- what goes on --------------------------------------------------------------
+
+
+def test_a_plain_head_goes_on_byte_for_byte() -> None:
+    """Name case, values, order and multiplicity stay; our own lines come last."""
+    fields = [b"aCCept: */*", b"X-A: 1", b"Cookie: a=b; c", b"X-A:  2\t", b"x-a:", b"Z: \xc3\xbc"]
+    got = forwarded(request(*fields, target=b"/a%2Fb/../c?q=%zz&x='"))
+    assert got == [
+        b"GET /a%2Fb/../c?q=%zz&x=' HTTP/1.1",
+        b"Host: api.example",
+        *fields,
+        *OURS,
+    ]
+
+
+@pytest.mark.parametrize("place", [0, 1, 2, 3])
+@pytest.mark.parametrize("spelling", [b"Connection", b"connection", b"CONNECTION"])
+def test_only_the_connection_line_is_cut(place: int, spelling: bytes) -> None:
+    """Wherever it stands and however it is spelt, nothing else goes with it."""
+    fields = [b"Host: api.example", b"Accept: x", b"Via: Connection: x"]
+    with_it = fields.copy()
+    with_it.insert(place, spelling + b": keep-alive")
+    assert forwarded(request(*with_it, host=b""))[1:] == fields + OURS
+
+
+def test_hop_by_hop_fields_end_here() -> None:
+    """RFC 9110 section 7.6.1: what concerns this connection only, and what Connection names."""
+    got = forwarded(
+        request(
+            b"Keep-Alive: timeout=5",
+            b"Proxy-Connection: keep-alive",
+            b"TE: gzip",
+            b"Upgrade: websocket",
+            b"HTTP2-Settings: AAMA",
+            b"Connection: keep-alive, X-Hop",
+            b"connection: x-other",
+            b"X-Hop: 1",
+            b"x-OTHER: 2",
+            b"X-Kept: 3",
+            b"Proxy-Authorization: Basic eDp5",
+        )
+    )
+    kept = [b"Host: api.example", b"X-Kept: 3", b"Proxy-Authorization: Basic eDp5"]
+    assert got[1:] == kept + OURS
+
+
+def test_connection_cannot_drop_what_the_upstream_needs() -> None:
+    """Naming Host, the credential or the framing in Connection has no effect."""
+    fields = [b"Authorization: Bearer x", b"Content-Length: 3", b"Cookie: a"]
+    named = (
+        b"Connection: host, authorization, content-length, cookie, x-forwarded-for, x-request-id"
+    )
+    got = forwarded(request(*fields, named, method=b"POST"))
+    assert got[1:] == [b"Host: api.example", *fields, *OURS]
+
+
+def test_own_hints_are_read_and_stripped() -> None:
+    """No x-governor- header reaches the upstream, known or not."""
+    head = parse(request(b"X-Governor-Flow: a", b"x-governor-future: b", b"X-Govern: c"))
+    assert head.block == b"Host: api.example\r\nX-Govern: c"
+
+
+def test_te_trailers_is_said_anew() -> None:
+    """A caller that takes trailers is announced as such, in the place where it said so."""
+    got = forwarded(request(b"TE: deflate;q=0.5, trailers", b"A: b", b"Connection: TE"))
+    assert got[1:-4] == [b"Host: api.example", b"TE: trailers", b"A: b", b"Connection: TE"]
+
+
+def test_forwarding_continues_the_chain() -> None:
+    """X-Forwarded-For grows by the peer; what a proxy in front said of scheme and host stays."""
+    got = forwarded(
+        request(
+            b"x-forwarded-for: 10.0.0.1",
+            b"X-Forwarded-Proto: https",
+            b"X-Forwarded-For: 10.0.0.2",
+            b"X-Forwarded-Host: outer.example",
+        )
+    )
+    assert got[1:] == [
+        b"Host: api.example",
+        b"X-Forwarded-Proto: https",
+        b"X-Forwarded-Host: outer.example",
+        b"X-Forwarded-For: 10.0.0.1, 10.0.0.2, 192.0.2.7",
+        b"X-Request-Id: id-1",
+    ]
+
+
+def test_a_request_id_is_kept_if_present() -> None:
+    """The caller's id goes on and becomes ours, shortened for answers and logs only."""
+    raw = request(b"X-Request-ID: " + b"r" * 200)
+    assert forwarded(raw)[2] == b"X-Request-ID: " + b"r" * 200
+    assert not any(line.startswith(b"X-Request-Id: id-1") for line in forwarded(raw))
+    assert parse(raw).request_id == b"r" * 128
+
+
+def test_an_empty_request_id_is_none() -> None:
+    """An empty X-Request-Id is replaced, not doubled."""
+    assert forwarded(request(b"X-Request-Id: "))[1:] == [b"Host: api.example", *OURS]
+
+
+def test_made_request_ids_are_distinct() -> None:
+    """No two requests of a process share an id."""
+    assert len({new_request_id() for _ in range(1_000)}) == 1_000
+
+
+def test_host_is_rewritten_in_its_place() -> None:
+    """Rewriting touches the Host line alone; the caller's goes into X-Forwarded-Host."""
+    got = forwarded(
+        request(b"A: Host: x", b"hOST: api.example", b"B: c", host=b""), keeps_host=False
+    )
+    assert got[1:] == [b"A: Host: x", b"hOST: endpoint:81", b"B: c", *OURS]
+
+
+def test_http_1_0_without_host_gets_the_endpoints() -> None:
+    """The upstream is spoken to in HTTP/1.1, which requires Host."""
+    got = forwarded(request(b"A: b", version=b"1.0", host=b""))
+    assert got[:3] == [b"GET / HTTP/1.1", b"Host: endpoint:81", b"A: b"]
+    assert b"" not in got
+    assert forwarded(b"GET / HTTP/1.0\r\n\r\n")[1] == b"Host: endpoint:81"
+
+
+@pytest.mark.parametrize(
+    ("target", "method", "line", "host"),
+    [
+        (b"http://other.example:81/a?b", b"GET", b"GET /a?b HTTP/1.1", b"other.example"),
+        (b"HTTP://other.example", b"GET", b"GET / HTTP/1.1", b"other.example"),
+        (b"https://[::1]?q", b"GET", b"GET /?q HTTP/1.1", b"[::1]"),
+        (b"http://other.example", b"OPTIONS", b"OPTIONS * HTTP/1.1", b"other.example"),
+    ],
+)
+def test_an_absolute_target_becomes_a_path_and_its_host_wins(
+    target: bytes, method: bytes, line: bytes, host: bytes
+) -> None:
+    """RFC 9112 section 3.2.2: the received Host is ignored."""
+    raw = request(b"A: b", target=target, method=method)
+    got = forwarded(raw)
+    assert got[0] == line
+    assert got[1].startswith(b"Host: " + host)
+    assert parse(raw).host == host
+
+
+def test_an_asterisk_stays() -> None:
+    """OPTIONS * asks about the server, not about a path."""
+    assert forwarded(request(target=b"*", method=b"OPTIONS"))[0] == b"OPTIONS * HTTP/1.1"
+    assert parse(request(target=b"*", method=b"OPTIONS")).path == b"*"
+
+
+def test_path_and_host_for_routes() -> None:
+    """The path has no query, the host no port and no capitals."""
+    head = head_of(target=b"/a/b?c=/d", host=b"Host: API.Example:8080")
+    assert (head.path, head.host, head.authority) == (b"/a/b", b"api.example", b"API.Example:8080")
+    assert head.get(b"host") == b"API.Example:8080"
+    assert head.get(b"nothing") is None
+
+
+# -- framing and hop -----------------------------------------------------------
+
+
+def test_framing() -> None:
+    """A length, chunked, or no body."""
+    assert head_of(b"Content-Length: 0042 ", method=b"POST").content_length == 42
+    head = head_of(b"transfer-encoding: Chunked", method=b"POST")
+    assert head.is_chunked
+    assert head.content_length is None
+    assert b"transfer-encoding: chunked" in head.block
+    assert head_of().content_length is None
+
+
+@pytest.mark.parametrize(
+    ("version", "fields", "keep_alive"),
+    [
+        (b"1.1", (), True),
+        (b"1.1", (b"Connection: close",), False),
+        (b"1.1", (b"Connection: keep-alive, Close",), False),
+        (b"1.1", (b"Connection: keep-alive", b"Connection: close"), False),
+        (b"1.0", (), False),
+        (b"1.0", (b"Connection: Keep-Alive",), True),
+        (b"1.0", (b"Connection: keep-alive, close",), False),
+    ],
+)
+def test_keep_alive(version: bytes, fields: tuple[bytes, ...], keep_alive: bool) -> None:
+    """HTTP/1.1 goes on unless told otherwise, HTTP/1.0 only if asked to."""
+    assert head_of(*fields, version=version).keep_alive is keep_alive
+
+
+def test_an_upgrade_goes_on_in_its_place() -> None:
+    """The upstream is asked for the same protocol; other connection options end here."""
+    raw = request(b"Connection: keep-alive, Upgrade", b"Upgrade: websocket", b"A: b")
+    assert parse(raw).upgrade == b"websocket"
+    assert forwarded(raw)[1:-4] == [
+        b"Host: api.example",
+        b"Connection: Upgrade",
+        b"Upgrade: websocket",
+        b"A: b",
+    ]
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        request(b"Connection: Upgrade, HTTP2-Settings", b"Upgrade: h2c", b"HTTP2-Settings: AA"),
+        request(b"Connection: Upgrade", b"Upgrade: websocket, h2c"),
+        request(b"Connection: Upgrade", b"Upgrade: websocket", version=b"1.0"),
+        request(b"Upgrade: websocket"),
+        request(b"Connection: Upgrade"),
+        request(
+            b"Connection: Upgrade", b"Upgrade: websocket", b"Content-Length: 3", method=b"POST"
+        ),
+    ],
+)
+def test_an_upgrade_that_is_not_offered_is_an_ordinary_request(raw: bytes) -> None:
+    """HTTP/2 in clear text would tunnel past routes and gate; bodies and HTTP/1.0 cannot switch."""
+    head = parse(raw)
+    assert head.upgrade == b""
+    assert b"pgrade" not in head.block
+
+
+def test_expect_goes_end_to_end() -> None:
+    """100-continue is relayed with a body in HTTP/1.1; HTTP/1.0 cannot have meant it."""
+    expects = b"Expect: 100-Continue"
+    head = head_of(expects, b"Content-Length: 3", method=b"PUT")
+    assert head.expect_continue
+    assert expects in head.block
+    assert not head_of(expects).expect_continue
+    old = head_of(expects, b"Content-Length: 3", method=b"PUT", version=b"1.0")
+    assert not old.expect_continue
+    assert expects not in old.block
+
+
+# -- what is refused -----------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("raw", "reason", "status"),
+    [
+        (request(host=b""), "missing_host", 400),
+        (request(b"Host: api.example"), "repeated_host", 400),
+        (request(b"host: other"), "repeated_host", 400),
+        (request(host=b"Host: "), "bad_host", 400),
+        (request(host=b"Host: a b"), "bad_host", 400),
+        (request(host=b"Host: a,b"), "bad_host", 400),
+        (request(host=b"Host: user@a"), "bad_host", 400),
+        (request(host=b"Host: a/b"), "bad_host", 400),
+        (request(host=b"Host: a:http"), "bad_host", 400),
+        (request(host=b"Host: a:123456"), "bad_host", 400),
+        (request(host=b"Host: [::1"), "bad_host", 400),
+        (request(target=b"http://u:p@a/"), "bad_host", 400),
+        (request(target=b"/a#b"), "bad_target", 400),
+        (request(target=b"http://a/#b"), "bad_target", 400),
+        (request(target=b"*"), "bad_target", 400),
+        (request(target=b"ftp://a/b"), "bad_target", 400),
+        (
+            request(b"Transfer-Encoding: gzip, chunked", method=b"POST"),
+            "bad_transfer_encoding",
+            400,
+        ),
+        (request(b"Transfer-Encoding: \x0bchunked", method=b"POST"), "", 400),
+        (
+            request(b"Transfer-Encoding: chunked", method=b"POST", version=b"1.0"),
+            "bad_transfer_encoding",
+            400,
+        ),
+        (request(version=b"2.0"), "unsupported_version", 505),
+        (request(method=b"CONNECT", target=b"a:80"), "method_not_supported", 501),
+        (
+            request(b"Content-Length: 1234567890123456789", method=b"POST"),
+            "bad_content_length",
+            400,
+        ),
+    ],
+)
+def test_refused(raw: bytes, reason: str, status: int) -> None:
+    """What two readers could understand differently is not forwarded."""
+    if not reason:
+        with pytest.raises(httptools.HttpParserError):
+            parse(raw)
+        return
+    error = _refused(raw)
+    assert (error.reason, error.status_hint) == (reason, status)
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ([(b"Content-Length", b"3"), (b"content-length", b"3")], "repeated_content_length"),
+        ([(b"Content-Length", b"3"), (b"Transfer-Encoding", b"chunked")], "length_and_transfer"),
+        ([(b"Content-Length", b"3, 3")], "bad_content_length"),
+        ([(b"Content-Length", b"+3")], "bad_content_length"),
+        ([(b"Content-Length", b"-3")], "bad_content_length"),
+        ([(b"Content-Length", b"0x3")], "bad_content_length"),
+        ([(b"Content-Length", b"1_0")], "bad_content_length"),
+        ([(b"Content-Length", b"")], "bad_content_length"),
+        ([(b"Content-Length", "\u0663".encode())], "bad_content_length"),
+        ([(b"Transfer-Encoding", b"chunked"), (b"Transfer-Encoding", b"x")], "bad_transfer"),
+        ([(b"Transfer-Encoding", b"chunked, chunked")], "bad_transfer_encoding"),
+        ([(b"Transfer-Encoding", b"xchunked")], "bad_transfer_encoding"),
+        ([(b"Transfer-Encoding", b"")], "bad_transfer_encoding"),
+        ([(b"Bad Name", b"x")], "bad_header_name"),
+        ([(b"", b"x")], "bad_header_name"),
+        ([(b"A\r\nB", b"x")], "bad_header_name"),
+        ([(b"A:", b"x")], "bad_header_name"),
+    ],
+)
+def test_refused_even_where_the_parser_would_have(
+    fields: list[tuple[bytes, bytes]], reason: str
+) -> None:
+    """Framing and names do not rest on llhttp alone."""
+    head = RequestHead()
+    for name, value in [(b"Host", b"a"), *fields]:
+        head.add(name, value)
+    with pytest.raises(DownstreamError) as caught:
+        head.finish(b"POST", b"/")
+    assert caught.value.reason.startswith(reason)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"A: b\x00c",
+        b"A: b\x01c",
+        b"A: b\x7fc",
+        b"A: b\rc",
+        b"A: b\nc",
+        b"A : b",
+        b" A: b",
+        b"A: b\r\n folded",
+        b"A",
+        b": b",
+        b"A\x80: b",
+        b"A: b\n",
+        b"Content-Length: 3\r\nContent-Length: 3",
+        b"Content-Length: 3\r\nTransfer-Encoding: chunked",
+        b"Content-Length: 3, 3",
+        b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
+    ],
+)
+def test_what_the_parser_refuses(line: bytes) -> None:
+    """The rest of the strictness is llhttp's, and this holds it to it."""
+    with pytest.raises(httptools.HttpParserError):
+        parse(request(line, method=b"POST"))
+
+
+_NAMES = st.sampled_from(
+    [b"Host", b"host", b"Connection", b"Content-Length", b"Transfer-Encoding", b"TE", b"Upgrade"]
+    + [b"Expect", b"X-Forwarded-For", b"X-Request-Id", b"X-Governor-Flow", b"Accept", b"X-A"]
+    + [b"Keep-Alive", b"x-a"]
+)
+_VALUES = st.sampled_from(
+    [b"", b"a", b"chunked", b"3", b"close", b"keep-alive, x-a", b"upgrade", b"websocket", b"h2c"]
+    + [b"TE", b"trailers", b"100-continue", b"host", b" a\t", b"a:b"]
+) | st.binary(max_size=8)
+
+
+@given(
+    fields=st.lists(st.tuples(_NAMES, _VALUES), max_size=8),
+    target=st.sampled_from([b"/", b"/a?b", b"http://h/x", b"*", b"//"]),
+    method=st.sampled_from([b"GET", b"POST", b"OPTIONS"]),
+    version=st.sampled_from([b"1.1", b"1.0"]),
+)
+def test_whatever_comes_in_one_well_formed_request_goes_out_or_none(
+    fields: list[tuple[bytes, bytes]], target: bytes, method: bytes, version: bytes
+) -> None:
+    """Of any head there is a documented refusal, or a head that parses to one request again."""
+    raw = request(
+        *(name + b": " + value for name, value in fields),
+        method=method,
+        target=target,
+        version=version,
+        host=b"",
+    )
+    try:
+        head = parse(raw[: raw.index(b"\r\n\r\n") + 4])
+    except (httptools.HttpParserError, DownstreamError):
+        return
+    data = build_request_head(head, PEER, b"id", b"endpoint")
+    assert data.count(b"\r\n\r\n") == 1
+    again = parse(data)
+    assert again.is_chunked == head.is_chunked
+    assert again.content_length == head.content_length
+    assert again.target == head.target
+    assert again.upgrade == head.upgrade
+    assert sum(name.lower() == b"host" for name, _ in again.headers) == 1
+    assert not any(name.lower().startswith(b"x-governor-") for name, _ in again.headers)
+
+
+def test_a_peer_without_address_is_named() -> None:
+    """A connection over a Unix socket has no address to forward."""
+    assert b"X-Forwarded-For: unknown" in forwarded(request(), peer=Peer(""))
