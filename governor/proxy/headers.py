@@ -26,6 +26,7 @@ from itertools import count
 from secrets import token_hex
 
 from governor.errors import DownstreamError
+from governor.proxy.blocks import cut_block, cut_block_without, join_fields, replace_line
 from governor.proxy.connection_options import NO_OPTIONS, ConnectionOptions, read_connection
 from governor.proxy.header_names import (
     CONNECTION,
@@ -214,23 +215,17 @@ class RequestHead:
     # -- the parts of finish ------------------------------------------------
 
     def _cut(self, received: bytes) -> bytes:
-        """Return the lines of the received head."""
         if received[:1] <= b"\r":  # nothing given, or empty lines in front
-            return _join(self.headers)
-        return received[received.index(b"\r\n") + 2 : -4]
+            return join_fields(self.headers)
+        return cut_block(received)
 
     def _cut_connection(self, received: bytes) -> bytes:
-        """Return the lines of the received head but for the only Connection line."""
+        """Leave out the only Connection line."""
         if received[:1] <= b"\r":
-            return _join([field for field in self.headers if code_of(field[0]) != CONNECTION])
-        begin = received.find(b"\r\nConnection:")
-        if begin < 0:
-            begin = received.index(b"\r\n%b:" % self._spelling(CONNECTION))
-        start = received.index(b"\r\n") + 2
-        end = received.index(b"\r\n", begin + 2)
-        if begin < start:
-            return received[end + 2 : -4]
-        return received[start:begin] + received[end:-4]
+            return join_fields([x for x in self.headers if code_of(x[0]) != CONNECTION])
+        is_usual = b"\r\nConnection:" in received
+        name = b"Connection" if is_usual else self._spelling(CONNECTION)
+        return cut_block_without(received, name)
 
     def _spelling(self, code: int) -> bytes:
         for name, _ in self.headers:
@@ -269,7 +264,7 @@ class RequestHead:
         self.path = self.target.partition(b"?")[0]
         self.authority = authority
         self.host = read_authority(authority)
-        self.block = _rewrite_host(self, authority)
+        self.block = self.block_for(authority)
 
     def _finish_rare(self, again: list[tuple[int, bytes]], is_old: bool) -> None:
         seen = self.seen
@@ -295,7 +290,7 @@ class RequestHead:
         if seen & X_REQUEST_ID:
             self.request_id = self.values[X_REQUEST_ID][:MAX_REQUEST_ID_BYTES].strip(b" \t")
         has_trailers = bool(seen & TE and _TE_TRAILERS.search(self._all(TE, again)))
-        self.block = _join(self._keep(options, has_trailers, is_old))
+        self.block = join_fields(self._keep(options, has_trailers, is_old))
 
     def _read_coding(self, is_old: bool) -> None:
         if self.seen & CONTENT_LENGTH:
@@ -338,7 +333,12 @@ class RequestHead:
         """Return all values of one name as one list."""
         return b", ".join((self.values[code], *(value for c, value in again if c == code)))
 
-    # -- for routes ---------------------------------------------------------
+    # -- for routes and upstreams ---------------------------------------------------------
+
+    def block_for(self, host: bytes) -> bytes:
+        """Return the block with ``host`` as its Host, in the place where Host stood."""
+        name = self._spelling(HOST) if self.seen & HOST else b"Host"
+        return replace_line(self.block, name, host)
 
     def get(self, lower_name: bytes) -> bytes | None:
         """Return the first value of a header, or None. Not for the hot path."""
@@ -368,7 +368,7 @@ def build_request_head(
         Send the caller's own Host.
     """
     authority = head.authority
-    block = head.block if keeps_host and authority else _rewrite_host(head, upstream_host)
+    block = head.block if keeps_host and authority else head.block_for(upstream_host)
     lines = (
         _forward_beyond(head, peer) if head.seen & _FORWARDED else peer.forwarded_lines(authority)
     )
@@ -382,21 +382,6 @@ def build_request_head(
 _VERSION = b" HTTP/1.1\r\n"
 _REQUEST_ID = b"\r\nX-Request-Id: "
 _END = b"\r\n\r\n"
-
-
-def _join(fields: list[tuple[bytes, bytes]]) -> bytes:
-    return b"\r\n".join(map(b": ".join, fields))
-
-
-def _rewrite_host(head: RequestHead, host: bytes) -> bytes:
-    """Return the head's block with ``host`` as its Host, in the place where Host stood."""
-    block = b"\r\n" + head.block
-    if not head.seen & HOST:
-        return b"Host: " + host + (block if head.block else b"")
-    before, name, rest = block.partition(b"\r\n%b:" % head._spelling(HOST))
-    end = rest.find(b"\r\n")
-    after = rest[end:] if end >= 0 else b""
-    return b"".join((before, name, b" ", host, after))[2:]
 
 
 def _forward_beyond(head: RequestHead, peer: Peer) -> bytes:

@@ -1,4 +1,4 @@
-"""An arrival says who calls, how often and how long it waits; it keeps no value it was read from."""
+"""An arrival says who calls, how often and how long it waits; no value it was read from stays."""
 
 from __future__ import annotations
 
