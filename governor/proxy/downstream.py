@@ -187,7 +187,10 @@ class Downstream(asyncio.Protocol):
         self._is_reading = True
         try:
             while data:
-                if data[0] <= 13:
+                if data[0] <= 32:
+                    if data == b"\r":  # an empty line, cut in two
+                        self._buffer = data
+                        break
                     data = _skip_empty_line(data)
                     if not data:
                         break
@@ -348,6 +351,16 @@ class Downstream(asyncio.Protocol):
             self.stamp_ns = monotonic_ns()
             if not self.transport.is_closing():
                 self.transport.resume_reading()
+
+    @property
+    def is_reading_requests(self) -> bool:
+        """Whether further bytes can begin or continue a request."""
+        return not (self._linger_until_ns or self.transport.is_closing())
+
+    @property
+    def n_held_bytes(self) -> int:
+        """Bytes of pipelined requests, or of a head that is not whole."""
+        return len(self._buffer)
 
     # -- answers and ends ---------------------------------------------------
 
@@ -512,11 +525,9 @@ class Downstream(asyncio.Protocol):
 
 
 def _skip_empty_line(data: bytes) -> bytes:
-    """Drop one empty line before a request line (RFC 9112 section 2.2); refuse a bare LF or CR."""
+    """Drop one empty line before a request line (RFC 9112 section 2.2); refuse all else there."""
     if data[:2] == b"\r\n":
         return data[2:]
-    if data == b"\r":
-        raise DownstreamError("A request begins with its method.", reason="bad_request")
     raise DownstreamError("A request begins with its method.", reason="bad_request")
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import gc
 import inspect
 import os
 import socket
@@ -307,7 +306,7 @@ class Rig:
             await until(lambda: not self.server.connections, "the callers' connections close")
         self.server.close()
         await self.service.stop()
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0.001)
         if exc[0] is None:
             assert not self.gate.open, f"open leases: {self.gate.open}"
             assert not self.gate.line, "leases in the line"
@@ -315,7 +314,6 @@ class Rig:
             assert self.stats.n_connections == 0
             assert all(pool.n_open == 0 and pool.n_connecting == 0 for pool in self.pools)
             assert self.gate.is_broken or not self.faults, self.faults
-        gc.collect()
 
     async def connect(self, **kwargs: Any) -> Peer:
         reader, writer = await asyncio.open_connection(
