@@ -24,6 +24,7 @@ from math import exp, log, sqrt
 from policies.limit.base import COHORT_VARIANCE, Base
 from policies.limit.elasticity import Elasticity, LowLevel
 from policies.limit.phases import Cohort, Kind
+from policies.limit.proof import Fall
 
 SPREAD_START = 0.6
 """Variance of ln R assumed before it is measured: between exponential and sigma 0.5."""
@@ -55,6 +56,9 @@ SWING_CALM, SWING_MIN, SWING_MAX = 0.06, 0.10, 0.25
 STALE_PER_MOVE = 7.0
 """Evidence fades by exp(-7 |d ln level|): a move of 10 % halves it."""
 
+PROVEN_MIN = 4.0
+"""What remains of the first limit when nothing is proven."""
+
 START_FALL_MIN = 0.3
 """The end of the slow start keeps at least this share: it may have overshot threefold."""
 
@@ -76,9 +80,11 @@ class Control:
     """
 
     __slots__ = (
+        "_fall_seen",
         "_has_fallen",
         "_n_inflated",
         "_n_spread",
+        "_proven",
         "_settled_from",
         "_step",
         "base",
@@ -119,6 +125,8 @@ class Control:
         self._step = STEP_MIN
         self._has_fallen = False
         self._settled_from = 0
+        self._proven = 0.0
+        self._fall_seen: Fall | None = None
 
     # -- one cohort ---------------------------------------------------------
 
@@ -154,7 +162,10 @@ class Control:
         elif is_roomy:
             self.base.shift(SLACK_DRIFT * rise)
         if rise <= max(3.0 * deviation, SLACK_NORMAL):
+            self._proven = max(self._proven, cohort.in_flight)
             self._set_level(max(self.level, 2.0 * cohort.in_flight))
+        elif self.is_inflated and self.is_overdue and not self.has_knee:
+            self._withdraw()
 
     def _judge_start(self, cohort: Cohort, rise: float, deviation: float, error2: float) -> None:
         if not self.is_inflated:
@@ -163,13 +174,24 @@ class Control:
             self._learn_base(cohort, error2)
             return
         self.verdict = "starting: inflated"
+        if self.is_overdue:
+            self._withdraw()
         self._n_inflated += 1
         if self._n_inflated < 2:
             return
         self.has_knee = True
         fall = max(self.base.response_ns / cohort.response_ns, exp(-rise + 2.0 * deviation))
         self._move(min(self.level, max(START_FALL_MIN * self.level, cohort.in_flight * fall)))
+        self._note_fall(cohort)
         self._settled_from = self.open_number + 1
+
+    def _withdraw(self) -> None:
+        """Take back what was allowed without proof, at the first sign of trouble.
+
+        The first limit is generous so that organic traffic never meets it; a
+        service that is late and slow has shown that it is not that large.
+        """
+        self._set_level(min(self.level, max(PROVEN_MIN, 2.0 * self._proven)))
 
     def _judge_pressed(
         self, cohort: Cohort, rise: float, deviation: float, error2: float, now_ns: int
@@ -193,14 +215,16 @@ class Control:
                 return
         if cohort.number < self._settled_from:
             return
+        if self._fall_seen is not None and self._check_fall(cohort):
+            return
         if kind is Kind.LOW or kind is Kind.STEADY:
             self.low.learn(cohort, error2)
         if self.low.is_ready:
-            self._steer()
+            self._steer(cohort)
 
     # -- pressed ------------------------------------------------------------
 
-    def _steer(self) -> None:
+    def _steer(self, cohort: Cohort) -> None:
         base, elasticity, low = self.base, self.elasticity, self.low
         rise = low.level - base.level
         deviation = sqrt(low.error2 + base.variance)
@@ -208,7 +232,7 @@ class Control:
         if self.is_suspicious:
             self._step = STEP_MIN
             if elasticity.is_steep:
-                self._fall(rise, deviation)
+                self._fall(cohort, rise, deviation)
             elif elasticity.is_flat:
                 self.verdict = "slower service"
                 base.shift(0.7 * rise)
@@ -231,10 +255,14 @@ class Control:
             self._step = STEP_MIN
         elif not self.is_overdue:
             self.verdict = "calm: up"
-            self._grow_to(self.level * (1.0 + self._step))
+            wanted = self.level * (1.0 + self._step)
+            if self._proven > wanted:
+                wanted = min(self._proven, 2.0 * self.level)
+                self._proven = 0.0
+            self._grow_to(wanted)
             self._step = min(STEP_MAX, self._step * STEP_GROWTH)
 
-    def _fall(self, rise: float, deviation: float) -> None:
+    def _fall(self, cohort: Cohort, rise: float, deviation: float) -> None:
         self.verdict = "queue: down"
         low = self.low
         self._settled_from = self.open_number + 1
@@ -247,7 +275,41 @@ class Control:
         self._has_fallen = True
         keep = max(self.base.response_ns / low.response_ns, exp(-rise + deviation))
         self._move(min(0.95 * self.level, max(floor, low.in_flight * keep)))
+        self._note_fall(cohort)
         low.forget(0.0)
+
+    def _note_fall(self, cohort: Cohort) -> None:
+        """Start to watch whether throughput falls with the level."""
+        last = self._fall_seen
+        self.elasticity.forget(0.0)
+        self.low.forget(0.0)
+        if last is not None:
+            before = last.before
+            if before.in_flight / before.response_ns > cohort.in_flight / cohort.response_ns:
+                cohort = before
+        self._fall_seen = Fall(cohort)
+
+    def _check_fall(self, cohort: Cohort) -> bool:
+        """Go back up if the last fall went below the knee; return whether it did."""
+        fall = self._fall_seen
+        assert fall is not None
+        fall.learn(cohort)
+        knee = fall.knee()
+        if knee <= self.level:
+            if fall.is_stale:
+                self._fall_seen = None
+            return False
+        self.verdict = "fell below the knee: up"
+        self.base.shift(fall.level - self.base.level)
+        self.base.response_ns = fall.response_ns
+        self.base.is_proven = True
+        self._fall_seen = None
+        self._has_fallen = False
+        self._settled_from = self.open_number + 1
+        self._set_level(knee)
+        self.elasticity.forget(0.0)
+        self.low.forget(0.0)
+        return True
 
     # -- moves --------------------------------------------------------------
 

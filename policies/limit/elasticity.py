@@ -83,8 +83,11 @@ class Elasticity:
         if abs(delta) < CONTRAST_MIN:
             return
         rise = mid.level - 0.5 * (older.level + cohort.level)
-        e = max(E_MIN, min(E_MAX, rise / delta))
         noise = spread / mid.n + spread / (4.0 * older.n) + spread / (4.0 * cohort.n)
+        self._add(rise, delta, noise)
+
+    def _add(self, rise: float, delta: float, noise: float) -> None:
+        e = max(E_MIN, min(E_MAX, rise / delta))
         weight = (2.0 / 3.0) * delta * delta / (noise + BETWEEN_VARIANCE)
         weight = min(WEIGHT_MAX, weight)
         self._weight = FORGETTING * self._weight + weight

@@ -3,7 +3,7 @@
 *Theory*: while callers wait, the departure rate is the capacity. While nobody
 does, it only tells the demand; then capacity is the in-flight limit over the
 mean lease (Little's law). Invitations to come back are spaced by the best
-capacity seen lately, for the rate of a stall would spread them ten times too
+throughput seen lately, for the rate of a stall would spread them ten times too
 thin and they cannot be recalled.
 
 *Considered and rejected*: departures alone (after a quiet spell they sent
@@ -26,6 +26,18 @@ LEASE_GAIN = 0.3
 BEST_DECAY = 0.999
 """Decay of the best capacity per step: half in about 2.5 min."""
 
+UNTRIED = 1.25
+"""While nobody waits, the endpoint is taken to serve a quarter more than it is asked to."""
+
+PRESS_GAP_NS = 1_000_000_000
+"""A press that pauses for less than this goes on."""
+
+N_PRESSED_MIN = 16
+"""Departures under press before their rate is remembered as the best: noise of 25 %."""
+
+RATE_MIN_HZ = 0.01
+"""Capacity of an endpoint that lets nobody go: not 0, which would mean unknown."""
+
 N_STEPS_MAX = 600
 """Steps made up for after a silence; 2 min leave nothing of the old rate."""
 
@@ -35,27 +47,40 @@ class Throughput:
 
     The owner counts (``n_departed``, ``held_ns``) on its hot path and calls
     :meth:`advance` now and then.
+
+    Attributes
+    ----------
+    rate_hz : float
+        Departures now, whatever the demand.
+    pressed_hz : float
+        Departures since callers began to wait; 0.0 while that says nothing.
     """
 
     __slots__ = (
+        "_n_pressed",
+        "_n_steps",
+        "_pressed_at_ns",
         "_step_at_ns",
         "best_hz",
         "held_ns",
         "is_pressed",
         "lease_ns",
         "n_departed",
-        "n_in_step",
+        "pressed_hz",
         "rate_hz",
     )
 
     def __init__(self) -> None:
         self.n_departed = 0
         self.held_ns = 0
-        self.n_in_step = 0
         self.rate_hz = 0.0
+        self.pressed_hz = 0.0
         self.lease_ns = 0.0
         self.best_hz = 0.0
         self.is_pressed = False
+        self._n_steps = 0
+        self._n_pressed = 0
+        self._pressed_at_ns = -PRESS_GAP_NS
         self._step_at_ns = -1
 
     def advance(self, now_ns: int, is_pressed: bool) -> None:
@@ -66,31 +91,47 @@ class Throughput:
         if elapsed_ns < STEP_NS:
             return
         self._step_at_ns = now_ns
-        rate_hz = self.n_departed * NS_PER_S / elapsed_ns
+        step_hz = self.n_departed * NS_PER_S / elapsed_ns
         n_steps = min(elapsed_ns / STEP_NS, N_STEPS_MAX)
         gain = 1.0 - (1.0 - RATE_GAIN) ** n_steps
-        self.rate_hz += gain * (rate_hz - self.rate_hz)
+        self.rate_hz += gain * (step_hz - self.rate_hz)
         if self.n_departed:
             lease_ns = self.held_ns / self.n_departed
             if self.lease_ns == 0.0:
                 self.lease_ns = lease_ns
             self.lease_ns += min(1.0, LEASE_GAIN * n_steps) * (lease_ns - self.lease_ns)
-        self.n_in_step = self.n_departed
+        self.best_hz *= BEST_DECAY**n_steps
+        self._learn_pressed(now_ns, is_pressed, step_hz, gain)
+        best_hz = self.pressed_hz if self._n_pressed >= N_PRESSED_MIN else UNTRIED * self.rate_hz
+        if best_hz > self.best_hz:
+            self.best_hz = best_hz
         self.n_departed = 0
         self.held_ns = 0
+
+    def _learn_pressed(self, now_ns: int, is_pressed: bool, step_hz: float, gain: float) -> None:
+        """Measure the rate under press by itself: the slack before it says nothing of capacity."""
+        if is_pressed and self.is_pressed:
+            self._n_steps += 1
+            self._n_pressed += self.n_departed
+            gain = max(gain, 1.0 / self._n_steps)
+            self.pressed_hz += gain * (step_hz - self.pressed_hz)
+        elif is_pressed and now_ns - self._pressed_at_ns > PRESS_GAP_NS:
+            self._n_steps = self._n_pressed = 0
+            self.pressed_hz = 0.0
+        if is_pressed:
+            self._pressed_at_ns = now_ns
+        else:
+            self._n_pressed = 0
         self.is_pressed = is_pressed
-        self.best_hz *= BEST_DECAY**n_steps
-        if is_pressed and self.rate_hz > self.best_hz:
-            self.best_hz = self.rate_hz
 
     def capacity_hz(self, limit: int) -> float:
         """Return the present capacity under ``limit`` requests in flight; 0.0 if unknown."""
-        if self.is_pressed and self.rate_hz > 0.0:
-            return self.rate_hz
+        if self.is_pressed and self._n_steps:
+            return max(self.pressed_hz, RATE_MIN_HZ)
         return limit * NS_PER_S / self.lease_ns if self.lease_ns > 0.0 else 0.0
 
     def best_capacity_hz(self, limit: int) -> float:
-        """Return the best capacity known; before any press, what Little's law gives."""
-        if self.best_hz > 0.0:
-            return max(self.best_hz, self.rate_hz)
-        return self.capacity_hz(limit)
+        """Return the best capacity known; before any departure was counted, Little's law."""
+        if self.best_hz == 0.0:
+            return self.capacity_hz(limit)
+        return max(self.best_hz, self.pressed_hz if self.is_pressed else self.rate_hz)
