@@ -281,7 +281,7 @@ class RequestHead:
         has_body = self.is_chunked or bool(self.content_length)
         if seen & UPGRADE and options.has_upgrade and not is_old and not has_body:
             wanted = self._all(UPGRADE, again)
-            if not _offers_h2c(wanted):
+            if b"h2c" not in wanted.lower():  # would tunnel past routes and gate
                 self.upgrade = wanted
         if seen & EXPECT and has_body and not is_old:
             self.expect_continue = self.values[EXPECT].strip(b" \t").lower() == b"100-continue"
@@ -369,9 +369,12 @@ def build_request_head(
     """
     authority = head.authority
     block = head.block if keeps_host and authority else head.block_for(upstream_host)
-    lines = (
-        _forward_beyond(head, peer) if head.seen & _FORWARDED else peer.forwarded_lines(authority)
-    )
+    if head.seen & _FORWARDED:
+        says_host = bool(head.seen & X_FORWARDED_HOST)
+        says_proto = bool(head.seen & X_FORWARDED_PROTO)
+        lines = peer.forwarded_on(authority, head.forwarded_for, says_proto, says_host)
+    else:
+        lines = peer.forwarded_lines(authority)
     if head.request_id:
         return b"".join((head.method, b" ", head.target, _VERSION, block, lines, _END))
     return b"".join(
@@ -382,22 +385,6 @@ def build_request_head(
 _VERSION = b" HTTP/1.1\r\n"
 _REQUEST_ID = b"\r\nX-Request-Id: "
 _END = b"\r\n\r\n"
-
-
-def _forward_beyond(head: RequestHead, peer: Peer) -> bytes:
-    """Append to what a proxy in front of us has said; its words on scheme and host stay."""
-    chain = head.forwarded_for + b", " + peer.ip if head.forwarded_for else peer.ip
-    lines = b"\r\nX-Forwarded-For: " + chain
-    if not head.seen & X_FORWARDED_PROTO:
-        lines += b"\r\nX-Forwarded-Proto: " + peer.scheme
-    if not head.seen & X_FORWARDED_HOST and head.authority:
-        lines += b"\r\nX-Forwarded-Host: " + head.authority
-    return lines
-
-
-def _offers_h2c(value: bytes) -> bool:
-    """HTTP/2 in clear text would tunnel requests past routes and gate: not offered."""
-    return any(part.strip(b" \t").lower() == b"h2c" for part in value.split(b","))
 
 
 _ID_PREFIX = token_hex(5).encode()

@@ -49,3 +49,14 @@ class Peer:
                 b"\r\nX-Forwarded-Host: " + authority if authority else b"",
             )
         return self._lines
+
+    def forwarded_on(
+        self, authority: bytes, chain: bytes, says_proto: bool, says_host: bool
+    ) -> bytes:
+        """Return the lines that continue what a proxy in front said; its scheme and host stay."""
+        lines = b"\r\nX-Forwarded-For: " + (chain + b", " + self.ip if chain else self.ip)
+        if not says_proto:
+            lines += b"\r\nX-Forwarded-Proto: " + self.scheme
+        if not says_host and authority:
+            lines += b"\r\nX-Forwarded-Host: " + authority
+        return lines
