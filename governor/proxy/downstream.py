@@ -486,7 +486,13 @@ class Downstream(asyncio.Protocol):
     def detach(self) -> bytes:
         """Part from the transport for a tunnel; return what was read beyond the request."""
         data, self._buffer = self._buffer, b""
+        self.is_read_paused = self.is_write_paused = False
         return data
+
+    def end(self) -> None:
+        """End the connection and what is in flight on it at once."""
+        self._left()
+        self.transport.abort()
 
     def drain(self) -> None:
         """Take no further request; end now if none is in flight."""

@@ -136,20 +136,23 @@ def switch(
         error = UpstreamError("The upstream switched protocols unasked.", reason="bad_response")
         fail(exchange, error, Outcome.FAILED)
         return
-    exchange.begin_stream(head, now_ns)
     exchange.status = 101
+    exchange.begin_stream(head, now_ns)
     exchange.connection = None
     connection.exchange = None
     early = downstream.detach()
     exchange.stats.n_tunnels += 1
     tunnel = Tunnel(
-        downstream.transport, connection.transport, lambda: _end_tunnel(exchange, connection)
+        downstream.transport,
+        connection.transport,
+        lambda: _end_tunnel(exchange, connection, tunnel),
     )
     exchange.server.tunnels.add(tunnel)
     tunnel.splice(from_caller=early, from_upstream=rest)
 
 
-def _end_tunnel(exchange: Exchange, connection: UpstreamConnection) -> None:
+def _end_tunnel(exchange: Exchange, connection: UpstreamConnection, tunnel: Tunnel) -> None:
+    exchange.server.tunnels.discard(tunnel)
     exchange.stats.n_tunnels -= 1
     downstream = exchange.downstream
     exchange.downstream = None

@@ -13,6 +13,18 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import socket
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+
+Resolver = Callable[[str, int], Awaitable[Sequence[tuple[Any, ...]]]]
+"""Host and port to what ``getaddrinfo`` returns."""
+
+
+async def _ask_the_system(host: str, port: int) -> Sequence[tuple[Any, ...]]:
+    return await asyncio.get_running_loop().getaddrinfo(
+        host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP
+    )
 
 
 class Addresses:
@@ -25,7 +37,7 @@ class Addresses:
     port : int
     """
 
-    __slots__ = ("_addresses", "_is_literal", "_pending", "host", "port")
+    __slots__ = ("_addresses", "_getaddrinfo", "_is_literal", "_pending", "host", "port")
 
     def __init__(self, host: str, port: int) -> None:
         self.host = host
@@ -33,6 +45,7 @@ class Addresses:
         self._is_literal = _is_address(host)
         self._addresses: list[str] = [host] if self._is_literal else []
         self._pending: asyncio.Task[list[str]] | None = None
+        self._getaddrinfo: Resolver = _ask_the_system
 
     def known(self) -> list[str]:
         """Addresses known now, the one to try first in front; empty if the name must be asked."""
@@ -65,9 +78,7 @@ class Addresses:
             self._addresses = []
 
     async def _ask(self) -> list[str]:
-        found = await asyncio.get_running_loop().getaddrinfo(
-            self.host, self.port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP
-        )
+        found = await self._getaddrinfo(self.host, self.port)
         return list(dict.fromkeys(str(info[4][0]) for info in found))
 
     def _settle(self, task: asyncio.Task[list[str]]) -> None:

@@ -195,7 +195,7 @@ class ProxyServer:
         for tunnel in list(self.tunnels):
             tunnel.abort()
         for connection in list(self.connections):
-            connection.transport.abort()
+            connection.end()
         now_ns = monotonic_ns()
         for exchange in list(self.abandoned):
             endings.expire(exchange, now_ns)

@@ -85,6 +85,11 @@ class Tunnel:
         if from_caller:
             upstream.transport.write(from_caller)
 
+    @property
+    def transports(self) -> tuple[asyncio.Transport, asyncio.Transport]:
+        """The caller's and the upstream's."""
+        return self._ends[0].transport, self._ends[1].transport
+
     def lost(self, end: TunnelEnd, exc: Exception | None) -> None:
         """One side is gone: what it sent still goes out, then the other side ends too."""
         other = end.peer.transport
