@@ -107,7 +107,11 @@ def main(argv: list[str]) -> int:
     origin, port = start_uvloop_origin(LOAD_CORE)
     seen: dict[str, dict[str, Any]] = {}
     for peer in peers:
-        seen[peer.name] = measure(peer, port, options.starts, n_connections)
+        try:
+            seen[peer.name] = measure(peer, port, options.starts, n_connections)
+        except (BenchError, OSError) as error:
+            print(f"- {peer.name} is left out: {error}", flush=True)
+            continue
         print(f"  {peer.name}: {seen[peer.name]}", flush=True)
     origin.stop()
     rows = [

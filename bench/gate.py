@@ -75,6 +75,11 @@ class Traffic:
         self._trees = [identities.trees.index(2 + n, self.now_ns) for n in range(mix.n_flows)]
         self.tick_ns: list[int] = []
 
+    @property
+    def n_open(self) -> int:
+        """Leases that this traffic holds open."""
+        return len(self._open)
+
     def arrivals(self, n: int) -> list[Arrival]:
         """Return ``n`` arrivals, made beforehand as the rim makes them."""
         rng, mix = self._rng, self._mix

@@ -19,7 +19,7 @@ from statistics import median
 from typing import Any
 
 from bench import wrk
-from bench.children import Child, start_python
+from bench.children import BenchError, Child, start_python
 from bench.origin import EVENT_RATE_HZ, start_nginx_origin, start_uvloop_origin
 from bench.peers import Peer, Running, select
 from bench.peers.base import which
@@ -74,11 +74,17 @@ class Bench:
         else:
             print("- nginx is missing: the slower uvloop origin serves the small replies too")
         self.running: dict[tuple[str, bool], Running] = {}
+        self.peers: list[Peer] = []
         for peer in peers:
-            for is_uvloop, port in ((False, fast_port), (True, uvloop_port)):
-                running = peer.start(port, PROXY_CORE)
-                self.running[peer.name, is_uvloop] = running
-                running.pause()
+            try:
+                for is_uvloop, port in ((False, fast_port), (True, uvloop_port)):
+                    running = peer.start(port, PROXY_CORE)
+                    self.running[peer.name, is_uvloop] = running
+                    running.pause()
+            except BenchError as error:
+                print(f"- {peer.name} is left out: {error}", flush=True)
+            else:
+                self.peers.append(peer)
 
     def measure(self, peer: str, case: Case, duration_s: float) -> Sample:
         """Drive one case through one peer."""
@@ -115,11 +121,12 @@ class Bench:
             origin.stop()
 
 
-def run(peers: Sequence[Peer], options: argparse.Namespace) -> Samples:
-    """Measure every case through every peer, round after round."""
+def run(peers: Sequence[Peer], options: argparse.Namespace) -> tuple[Samples, Sequence[Peer]]:
+    """Measure every case through every peer that starts, round after round."""
     samples: Samples = defaultdict(list)
     wanted = options.cases.split(",")
     bench = Bench(peers)
+    peers = bench.peers
     try:
         for round_number in range(1, options.rounds + 1):
             for case in (case for case in CASES if case.name in wanted):
@@ -142,7 +149,7 @@ def run(peers: Sequence[Peer], options: argparse.Namespace) -> Samples:
                     )
     finally:
         bench.stop()
-    return samples
+    return samples, peers
 
 
 def progress(number: int, of: int, case: str, peer: str, sample: Sample) -> str:
@@ -286,11 +293,11 @@ def main(argv: list[str]) -> int:
         f"proxy: {options.cases} through {', '.join(p.name for p in peers)}; "
         f"about {estimate_s(len(peers), options) / 60:.1f} min"
     )
-    samples = run(peers, options)
+    samples, measured = run(peers, options)
     data: dict[str, Any] = {
         "options": vars(options),
-        "versions": {p.name: p.version() for p in peers},
+        "versions": {p.name: p.version() for p in measured},
         "samples": {f"{case}/{peer}": seen for (case, peer), seen in samples.items()},
     }
-    save("proxy", " ".join(["proxy", *argv]), markdown(samples, peers, options), data)
+    save("proxy", " ".join(["proxy", *argv]), markdown(samples, measured, options), data)
     return 0

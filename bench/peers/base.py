@@ -68,6 +68,8 @@ class Peer(ABC):
     """Word on the command line and in tables."""
     install: ClassVar[str] = ""
     """What to do when it is missing."""
+    ready_s: ClassVar[float] = 15.0
+    """How long it may take to listen."""
 
     @abstractmethod
     def missing(self) -> str:
@@ -89,7 +91,7 @@ class Peer(ABC):
         child = Child(self.name, command, core, folder / "log")
         running = Running(self.name, port, child, folder, admin_port)
         try:
-            child.wait_port(port)
+            child.wait_port(port, self.ready_s)
         except BaseException:
             running.stop()
             raise

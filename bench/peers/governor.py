@@ -19,6 +19,7 @@ class GovernorPeer(Peer):
 
     name = "governor"
     install = "pip install . in the project's root"
+    ready_s = 120.0  # kernels are compiled at the first start after a change
     mode = "govern"
 
     def missing(self) -> str:

@@ -44,7 +44,7 @@ def test_a_frozen_child_can_be_stopped() -> None:
 
 def test_output_and_usage() -> None:
     """A child's output is read to its end; its use of memory is seen."""
-    code = "import sys; print('ready', flush=True); sys.stdin.read(); print('end')"
+    code = "import time; print('ready', flush=True); time.sleep(0.3); print('end')"
     child = Child("printer", [sys.executable, "-c", code])
     assert child.read_line() == "ready\n"
     assert child.usage().rss_bytes > 0
