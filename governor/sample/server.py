@@ -165,6 +165,13 @@ class SampleApi:
             return _problem(503, "the sample refuses work: a fault was provoked")
 
 
+def build_runner(service: Service) -> web.AppRunner:
+    """Return the server of the API, not started; what its handlers began, they finish."""
+    return web.AppRunner(
+        SampleApi(service).app(), access_log=None, handler_cancellation=False, shutdown_timeout=1.0
+    )
+
+
 async def serve(service: Service, address: Address, *, is_child: bool = False) -> None:
     """Serve until SIGTERM, SIGINT, or, as a child, until the parent is gone.
 
@@ -181,9 +188,7 @@ async def serve(service: Service, address: Address, *, is_child: bool = False) -
         loop.add_reader(sys.stdin.fileno(), stop.set)
     else:
         loop.add_signal_handler(signal.SIGINT, stop.set)
-    runner = web.AppRunner(
-        SampleApi(service).app(), access_log=None, handler_cancellation=False, shutdown_timeout=1.0
-    )
+    runner = build_runner(service)
     await runner.setup()
     try:
         await web.TCPSite(runner, address.host, address.port).start()

@@ -1,0 +1,87 @@
+"""A configuration in words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from governor.cli.describe import describe, notes
+from governor.config.model import Config
+
+
+def words(**sections: Any) -> str:
+    """Describe a configuration with one upstream, unless another is given."""
+    data = {"upstreams": {"a": {"endpoints": ["http://a:1"]}}, **sections}
+    return "\n".join(describe(Config.model_validate(data), "x.yaml"))
+
+
+def test_the_zero_configuration_says_everything_that_matters() -> None:
+    """Where it listens, where requests go, what it learns, how it logs and stops."""
+    text = words()
+    assert text.startswith("x.yaml is valid.")
+    for part in ("127.0.0.1:8080", "127.0.0.1:9090", "http://a:1", "every request", "learn how"):
+        assert part in text
+    assert "note:" not in text
+
+
+@pytest.mark.parametrize(
+    ("sections", "part"),
+    [
+        ({"policies": {"mode": "observe"}}, "change nothing"),
+        ({"admin": {"address": "off"}}, "no control plane"),
+        ({"access_log": {"mode": "off"}}, "No access log"),
+        ({"access_log": {"mode": "all", "path": "/x.log"}}, "every request, to /x.log"),
+        ({"upstreams": {"a": {"endpoints": ["http://a"], "limit": 7}}}, "at most 7 requests"),
+        ({"routes": [{"upstream": "a", "governed": False}]}, "never held"),
+        ({"routes": [{"upstream": "a", "on_leave": "cancel"}]}, "cancelled when its caller"),
+        ({"routes": [{"upstream": "a", "host": "rewrite"}]}, "Host rewritten"),
+        (
+            {"routes": [{"upstream": "a", "match": {"methods": ["get"], "path_prefix": "/v1"}}]},
+            "(GET under /v1)",
+        ),
+        ({"routes": [{"upstream": "a", "match": {"host": "b.c"}}]}, "for host b.c"),
+    ],
+)
+def test_each_choice_has_its_words(sections: dict[str, Any], part: str) -> None:
+    """What is chosen is said."""
+    assert part in words(**sections)
+
+
+def test_values_of_headers_are_not_shown() -> None:
+    """A route may match on a secret."""
+    match = {"headers": {"x-key": "swordfish"}}
+    text = words(routes=[{"upstream": "a", "match": match}])
+    assert "x-key" in text
+    assert "swordfish" not in text
+
+
+@pytest.mark.parametrize(
+    ("sections", "part"),
+    [
+        ({"admin": {"address": "0.0.0.0:1"}}, "no authentication"),
+        ({"admin": {"address": "admin.example:1"}}, "no authentication"),
+        ({"routes": [{"upstream": "a", "match": {"path_prefix": "/v1"}}]}, "answered 404"),
+        (
+            {
+                "upstreams": {"a": {"endpoints": ["http://a"]}, "b": {"endpoints": ["http://b"]}},
+                "routes": [{"upstream": "a"}],
+            },
+            "b is not used",
+        ),
+        (
+            {"upstreams": {"a": {"endpoints": ["https://a"], "tls": {"verify": False}}}},
+            "not verified",
+        ),
+    ],
+)
+def test_what_is_seldom_meant_is_noted(sections: dict[str, Any], part: str) -> None:
+    """Allowed but unusual choices are pointed out."""
+    data = {"upstreams": {"a": {"endpoints": ["http://a:1"]}}, **sections}
+    assert any(part in note for note in notes(Config.model_validate(data)))
+
+
+def test_loopback_by_name_is_not_noted() -> None:
+    """Localhost is as private as 127.0.0.1."""
+    data = {"upstreams": {"a": {"endpoints": ["http://a"]}}, "admin": {"address": "localhost:1"}}
+    assert list(notes(Config.model_validate(data))) == []
