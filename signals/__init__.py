@@ -9,7 +9,8 @@
     bank.read()
 
 The map: ``state`` (memory and clock) <- ``retry``, ``synchrony`` (detectors) <-
-``windows`` (what closes when) <- ``bank`` (the calls). ``kernel`` compiles.
+``windows`` (what closes when), ``summary`` (readings) <- ``events`` (the entrance) <- ``bank`` (the
+calls). ``kernel`` compiles.
 
 Nothing here reads a clock, waits, logs or draws random numbers: time comes in
 as an argument, and only differences between instants matter.

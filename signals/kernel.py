@@ -1,9 +1,10 @@
 """How numba kernels are compiled, cached and entered; the only file that knows numba's manners.
 
-*Rule of this file*: the package's kernels are made by :func:`kernel` and by
-nothing else, so that the flags are stated once: an explicit signature
-(compiled at import, a wrong type fails loudly), ``cache=True``,
-``fastmath=False`` (infinities keep their meaning).
+*Rule of this file*: compiled code is made by :func:`kernel` and :func:`part`
+and by nothing else, so that the flags are stated once. A kernel has an explicit
+signature (compiled at import, a wrong type fails loudly) and is cached; a part
+is compiled into the kernels that call it and never loaded by itself, which
+keeps a warm start short. ``fastmath`` is off: infinities keep their meaning.
 
 *Theory*: numba looks for compiled code beside the source, then in the user's
 cache folder, and raises if it can write to neither: a read-only image could
@@ -138,6 +139,11 @@ def kernel(signature: Any) -> Callable[[F], F]:
         return cast(F, numba.njit(signature, cache=False, fastmath=False)(function))
 
     return decorate
+
+
+def part(function: F) -> F:
+    """Make a function that kernels are built of; its types follow from their signatures."""
+    return cast(F, numba.njit(fastmath=False)(function))
 
 
 def get_entry(function: F) -> F:

@@ -32,12 +32,8 @@ from __future__ import annotations
 
 import math
 
-from numba import types
-
-from signals.kernel import kernel
+from signals.kernel import part
 from signals.state import (
-    BANK,
-    FLOWS,
     N_FAILURES,
     RETRYING_RING,
     SECOND,
@@ -67,7 +63,7 @@ CASCADE_FLOWS = 5
 """Every simulated storm peaks at a share of 0.46-0.75; organic hosts retrying at once: 2."""
 
 
-@kernel(types.int64(FLOWS, types.int64, types.float64, types.int64))
+@part
 def take_failure(flows: Records, flow: int, fingerprint: float, now_ns: int) -> int:
     """Use up one remembered failure of this shape; return its attempt + 1, 0 if none."""
     f = flows[flow]
@@ -81,7 +77,7 @@ def take_failure(flows: Records, flow: int, fingerprint: float, now_ns: int) -> 
     return 0
 
 
-@kernel(types.void(FLOWS, types.int64, types.float64, types.int64, types.int64))
+@part
 def keep_failure(flows: Records, flow: int, fingerprint: float, attempt: int, now_ns: int) -> None:
     """Remember a failed call; in a full memory the oldest shape makes room."""
     f = flows[flow]
@@ -105,7 +101,7 @@ def keep_failure(flows: Records, flow: int, fingerprint: float, attempt: int, no
     f["failed_ns"][chosen] = now_ns
 
 
-@kernel(types.void(BANK, types.int64, types.int64))
+@part
 def count_retrying(bank: Records, bucket: int, previous_bucket: int) -> None:
     """Count a flow's retry in the open bucket, moving it from its previous retry's."""
     s = bank[0]
@@ -118,14 +114,14 @@ def count_retrying(bank: Records, bucket: int, previous_bucket: int) -> None:
     s["n_retrying"] += 1
 
 
-@kernel(types.float64(types.float64, types.float64, types.int64))
+@part
 def decay(total: float, factor: float, new: int) -> float:
     """Return a decayed sum with what is new; silence ends at 0, not in denormal numbers."""
     total = total * factor + new
     return total if total > NOTHING else 0.0
 
 
-@kernel(types.void(BANK, types.int64))
+@part
 def close_rates(bank: Records, bucket: int) -> None:
     """Fold the closing bucket into the decayed sums and let old retrying flows expire."""
     s = bank[0]

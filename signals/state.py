@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import from_dtype, types
 
-from signals.kernel import kernel
+from signals.kernel import part
 
 BUCKET_NS = 10_000_000
 """10 ms: half the narrowest window of the scan (detection study, section 1.1)."""
@@ -52,6 +52,9 @@ RETRYING_RING = 128
 
 N_FAILURES = 4
 """Failed calls remembered per flow. Recorded agents have at most 5 calls live at once."""
+
+N_READINGS = 19
+"""Readings that a bank gives (summary.py)."""
 
 EPOCH_NS = 3_600_000_000_000
 """Inner time of the first call: an hour, so that a zeroed 'last seen' lies long ago."""
@@ -115,6 +118,10 @@ BANK_DTYPE = np.dtype(
         ("hint_bucket", np.int64),
         ("n_hints", np.int64),
         ("n_coarse", np.int64),
+        # readings as of the last tick (summary.py)
+        ("values", np.float64, (N_READINGS,)),
+        ("samples", np.int64, (N_READINGS,)),
+        ("ready", np.int64, (N_READINGS,)),
     ],
     align=True,
 )
@@ -156,7 +163,7 @@ def make_flows(n_flows: int) -> Records:
     return np.zeros(n_flows, FLOW_DTYPE)
 
 
-@kernel(types.int64(BANK, types.int64))
+@part
 def read_clock(bank: Records, now_ns: int) -> int:
     """Return the inner time of an instant: monotonic, anchored, without long leaps."""
     s = bank[0]

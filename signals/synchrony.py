@@ -44,11 +44,8 @@ from __future__ import annotations
 
 import math
 
-from numba import types
-
-from signals.kernel import kernel
+from signals.kernel import part
 from signals.state import (
-    BANK,
     BUCKET_NS,
     FRESH,
     N_GAPS,
@@ -103,7 +100,7 @@ COARSE_NATS = 20.0
 """Chance e^-20 that independent arrivals leave no smaller gap."""
 
 
-@kernel(types.float64(types.float64, types.float64, types.float64))
+@part
 def compute_surprise(count: float, mean: float, dispersion: float) -> float:
     """Return D, the Chernoff exponent of seeing ``count`` or more; 0 if not above the mean.
 
@@ -125,7 +122,7 @@ def compute_surprise(count: float, mean: float, dispersion: float) -> float:
     return max(0.0, poisson - (count + r) * math.log1p((count - mean) / (mean + r)))
 
 
-@kernel(types.boolean(BANK))
+@part
 def is_clock_coarse(bank: Records) -> bool:
     """Tell whether the latest arrivals' stamps are too coarse to scan; O(256)."""
     s = bank[0]
@@ -142,7 +139,7 @@ def is_clock_coarse(bank: Records) -> bool:
     return bool(smallest_ns * (n / total_ns) * n > COARSE_NATS)
 
 
-@kernel(types.void(BANK, types.int64, types.int64))
+@part
 def learn_null(bank: Records, stream: int, bucket: int) -> None:
     """Teach the slow mean from ``LAG`` ago, and each width's dispersion once per window."""
     s = bank[0]
@@ -165,11 +162,7 @@ def learn_null(bank: Records, stream: int, bucket: int) -> None:
             s["dispersion"][stream, scale] = max(f, 1.0)
 
 
-@kernel(
-    types.void(
-        BANK, types.int64, types.int64, types.int64, types.int64, types.float64, types.float64
-    )
-)
+@part
 def note_peak(
     bank: Records, stream: int, bucket: int, scale: int, count: int, mean: float, nats: float
 ) -> None:
@@ -183,7 +176,7 @@ def note_peak(
         s["peak_bucket"][stream] = bucket
 
 
-@kernel(types.void(BANK, types.int64, types.boolean))
+@part
 def raise_alarm(bank: Records, bucket: int, is_fresh: bool) -> None:
     """Record an alarm of one stream; within ``MERGE_BUCKETS`` it is the same one."""
     s = bank[0]
@@ -193,7 +186,7 @@ def raise_alarm(bank: Records, bucket: int, is_fresh: bool) -> None:
     s["alarm_bucket"][stream] = bucket
 
 
-@kernel(types.void(BANK, types.int64, types.int64))
+@part
 def judge_fresh(bank: Records, bucket: int, width: int) -> None:
     """Alarm or hint on the all-arrivals window one width ago."""
     s = bank[0]
@@ -214,7 +207,7 @@ def judge_fresh(bank: Records, bucket: int, width: int) -> None:
         raise_alarm(bank, bucket, True)
 
 
-@kernel(types.void(BANK, types.int64))
+@part
 def scan_fresh(bank: Records, bucket: int) -> None:
     """Judge, at each width, the window before the last against what came before and after."""
     s = bank[0]
@@ -234,7 +227,7 @@ def scan_fresh(bank: Records, bucket: int) -> None:
             judge_fresh(bank, bucket, width)
 
 
-@kernel(types.void(BANK, types.int64))
+@part
 def scan_retries(bank: Records, bucket: int) -> None:
     """Judge, at each width, the latest window of retries against what came before."""
     s = bank[0]
@@ -256,7 +249,7 @@ def scan_retries(bank: Records, bucket: int) -> None:
                 raise_alarm(bank, bucket, False)
 
 
-@kernel(types.void(BANK, types.int64))
+@part
 def scan(bank: Records, bucket: int) -> None:
     """Run both scans on a bucket that has just closed, then teach their nulls."""
     s = bank[0]
@@ -268,7 +261,7 @@ def scan(bank: Records, bucket: int) -> None:
             learn_null(bank, stream, bucket)
 
 
-@kernel(types.int64(types.int64))
+@part
 def classify_gap(gap_ns: int) -> int:
     """Return the widest scale at which a flow silent for ``gap_ns`` is fresh; -1 for none."""
     scale = -1

@@ -11,15 +11,13 @@ place of one, or no tick at all between two arrivals leave the same state.
 
 from __future__ import annotations
 
-from numba import types
-
-from signals.kernel import kernel
+from signals.kernel import part
 from signals.retry import close_rates
-from signals.state import BANK, BUCKET_NS, N_SCALES, N_STREAMS, RING_MASK, Records
+from signals.state import BUCKET_NS, N_SCALES, N_STREAMS, RING_MASK, Records
 from signals.synchrony import scan
 
 
-@kernel(types.void(BANK))
+@part
 def close_bucket(bank: Records) -> None:
     """Fold the open bucket into the running totals, scan, and open the next."""
     s = bank[0]
@@ -46,7 +44,7 @@ def close_bucket(bank: Records) -> None:
     s["bucket"] = bucket + 1
 
 
-@kernel(types.void(BANK, types.int64))
+@part
 def advance(bank: Records, inner_ns: int) -> None:
     """Close every bucket that ended at or before the inner time."""
     target = inner_ns // BUCKET_NS

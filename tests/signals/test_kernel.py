@@ -14,7 +14,7 @@ import pytest
 
 from signals import SignalBank
 from signals import kernel as module
-from signals.bank import observe_arrival
+from signals.events import observe
 from signals.kernel import find_cache_folder, get_entry
 from tests.signals.test_bank import feed, make_events
 
@@ -137,8 +137,8 @@ def test_the_named_folder_comes_first(tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_entry_is_the_kernel() -> None:
     """The short way in gives what the long way gives; a plain function is its own entry."""
-    if hasattr(observe_arrival, "overloads"):
-        assert get_entry(observe_arrival) is not observe_arrival
+    if hasattr(observe, "overloads"):
+        assert get_entry(observe) is not observe
     assert get_entry(len) is len
 
 
