@@ -215,7 +215,11 @@ class Simulation:
         for tally in self.tally:
             tally.n_attempts += 1
         arrival = Arrival(
-            flow=task.flow, fingerprint=task.flow, attempt=task.attempt, is_identified=True
+            flow=task.flow,
+            tree=task.flow,
+            fingerprint=task.flow,
+            attempt=task.attempt,
+            is_identified=True,
         )
         self.push(now_s + self.patience_s, _LEAVE, (task, task.attempt))
         decision = self.gate.arrive(int(now_s * 1e9), arrival, task)
