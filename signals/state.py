@@ -83,7 +83,7 @@ BANK_DTYPE = np.dtype(
         # running totals at the end of each closed bucket
         ("cum_arrivals", np.int64, (RING,)),
         ("cum_unidentified", np.int64, (RING,)),
-        ("cum_fresh", np.int64, (N_STREAMS, N_SCALES, RING)),
+        ("cum_fresh", np.int64, (RING, N_STREAMS, N_SCALES)),
         # lifetime totals
         ("n_arrivals", np.int64),
         ("n_retries", np.int64),

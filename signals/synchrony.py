@@ -32,7 +32,7 @@ and lambda g n > 20.
 
 *Regime*: needs identity (headers) or retry evidence; blind by construction to
 fewer than 8 callers (5 retriers), which are harmless.
-*Cost*: O(1) an arrival; about 0.1 us per closed 10 ms bucket.
+*Cost*: O(1) an arrival; under 0.5 us per closed 10 ms bucket (a hundred a second).
 *Source*: the project's detection study, sections 1.1 and 1.2 (measured on
 28.7 h of recorded traffic: no false alarm; with requests in place of flows and
 a Poisson null: 92 an hour). Scan statistics: Glaz, Naus & Wallenstein 2001.
@@ -148,12 +148,12 @@ def learn_null(bank: Records, stream: int, bucket: int) -> None:
     new = (bucket - LAG) & RING_MASK
     old = (bucket - LAG - 1) & RING_MASK
     for scale in range(N_SCALES):
-        seen = cum[stream, scale, new] - cum[stream, scale, old]
+        seen = cum[new, stream, scale] - cum[old, stream, scale]
         s["slow_mean"][stream, scale] += alpha * (seen - s["slow_mean"][stream, scale])
         width = 2 << scale
         if bucket % width == 0:
-            start = cum[stream, scale, (bucket - width) & RING_MASK]
-            n = cum[stream, scale, bucket & RING_MASK] - start
+            start = cum[(bucket - width) & RING_MASK, stream, scale]
+            n = cum[bucket & RING_MASK, stream, scale] - start
             mean = s["slow_mean"][stream, scale] * width
             floor = max(mean, DISPERSION_MEAN_FLOOR)
             f = s["dispersion"][stream, scale]
@@ -211,13 +211,13 @@ def judge_fresh(bank: Records, bucket: int, width: int) -> None:
 def scan_fresh(bank: Records, bucket: int) -> None:
     """Judge, at each width, the window before the last against what came before and after."""
     s = bank[0]
-    cum = s["cum_fresh"][FRESH]
+    cum = s["cum_fresh"]
     for scale in range(N_SCALES):
         width = 2 << scale
-        after_stop = cum[scale, bucket & RING_MASK]
-        stop = cum[scale, (bucket - width) & RING_MASK]
-        start = cum[scale, (bucket - 2 * width) & RING_MASK]
-        before_start = cum[scale, (bucket - 4 * width) & RING_MASK]
+        after_stop = cum[bucket & RING_MASK, FRESH, scale]
+        stop = cum[(bucket - width) & RING_MASK, FRESH, scale]
+        start = cum[(bucket - 2 * width) & RING_MASK, FRESH, scale]
+        before_start = cum[(bucket - 4 * width) & RING_MASK, FRESH, scale]
         count = stop - start
         mean = max(s["slow_mean"][FRESH, scale] * width, MEAN_FLOOR)
         mean = max(mean, max(float(after_stop - stop), 0.5 * (start - before_start)))
@@ -231,12 +231,12 @@ def scan_fresh(bank: Records, bucket: int) -> None:
 def scan_retries(bank: Records, bucket: int) -> None:
     """Judge, at each width, the latest window of retries against what came before."""
     s = bank[0]
-    cum = s["cum_fresh"][RETRY]
+    cum = s["cum_fresh"]
     for scale in range(N_SCALES):
         width = 2 << scale
-        stop = cum[scale, bucket & RING_MASK]
-        start = cum[scale, (bucket - width) & RING_MASK]
-        before_start = cum[scale, (bucket - 3 * width) & RING_MASK]
+        stop = cum[bucket & RING_MASK, RETRY, scale]
+        start = cum[(bucket - width) & RING_MASK, RETRY, scale]
+        before_start = cum[(bucket - 3 * width) & RING_MASK, RETRY, scale]
         count = stop - start
         mean = max(s["slow_mean"][RETRY, scale] * width, MEAN_FLOOR)
         mean = max(mean, 0.5 * (start - before_start))

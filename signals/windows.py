@@ -26,13 +26,14 @@ def close_bucket(bank: Records) -> None:
     before = (bucket - 1) & RING_MASK
     s["cum_arrivals"][now] = s["cum_arrivals"][before] + s["open_arrivals"]
     s["cum_unidentified"][now] = s["cum_unidentified"][before] + s["open_unidentified"]
+    cum = s["cum_fresh"]
     for stream in range(N_STREAMS):
         fresh = 0
         for scale in range(N_SCALES - 1, -1, -1):
             # A flow silent long enough for a wide window is fresh in all narrower ones.
             fresh += s["open_fresh"][stream, scale]
             s["open_fresh"][stream, scale] = 0
-            s["cum_fresh"][stream, scale, now] = s["cum_fresh"][stream, scale, before] + fresh
+            cum[now, stream, scale] = cum[before, stream, scale] + fresh
     s["n_closed"] += 1
     close_rates(bank, bucket)
     scan(bank, bucket)
