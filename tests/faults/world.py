@@ -1,0 +1,155 @@
+"""The whole of Governor in one loop with raw callers and raw services, and a leak check at the end.
+
+Nothing is replaced: the runtime's own gate, signals, pools and tick run, as in a process of its
+own; only here a test can look inside. Events order the tests, never sleeps.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections import Counter
+from typing import Any, Self
+
+from governor.config.model import Config
+from governor.core.gate import Gate
+from governor.proxy.pool import EndpointPool
+from governor.runtime import Runtime
+from policies.decision import Outcome
+from tests.proxy.rig import Handler, Peer, Service, answering, until
+
+
+class World:
+    """Governor in front of one service; checks on leaving that nothing leaked.
+
+    `outcomes` is what the gate's ledger has booked, by name; every test states it exactly.
+    """
+
+    def __init__(
+        self,
+        handler: Handler | None = None,
+        *,
+        url: str = "",
+        listener: dict[str, Any] | None = None,
+        upstream: dict[str, Any] | None = None,
+        route: dict[str, Any] | None = None,
+    ) -> None:
+        self.service = Service(handler or answering())
+        self.callers: list[Peer] = []
+        self.complaints: list[dict[str, Any]] = []
+        self.runtime: Runtime
+        self._url = url
+        self._listener = listener or {}
+        self._upstream = upstream or {}
+        self._route = route or {}
+        self._gc_threshold = gc.get_threshold()
+
+    async def __aenter__(self) -> Self:
+        asyncio.get_running_loop().set_exception_handler(
+            lambda _loop, context: self.complaints.append(context)
+        )
+        await self.service.start()
+        config = Config.model_validate(
+            {
+                "listeners": [{"address": "127.0.0.1:0", **self._listener}],
+                "admin": {"address": None},
+                "upstreams": {
+                    "service": {"endpoints": [self._url or self.service.url], **self._upstream}
+                },
+                "routes": [{"upstream": "service", **self._route}],
+                "access_log": {"mode": "off"},
+            }
+        )
+        self.runtime = Runtime(config)
+        await self.runtime.start()
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        try:
+            for caller in self.callers:
+                caller.close()
+            if exc[0] is None:
+                await self.settled()
+        finally:
+            await self.runtime.close()
+            await self.service.stop()
+            gc.unfreeze()
+            gc.set_threshold(*self._gc_threshold)
+        if exc[0] is None:
+            await until(lambda: not self.pool.n_open, "the upstream connections close")
+            await until(lambda: len(asyncio.all_tasks()) == 1, f"tasks end: {asyncio.all_tasks()}")
+            assert not self.complaints, self.complaints
+
+    async def settled(self) -> None:
+        """Wait until nothing is under way, and check that nothing of it is left."""
+        gate, proxy, stats = self.gate, self.runtime.proxy, self.runtime.stats
+        await until(lambda: not proxy.connections, "the callers' connections close")
+        await until(lambda: gate.in_flight == 0 and gate.line_length == 0, repr(self.outcomes))
+        await until(lambda: self.pool.n_connecting == 0, "connecting ends")
+        assert not proxy.abandoned
+        assert not proxy.tunnels
+        assert stats.n_connections == 0
+        assert self.pool.n_open == self.pool.n_idle, repr(self.pool)
+        assert stats.n_faults == 0
+        assert gate.ledger.n_faults == 0
+        identities = self.runtime.identities
+        for table in (identities.tenants, identities.flows, identities.trees):
+            assert not any(table.n_open), table.prefix
+        booked = sum(gate.ledger.n_by_outcome)
+        answered = sum(gate.ledger.n_answered.values())
+        assert gate.ledger.n_arrived == booked + answered + gate.ledger.n_left_waiting
+
+    @property
+    def gate(self) -> Gate:
+        """The service's gate."""
+        return self.runtime.gates["service"]
+
+    @property
+    def pool(self) -> EndpointPool:
+        """The connections to the service's only endpoint."""
+        return self.runtime.pools["service"][0]
+
+    @property
+    def outcomes(self) -> dict[str, int]:
+        """How leases have ended so far."""
+        booked = Counter({Outcome(n).name: k for n, k in enumerate(self.gate.ledger.n_by_outcome)})
+        booked["LEFT_WAITING"] = self.gate.ledger.n_left_waiting
+        return {name: n for name, n in booked.items() if n}
+
+    async def connect(self) -> Peer:
+        """A raw connection to Governor."""
+        address = self.runtime.proxy.addresses[0]
+        reader, writer = await asyncio.open_connection(address.host, address.port, limit=1 << 22)
+        peer = Peer(reader, writer)
+        self.callers.append(peer)
+        return peer
+
+    async def send(self, data: bytes) -> Peer:
+        """Connect and send; return the connection."""
+        peer = await self.connect()
+        peer.send(data)
+        return peer
+
+    async def ask(self, data: bytes) -> bytes:
+        """Send on a connection of its own; return everything that comes until it ends."""
+        return await (await self.send(data)).rest()
+
+
+def get(target: bytes = b"/x", *fields: bytes) -> bytes:
+    """A request without a body on a connection that goes on."""
+    return b"\r\n".join((b"GET %b HTTP/1.1" % target, b"Host: t", *fields)) + b"\r\n\r\n"
+
+
+def get_once(target: bytes = b"/x", *fields: bytes) -> bytes:
+    """A request that ends its connection."""
+    return get(target, b"Connection: close", *fields)
+
+
+def post(body: bytes = b"body", *fields: bytes, length: int = -1) -> bytes:
+    """A request that is not idempotent; `length` may promise more than `body`."""
+    n_bytes = len(body) if length < 0 else length
+    lines = (b"POST /x HTTP/1.1", b"Host: t", b"Content-Length: %d" % n_bytes, *fields)
+    return b"\r\n".join(lines) + b"\r\n\r\n" + body
+
+
+POST_CHUNKED = b"POST /x HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n"
