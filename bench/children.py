@@ -72,6 +72,8 @@ class Child:
         Core to run on; None leaves it to the scheduler.
     log : Path or None
         Where its output goes; None keeps standard output on a pipe for ``read_line``.
+    folder : Path or None
+        Its configuration; removed when it stops.
     """
 
     def __init__(
@@ -81,9 +83,11 @@ class Child:
         core: int | None = None,
         log: Path | None = None,
         env: dict[str, str] | None = None,
+        folder: Path | None = None,
     ) -> None:
         self.name = name
         self.log = log
+        self._folder = folder
         output = log.open("wb") if log is not None else subprocess.PIPE
         try:
             self._process = subprocess.Popen(
@@ -178,6 +182,8 @@ class Child:
                 self._process.wait()
         if self._process.stdout is not None:
             self._process.stdout.close()
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
 
 
 def stop_all() -> None:

@@ -181,7 +181,7 @@ def start_nginx_origin(core: int | None) -> tuple[Child, int]:
         "-e",
         str(folder / "error.log"),
     ]
-    child = Child("origin", command, core, folder / "log")
+    child = Child("origin", command, core, folder / "log", folder=folder)
     child.wait_port(port)
     return child, port
 

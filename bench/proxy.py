@@ -204,14 +204,25 @@ def latency_table(samples: Samples, peers: Sequence[Peer]) -> str:
         else 0.0
         for key in ("p50_us", "p99_us", "mean_us")
     }
+    added = {
+        (peer.name, key): middle(samples["latency", peer.name], key) - base[key]
+        for peer in peers
+        for key in base
+    }
     rows = []
     for peer in peers:
         seen = samples["latency", peer.name]
         cells: list[str] = [peer.name]
         for key in base:
-            cells += [f"{middle(seen, key):.0f}", f"{middle(seen, key) - base[key]:+.0f}"]
+            cells += [f"{middle(seen, key):.0f}", f"{added[peer.name, key]:+.0f}"]
+        for key in ("p50_us", "p99_us"):
+            for other in ("envoy", "nginx"):
+                reference = added.get((other, key), 0.0)
+                cells.append(f"{added[peer.name, key] / reference:.2f}" if reference > 0 else "-")
         rows.append(cells)
-    return table(["", "p50 µs", "added", "p99 µs", "added", "mean µs", "added"], rows)
+    head = ["", "p50 µs", "added", "p99 µs", "added", "mean µs", "added"]
+    head += [f"added {q} × {other}" for q in ("p50", "p99") for other in ("Envoy's", "nginx's")]
+    return table(head, rows)
 
 
 def stream_table(samples: Samples, peers: Sequence[Peer]) -> str:

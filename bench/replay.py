@@ -74,6 +74,13 @@ class Way:
         self.statuses[status] += 1
         self.took_s[number] = time.monotonic() - began_s
 
+    def close(self) -> None:
+        """Close all idle connections."""
+        for connections in self.idle.values():
+            for connection in connections:
+                connection.leave()
+        self.idle.clear()
+
     async def _connection(self, key: str) -> CallerConnection:
         idle = self.idle[key]
         while idle:
@@ -103,6 +110,8 @@ async def drive(
             for way in ways:
                 group.create_task(way.call(number, row, row.latency_s / speed))
             report(number + 1, row.t_s)
+    for way in ways:
+        way.close()
     return worst_s
 
 

@@ -131,7 +131,29 @@ def markdown(results: dict[str, list[Result]], options: argparse.Namespace, vers
         f"{options.timeout:.0f} s and retry up to {options.retries} times as "
         f"{options.law} does; {options.seconds:.0f} s, {options.seeds} seeds. {versions}."
     )
-    return f"{text}\n\n{table(head, rows)}\n\n![goodput over time](storm.png)"
+    parts = [text, table(head, rows)]
+    if results.get("governor"):
+        parts.append(verdict(results["governor"]))
+    return "\n\n".join([*parts, f"![goodput over time]({options.name}.png)"])
+
+
+def verdict(runs: Sequence[Result]) -> str:
+    """Return how Governor stands against its bounds, worst seed each."""
+    recoveries = [run["recovery_s"] for run in runs]
+    worst_s = None if None in recoveries else round(max(recoveries), 1)
+    checks = [
+        ("every task succeeds", all(run["succeeded"] == run["tasks"] for run in runs), ""),
+        ("full goodput within 1 s", worst_s is not None and worst_s <= 1.0, f" ({worst_s} s)"),
+    ]
+    for name, key, bound in (
+        ("at most 1 % of work orphaned", "orphaned_work_ratio", 0.01),
+        ("at most 1.2 attempts a task", "attempts_per_task", 1.2),
+    ):
+        worst = max(run[key] for run in runs)
+        checks.append((name, worst <= bound, f" ({worst:.4g})"))
+    return "Governor, worst seed: " + "; ".join(
+        f"{name}: {'yes' if is_met else 'NO'}{value}" for name, is_met, value in checks
+    )
 
 
 def arguments(argv: list[str]) -> argparse.Namespace:

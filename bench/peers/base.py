@@ -15,14 +15,11 @@ from bench.children import HOST, Child, free_port
 class Running:
     """A started peer: where it listens, and its process (none for direct)."""
 
-    def __init__(
-        self, name: str, port: int, child: Child | None, folder: Path | None, admin_port: int = 0
-    ) -> None:
+    def __init__(self, name: str, port: int, child: Child | None, admin_port: int = 0) -> None:
         self.name = name
         self.port = port
         self.child = child
         self.admin_port = admin_port
-        self._folder = folder
 
     @property
     def url(self) -> str:
@@ -51,8 +48,6 @@ class Running:
         """Stop the process and remove its configuration."""
         if self.child is not None:
             self.child.stop()
-        if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
 
     def __enter__(self) -> Running:
         return self
@@ -88,8 +83,8 @@ class Peer(ABC):
         folder = Path(tempfile.mkdtemp(prefix=f"bench-{self.name}-"))
         port, admin_port = free_port(), free_port()
         command = self.command(folder, port, upstream_port, admin_port)
-        child = Child(self.name, command, core, folder / "log")
-        running = Running(self.name, port, child, folder, admin_port)
+        child = Child(self.name, command, core, folder / "log", folder=folder)
+        running = Running(self.name, port, child, admin_port)
         try:
             child.wait_port(port, self.ready_s)
         except BaseException:

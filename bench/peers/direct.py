@@ -26,4 +26,4 @@ class DirectPeer(Peer):
 
     def start(self, upstream_port: int, core: int | None) -> Running:
         """Return the upstream's own port."""
-        return Running(self.name, upstream_port, None, None)
+        return Running(self.name, upstream_port, None)

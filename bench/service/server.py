@@ -128,6 +128,10 @@ class Connection(asyncio.Protocol):
         """Keep the transport."""
         self._transport = cast(asyncio.Transport, transport)
 
+    def close(self) -> None:
+        """Close the connection at once."""
+        self._transport.abort()
+
     def data_received(self, data: bytes) -> None:
         """Feed the parser."""
         try:

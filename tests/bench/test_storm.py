@@ -35,4 +35,21 @@ def test_the_table_gives_every_seeds_recovery() -> None:
     }
     worse = {**run, "recovery_s": None, "orphaned_work_ratio": 0.03}
     text = storm.markdown({"direct": [run, worse]}, storm.arguments([]), "versions")
+    assert "Governor" not in text
     assert "| direct | 99.00% | 2 / 0 | 0.4, never | 2.00% | 2.00% | 1.10 |" in text
+
+
+def test_the_verdict_is_by_the_worst_seed() -> None:
+    """One seed beyond a bound is a NO."""
+    good = {
+        "succeeded": 5,
+        "tasks": 5,
+        "recovery_s": 0.3,
+        "orphaned_work_ratio": 0.002,
+        "attempts_per_task": 1.15,
+    }
+    assert "NO" not in storm.verdict([good, good])
+    assert storm.verdict([good, {**good, "succeeded": 4}]).count("NO") == 1
+    assert storm.verdict([good, {**good, "recovery_s": None}]).count("NO") == 1
+    bad = {**good, "orphaned_work_ratio": 0.011, "attempts_per_task": 1.21, "recovery_s": 1.1}
+    assert storm.verdict([bad]).count("NO") == 3

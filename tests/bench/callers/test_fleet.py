@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import orjson
 
 from bench.callers.fleet import Plan, run
-from bench.children import HOST
-from bench.service.server import Connection, Service
+from bench.service.server import Service
+from tests.bench.support import Serve
 
 
 def plan(port: int, **changes: object) -> Plan:
@@ -28,27 +26,20 @@ def plan(port: int, **changes: object) -> Plan:
     return Plan(**{**values, **changes})  # type: ignore[arg-type]
 
 
-async def test_calm_fleet_has_one_attempt_a_task() -> None:
+async def test_calm_fleet_has_one_attempt_a_task(serve: Serve) -> None:
     """With room for all, every task succeeds at once and every job has its caller."""
-    service = Service(0, 0.005, 0.0, 1, [])
-    loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: Connection(service), HOST, 0)
-    async with server:
-        record = orjson.loads(await run(plan(server.sockets[0].getsockname()[1])))
+    port = await serve(Service(0, 0.005, 0.0, 1, []))
+    record = orjson.loads(await run(plan(port)))
     assert len(record["tasks"]) > 30
     assert all(task[2] and task[3] == 1 for task in record["tasks"])
     assert len(record["jobs"]) == len(record["attempts"])
 
 
-async def test_callers_that_time_out_leave_and_call_again() -> None:
+async def test_callers_that_time_out_leave_and_call_again(serve: Serve) -> None:
     """A service that is too slow gets each task's repeats; what it does for them is orphaned."""
-    service = Service(0, 0.2, 0.0, 1, [])
-    loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: Connection(service), HOST, 0)
-    async with server:
-        port = server.sockets[0].getsockname()[1]
-        slow = plan(port, timeout_s=0.05, law="urllib3", retries=2, agents=3, seconds=0.3)
-        record = orjson.loads(await run(slow))
+    port = await serve(Service(0, 0.2, 0.0, 1, []))
+    slow = plan(port, timeout_s=0.05, law="urllib3", retries=2, agents=3, seconds=0.3)
+    record = orjson.loads(await run(slow))
     ended = [task for task in record["tasks"] if task[1] >= 0]
     assert ended
     assert all(not task[2] and task[3] == 3 for task in ended)
@@ -56,18 +47,10 @@ async def test_callers_that_time_out_leave_and_call_again() -> None:
     assert not any(job[5] for job in record["jobs"])
 
 
-async def test_nobody_listening_is_a_failed_attempt() -> None:
+async def test_nobody_listening_is_a_failed_attempt(serve: Serve, dead_port: int) -> None:
     """A refused connection is retried like a broken one, and the fleet ends in time."""
-    service = Service(0, 0.005, 0.0, 1, [])
-    loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: Connection(service), HOST, 0)
-    closed = await loop.create_server(lambda: Connection(service), HOST, 0)
-    dead_port = closed.sockets[0].getsockname()[1]
-    closed.close()
-    await closed.wait_closed()
-    async with server:
-        port = server.sockets[0].getsockname()[1]
-        refused = plan(dead_port, service_port=port, law="requests", agents=2, seconds=0.2)
-        record = orjson.loads(await run(refused))
+    port = await serve(Service(0, 0.005, 0.0, 1, []))
+    refused = plan(dead_port, service_port=port, law="requests", agents=2, seconds=0.2)
+    record = orjson.loads(await run(refused))
     assert record["tasks"]
     assert all(not task[2] and task[3] == 1 for task in record["tasks"] if task[1] >= 0)
