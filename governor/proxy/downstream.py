@@ -20,6 +20,7 @@ request line. Headers' own holes (Host, codings) are closed in ``headers``.
 from __future__ import annotations
 
 import asyncio
+import re
 from time import monotonic_ns
 from typing import TYPE_CHECKING, cast
 
@@ -46,6 +47,7 @@ LINGER_NS = 2_000_000_000
 """After an answer that ends a connection, how long the rest of a request is read and dropped, so
 that the answer is not lost to a reset (nginx: lingering_timeout 5s)."""
 
+_CONTROL = re.compile(rb"[\x00-\x20\x7f]")
 _LINE_ENDS = {b" HTTP/1.1": "1.1", b" HTTP/1.0": "1.0"}
 
 
@@ -236,7 +238,13 @@ class Downstream(asyncio.Protocol):
         if parser is None:
             parser = self._parser = httptools.HttpRequestParser(self)
         try:
-            parser.feed_data(data)
+            try:
+                parser.feed_data(data)
+            except httptools.HttpParserInvalidURLError:
+                if not _is_unescaped(target):
+                    raise
+                parser = self._parser = httptools.HttpRequestParser(self)
+                parser.feed_data(b"%b /%b" % (method, data[line_end - 9 :]))
         except httptools.HttpParserUpgrade:
             self._parser = None
         except httptools.HttpParserInvalidMethodError:
@@ -535,6 +543,15 @@ def _skip_empty_line(data: bytes) -> bytes:
     if data[:2] == b"\r\n":
         return data[2:]
     raise DownstreamError("A request begins with its method.", reason="bad_request")
+
+
+def _is_unescaped(target: bytes) -> bool:
+    """Whether llhttp refuses a target for nothing but bytes above 0x7f.
+
+    curl and browsers' older kin send a typed "ü" as it is; nginx and Apache pass it on, and so do
+    we: it frames nothing, and a request that worked must go on working.
+    """
+    return not target.isascii() and not _CONTROL.search(target)
 
 
 def _bad_line(line: bytes) -> DownstreamError:

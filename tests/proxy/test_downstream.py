@@ -89,7 +89,7 @@ REFUSED: dict[str, tuple[bytes, int]] = {
     "fragment": (b"GET /a#b HTTP/1.1\r\n" + H + b"\r\n", 400),
     "control character in the target": (b"GET /a\x01 HTTP/1.1\r\n" + H + b"\r\n", 400),
     "NUL in the target": (b"GET /a\0 HTTP/1.1\r\n" + H + b"\r\n", 400),
-    "UTF-8 in the target": ("GET /é HTTP/1.1\r\n".encode() + H + b"\r\n", 400),
+    "control character in a UTF-8 target": ("GET /é\x01 HTTP/1.1\r\n".encode() + H + b"\r\n", 400),
     "a head above the bound": (
         b"GET / HTTP/1.1\r\n" + H + b"X: " + b"x" * 70_000 + b"\r\n\r\n",
         431,
