@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 import pytest
 
 from tests.support.aws_servers import MotoServer, SignatureServer
-from tests.support.governed import Front, front
+from tests.support.governed import Front, Governor, front
 from tests.support.llm_server import LlmServer
 from tests.support.mcp_server import SampleMcp
 from tests.support.origin import Origin
@@ -52,7 +52,10 @@ def sites() -> Iterator[Sites]:
         for name, maker in makers.items():
             servers[name] = stack.enter_context(closing(maker()))
         urls = {name: server.url for name, server in servers.items()}  # type: ignore[attr-defined]
-        yield Sites(servers, stack.enter_context(closing(front(urls))))
+        before = stack.enter_context(closing(front(urls)))
+        yield Sites(servers, before)
+        if isinstance(before, Governor):
+            before.require_peace()
 
 
 def _site(sites: Sites, name: str) -> Site:  # type: ignore[type-arg]

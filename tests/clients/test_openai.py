@@ -196,6 +196,7 @@ def test_client_timeout(llm: Site[LlmServer]) -> None:
             client.with_options(timeout=0.2).chat.completions.create(
                 model="hang:openai", messages=HELLO
             )
+        llm.server.let_go("openai")
         return str(caught.value)
 
     check(llm, work, retries=0)

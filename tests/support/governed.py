@@ -151,6 +151,25 @@ class Governor:
         state: dict[str, Any] = json.loads(body)
         return state
 
+    def require_peace(self) -> None:
+        """Require that nothing is in flight any more, nothing failed, and nobody was sent away.
+
+        Some may have waited: a service's capacity is not known when the first forty call at once.
+        """
+        wait_until(lambda: not self._in_flight(), what=f"the end of {self._in_flight()}")
+        state = self.state()
+        assert state["proxy"]["n_answered"] == 0, self.get("/decisions?last=3")[1]
+        assert state["proxy"]["n_faults"] == 0, self.log()
+        for name, upstream in state["upstreams"].items():
+            assert upstream["ledger"]["faults"] == 0, (name, self.log())
+
+    def _in_flight(self) -> dict[str, int]:
+        return {
+            name: upstream["in_flight"] + upstream["line"]["length"]
+            for name, upstream in self.state()["upstreams"].items()
+            if upstream["in_flight"] or upstream["line"]["length"]
+        }
+
     def watch_memory(self) -> int:
         """Resident memory in bytes; `peak_memory` counts from here on."""
         Path(f"/proc/{self.pid}/clear_refs").write_text("5")  # proc(5): resets the peak

@@ -3,7 +3,7 @@
 The model's name chooses the behaviour, so that an SDK needs no other hook:
 `plain`; `refuse-400` ...: always that status; `fail-429-2`: that status until the SDK's own
 retry count reaches 2; `steps:NAME`: a stream that waits for `release(NAME)` before each event after
-the first; `hang:NAME`: no answer until the caller leaves.
+the first; `hang:NAME`: no answer until the caller leaves or the test calls `let_go(NAME)`.
 """
 
 from __future__ import annotations
@@ -77,6 +77,10 @@ class LlmServer:
         """Let the stream `name` send one more event. From any thread."""
         self._thread.loop.call_soon_threadsafe(lambda: self._step(name).release())
 
+    def let_go(self, name: str) -> None:
+        """Answer the call that hangs as `hang:NAME`, whether or not its caller is still there."""
+        self.release(f"hang:{name}")
+
     def wait_until_left(self, name: str) -> None:
         """Wait until the caller of `name` was seen to leave."""
         wait_until(lambda: name in self.left, what=f"the caller of {name!r} leaving")
@@ -142,11 +146,7 @@ class LlmServer:
 
     async def _hang(self, model: str) -> None:
         if model.startswith("hang:"):
-            try:
-                await asyncio.Event().wait()
-            except asyncio.CancelledError:
-                self.left.add(model)
-                raise
+            await self._step(model).acquire()
 
     async def _embeddings(self, request: web.Request) -> web.Response:
         asked = json.loads(await self._read(request))
