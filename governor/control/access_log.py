@@ -23,6 +23,7 @@ import os
 import sys
 import time
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import IO
 
 import orjson
@@ -145,6 +146,12 @@ class AccessLogWriter:
         self.n_written += len(lines)
 
 
+@lru_cache(maxsize=2)
+def format_second(unix_s: int) -> str:
+    """Return a Unix second as RFC 3339 without fraction and zone; thousands of lines share it."""
+    return datetime.fromtimestamp(unix_s, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+
+
 def cut_path(target: bytes) -> bytes:
     """Return a request target's path: no query, and no authority, which may hold a password.
 
@@ -162,9 +169,9 @@ def cut_path(target: bytes) -> bytes:
 def encode_line(record: RequestRecord, now_ns: int) -> bytes:
     """Return the JSON line of one finished request; ``now_ns`` is Unix time."""
     path = cut_path(record.target).decode("ascii", "backslashreplace")
-    instant = datetime.fromtimestamp(now_ns // 1_000_000 / 1e3, UTC)
+    unix_s, rest_ns = divmod(now_ns, 1_000_000_000)
     fields: dict[str, str | int | float] = {
-        "time": instant.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "time": f"{format_second(unix_s)}.{rest_ns // 1_000_000:03d}Z",
         "request_id": record.request_id.decode("ascii", "backslashreplace"),
         "method": record.method.decode("ascii", "backslashreplace"),
         "path": path,
