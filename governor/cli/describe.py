@@ -28,8 +28,9 @@ def describe(config: Config, name: str) -> Iterator[str]:
         yield "  Have no control plane: no health checks, no metrics."
     else:
         yield f"  Show health, metrics and state on http://{config.admin.address}."
-    for route in config.routes:
-        yield f"  {_route(route)}"
+    everything = Match()
+    for route in sorted(config.routes, key=lambda route: route.match == everything):
+        yield f"  {_route(route, 'every request' if len(config.routes) == 1 else 'all others')}"
     for upstream_name, upstream in config.upstreams.items():
         yield from _upstream(upstream_name, upstream)
     if config.policies.mode == "observe":
@@ -70,7 +71,7 @@ def _listener(listener: Listener) -> str:
     )
 
 
-def _route(route: Route) -> str:
+def _route(route: Route, rest: str) -> str:
     match = route.match
     conditions = [
         f"{' or '.join(match.methods)}" if match.methods else "",
@@ -79,7 +80,7 @@ def _route(route: Route) -> str:
         f"with header {' and '.join(match.headers)}" if match.headers else "",
     ]
     what = " ".join(filter(None, conditions))
-    requests = f"Send requests ({what})" if what else "Send every request"
+    requests = f"Send requests ({what})" if what else f"Send {rest}"
     extra = [] if route.governed else ["never held (governed: false)"]
     if route.on_leave == "cancel":
         extra.append("cancelled when its caller leaves")
