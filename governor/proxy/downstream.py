@@ -11,16 +11,11 @@ allows a caller to close its sending half and still read; but the callers that
 make storms are those that close after a time-out, and a closed socket shows
 as FIN too. So FIN counts as having left, as in nginx, unless the listener is
 told ``half_close``.
-
-Found by test to pass llhttp (9.3, strict) and refused here: several spaces in
-the request line, HTTP/0.9, HTTP/2.0, RTSP and ICE, a bare LF before the
-request line. Headers' own holes (Host, codings) are closed in ``headers``.
 """
 
 from __future__ import annotations
 
 import asyncio
-import re
 from time import monotonic_ns
 from typing import TYPE_CHECKING, cast
 
@@ -32,7 +27,13 @@ from governor.proxy.exchange import SENT, Exchange
 from governor.proxy.framing import HEAD_END, ChunkedReader, FramingError, encode_chunk
 from governor.proxy.headers import RequestHead, new_request_id
 from governor.proxy.peer import Peer
-from governor.proxy.sweep import sweep_exchange
+from governor.proxy.request_line import (
+    is_unescaped,
+    read_request_line,
+    refused_method,
+    skip_empty_line,
+    too_large,
+)
 
 if TYPE_CHECKING:
     from governor.proxy.server import ListenerSettings, ProxyServer
@@ -47,8 +48,9 @@ LINGER_NS = 2_000_000_000
 """After an answer that ends a connection, how long the rest of a request is read and dropped, so
 that the answer is not lost to a reset (nginx: lingering_timeout 5s)."""
 
-_CONTROL = re.compile(rb"[\x00-\x20\x7f]")
-_LINE_ENDS = {b" HTTP/1.1": "1.1", b" HTTP/1.0": "1.0"}
+MAX_KNOWN_HEAD_BYTES = 512
+"""A head up to here is remembered (2 KB per connection): callers that poll send the same one again,
+to the byte, and what it means need not be read again."""
 
 
 class Downstream(asyncio.Protocol):
@@ -68,16 +70,16 @@ class Downstream(asyncio.Protocol):
         "_chunks",
         "_fields",
         "_is_reading",
+        "_known_data",
+        "_known_head",
         "_left_bytes",
-        "_linger_until_ns",
         "_parser",
-        "_write_paused_at_ns",
         "exchange",
         "is_draining",
         "is_half_closed",
         "is_read_paused",
-        "is_refused",
         "is_write_paused",
+        "linger_until_ns",
         "peer",
         "server",
         "settings",
@@ -85,6 +87,7 @@ class Downstream(asyncio.Protocol):
         "stats",
         "transport",
         "write",
+        "write_paused_at_ns",
     )
 
     def __init__(self, server: ProxyServer, settings: ListenerSettings) -> None:
@@ -98,12 +101,13 @@ class Downstream(asyncio.Protocol):
         self.is_half_closed = False
         self.is_read_paused = False
         self.is_write_paused = False
-        self.is_refused = False
-        self._write_paused_at_ns = 0
-        self._linger_until_ns = 0
+        self.write_paused_at_ns = 0
+        self.linger_until_ns = 0
         self._is_reading = False
         self._buffer = b""
         self._fields: list[tuple[bytes, bytes]] = []
+        self._known_data = b""
+        self._known_head: RequestHead | None = None
         self._left_bytes = 0
         self._chunks: ChunkedReader | None = None
         self._parser: httptools.HttpRequestParser | None = None
@@ -135,7 +139,7 @@ class Downstream(asyncio.Protocol):
             else:
                 self._read_body(exchange, data, now_ns)
             return
-        if self._linger_until_ns or self.is_refused:
+        if self.linger_until_ns:
             return
         if self._buffer:
             data = self._buffer + data
@@ -168,7 +172,7 @@ class Downstream(asyncio.Protocol):
     def pause_writing(self) -> None:
         """Stop reading the upstream: the caller does not keep up."""
         self.is_write_paused = True
-        self._write_paused_at_ns = monotonic_ns()
+        self.write_paused_at_ns = monotonic_ns()
         if self.exchange is not None and self.exchange.connection is not None:
             self.exchange.connection.pause_reading()
 
@@ -193,7 +197,7 @@ class Downstream(asyncio.Protocol):
                     if data == b"\r":  # an empty line, cut in two
                         self._buffer = data
                         break
-                    data = _skip_empty_line(data)
+                    data = skip_empty_line(data)
                     if not data:
                         break
                 end = data.find(HEAD_END) + 4
@@ -213,25 +217,42 @@ class Downstream(asyncio.Protocol):
                     exchange.start(now_ns)
                 else:
                     data = self._begin_body(exchange, data, now_ns)
-                if self._linger_until_ns or self.transport.is_closing():
+                if self.linger_until_ns or self.transport.is_closing():
                     break
                 if data and (self.exchange is not None or self.is_write_paused):
                     self._hold(data)
                     break
         except DownstreamError as error:
-            self._refuse(error)
+            self.refuse(error)
         finally:
             self._is_reading = False
 
     def _read_head(self, data: bytes, now_ns: int) -> Exchange | None:
         """Return the exchange that a whole head begins; None if it is answered already."""
-        line_end = data.index(b"\r\n")
-        version = _LINE_ENDS.get(data[line_end - 9 : line_end])
-        if version is None:
-            raise _bad_line(data[:line_end])
-        method, _, target = data[: line_end - 9].partition(b" ")
-        if b" " in target or not target:
-            raise _bad_line(data[:line_end])
+        if data == self._known_data:
+            head = cast(RequestHead, self._known_head)  # as the one before, to the byte
+        else:
+            head = self._parse(data)
+        self.stats.n_requests += 1
+        request_id = head.request_id or new_request_id()
+        route = self.server.router.match(head)
+        if route is None:
+            raise DownstreamError(
+                "No route takes this request.", reason="no_route", status_hint=404
+            )
+        exchange = self.exchange = Exchange(self, head, route, request_id, now_ns)
+        if head.is_chunked:
+            self._chunks = ChunkedReader()
+        elif head.content_length:
+            self._left_bytes = head.content_length
+        else:
+            exchange.is_request_done = True
+        return exchange
+
+    def _parse(self, data: bytes) -> RequestHead:
+        """Read a head that differs from the one before on this connection."""
+        self._known_data = b""
+        method, target, version = read_request_line(data)
         head = RequestHead()
         self._fields = head.headers
         parser = self._parser
@@ -241,40 +262,27 @@ class Downstream(asyncio.Protocol):
             try:
                 parser.feed_data(data)
             except httptools.HttpParserInvalidURLError:
-                if not _is_unescaped(target):
+                if not is_unescaped(target):
                     raise
                 parser = self._parser = httptools.HttpRequestParser(self)
-                parser.feed_data(b"%b /%b" % (method, data[line_end - 9 :]))
+                parser.feed_data(b"%b / HTTP/%b" % (method, data[data.index(b"\r\n") - 3 :]))
         except httptools.HttpParserUpgrade:
             self._parser = None
         except httptools.HttpParserInvalidMethodError:
-            raise _bad_method(method) from None
+            raise refused_method(method) from None
         except httptools.HttpParserError as error:
             raise DownstreamError(
                 f"The request's head cannot be read: {error}.", reason="bad_request"
             ) from None
         if len(head.headers) > MAX_HEADERS:
-            raise _too_large(f"more than {MAX_HEADERS} header fields")
+            raise too_large(f"more than {MAX_HEADERS} header fields")
         head.finish(method, target, version, data)
-        self.stats.n_requests += 1
-        request_id = head.request_id or new_request_id()
-        route = self.server.router.match(head)
-        if route is None:
-            self._answer_unrouted(head, request_id)
-            return None
-        exchange = self.exchange = Exchange(self, head, route, request_id, now_ns)
-        if self.is_draining:
-            exchange.keep_alive = False
-        length = head.content_length
-        if head.is_chunked:
-            self._chunks = ChunkedReader()
-            self._parser = None
-        elif length:
-            self._left_bytes = length
-            self._parser = None
-        else:
-            exchange.is_request_done = True
-        return exchange
+        if head.is_chunked or head.content_length:
+            self._parser = None  # it waits for a body that it will not see
+        if len(data) <= MAX_KNOWN_HEAD_BYTES:
+            self._known_data = data
+            self._known_head = head
+        return head
 
     def _begin_body(self, exchange: Exchange, data: bytes, now_ns: int) -> bytes:
         """Hold what has come of the body, ask the gate; return what lies beyond the request."""
@@ -333,7 +341,7 @@ class Downstream(asyncio.Protocol):
     def _keep_partial(self, data: bytes, limit: int) -> None:
         """Keep the beginning of a head, unless it cannot become one."""
         if len(data) > limit:
-            raise _too_large(f"a head of more than {limit} bytes")
+            raise too_large(f"a head of more than {limit} bytes")
         if data.count(b"\n") != data.count(b"\r\n"):
             raise DownstreamError("A line ends without CR.", reason="bad_request")
         if data[0] < 0x21 or data[0] > 0x7E:
@@ -363,7 +371,7 @@ class Downstream(asyncio.Protocol):
     @property
     def is_reading_requests(self) -> bool:
         """Whether further bytes can begin or continue a request."""
-        return not (self._linger_until_ns or self.transport.is_closing())
+        return not (self.linger_until_ns or self.transport.is_closing())
 
     @property
     def n_held_bytes(self) -> int:
@@ -371,16 +379,6 @@ class Downstream(asyncio.Protocol):
         return len(self._buffer)
 
     # -- answers and ends ---------------------------------------------------
-
-    def refuse_connection(self) -> None:
-        """Answer a connection above the cap before it asks anything."""
-        self._refuse(
-            GovernorError(
-                "Too many connections are open here.",
-                reason="too_many_connections",
-                status_hint=503,
-            )
-        )
 
     def forget(self) -> None:
         """A tunnel over this connection has ended."""
@@ -415,11 +413,7 @@ class Downstream(asyncio.Protocol):
         exchange.n_out_bytes += len(data)
         self.write(data)
 
-    def _answer_unrouted(self, head: RequestHead, request_id: bytes) -> None:
-        """Answer a request that no route takes; its body, if any, ends the connection."""
-        raise DownstreamError("No route takes this request.", reason="no_route", status_hint=404)
-
-    def _refuse(self, error: GovernorError) -> None:
+    def refuse(self, error: GovernorError) -> None:
         """Answer what cannot be read as a request, and end the connection."""
         exchange = self.exchange
         if exchange is not None and exchange.lease is None:
@@ -452,8 +446,7 @@ class Downstream(asyncio.Protocol):
         self._chunks = None
         if not exchange.keep_alive or self.is_draining:
             if exchange.is_request_done and not self._buffer:
-                self.transport.close()
-                self._linger_until_ns = now_ns + LINGER_NS
+                self.close_idle(now_ns)
             else:
                 self._linger(now_ns)
             return
@@ -471,10 +464,15 @@ class Downstream(asyncio.Protocol):
         if data:
             self._read_requests(data, now_ns)
 
+    def close_idle(self, now_ns: int) -> None:
+        """End the connection after what is still to be written, in bounded time."""
+        self.transport.close()
+        self.linger_until_ns = now_ns + LINGER_NS
+
     def _linger(self, now_ns: int) -> None:
         """Send the end, drop what still comes for a while, then close."""
         self._buffer = b""
-        self._linger_until_ns = now_ns + LINGER_NS
+        self.linger_until_ns = now_ns + LINGER_NS
         self.resume_for_body()
         if self.transport.can_write_eof():
             self.transport.write_eof()
@@ -482,7 +480,7 @@ class Downstream(asyncio.Protocol):
             self.transport.close()
 
     def cut_off(self) -> None:
-        """End the connection in the middle of an answer, so that the caller cannot take it as whole."""
+        """End the connection in the middle of an answer: never a clean end for half of one."""
         self.exchange = None
         self.transport.abort()
 
@@ -507,75 +505,3 @@ class Downstream(asyncio.Protocol):
         self.is_draining = True
         if self.exchange is None and not self._buffer:
             self.transport.close()
-
-    # -- the clock ------------------------------------------------------------
-
-    def sweep(self, now_ns: int) -> None:
-        """Act on whatever has taken too long."""
-        settings = self.settings
-        if self.is_write_paused and now_ns - self._write_paused_at_ns > settings.write_timeout_ns:
-            self.transport.abort()
-            return
-        if self._linger_until_ns:
-            if now_ns > self._linger_until_ns:
-                self.transport.abort()
-            return
-        idle_ns = now_ns - self.stamp_ns
-        exchange = self.exchange
-        if exchange is not None:
-            sweep_exchange(exchange, self, idle_ns, now_ns)
-        elif self._buffer:
-            if idle_ns > settings.head_timeout_ns:
-                self._refuse(
-                    DownstreamError(
-                        "The request's head did not come within head_timeout.",
-                        reason="head_timeout",
-                        status_hint=408,
-                    )
-                )
-        elif idle_ns > settings.idle_timeout_ns:
-            self.transport.close()
-            self._linger_until_ns = now_ns + LINGER_NS
-
-
-def _skip_empty_line(data: bytes) -> bytes:
-    """Drop one empty line before a request line (RFC 9112 section 2.2); refuse all else there."""
-    if data[:2] == b"\r\n":
-        return data[2:]
-    raise DownstreamError("A request begins with its method.", reason="bad_request")
-
-
-def _is_unescaped(target: bytes) -> bool:
-    """Whether llhttp refuses a target for nothing but bytes above 0x7f.
-
-    curl and browsers' older kin send a typed "ü" as it is; nginx and Apache pass it on, and so do
-    we: it frames nothing, and a request that worked must go on working.
-    """
-    return not target.isascii() and not _CONTROL.search(target)
-
-
-def _bad_line(line: bytes) -> DownstreamError:
-    """Say what is wrong with a request line that is not METHOD SP TARGET SP HTTP/1.x."""
-    version = line.rpartition(b" ")[2]
-    if version.startswith(b"HTTP/") and version[5:6].isdigit() and len(version) == 8:
-        if version not in (b"HTTP/1.0", b"HTTP/1.1"):
-            return DownstreamError(
-                "HTTP/1.1 and HTTP/1.0 are spoken here.",
-                reason="unsupported_version",
-                status_hint=505,
-            )
-    return DownstreamError(
-        "The request line must be METHOD SP TARGET SP HTTP/1.1.", reason="bad_request_line"
-    )
-
-
-def _bad_method(method: bytes) -> DownstreamError:
-    if method.isalpha() and method.isupper():
-        return DownstreamError(
-            "This method is not known here.", reason="method_not_supported", status_hint=501
-        )
-    return DownstreamError("The method is not a plain token.", reason="bad_request_line")
-
-
-def _too_large(what: str) -> DownstreamError:
-    return DownstreamError(f"The request has {what}.", reason="head_too_large", status_hint=431)

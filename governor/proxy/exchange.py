@@ -104,16 +104,16 @@ class Exchange:
         "held",
         "held_bytes",
         "is_head",
-        "is_request_done",
         "is_replayed",
+        "is_request_done",
         "keep_alive",
         "lease",
         "left_at_ns",
         "minor",
         "n_in_bytes",
         "n_out_bytes",
-        "own_reason",
         "overhead_ns",
+        "own_reason",
         "pool",
         "request_id",
         "route",
@@ -234,11 +234,12 @@ class Exchange:
         )
         if self.held:
             data = b"".join((data, *self.held))
-        connection = pool.take()
+        idle = pool.idle
+        connection = idle.pop() if idle else None
         if connection is not None and self.head.method not in REPEATABLE:
             while connection is not None and not connection.is_quiet():
                 connection.close()
-                connection = pool.take()
+                connection = idle.pop() if idle else None
         if connection is not None:
             self.stats.n_upstream_reused += 1
             self._send(connection, data, now_ns)
@@ -339,20 +340,17 @@ class Exchange:
         """Return the answer's head as the caller gets it."""
         self.sent = None
         self.status = parsed.status
-        extra = b""
         downstream = self.downstream
         if downstream is None:
             return head
-        if not (self.keep_alive and self.is_request_done) or downstream.is_draining:
-            self.keep_alive = False
-            if self.minor:
-                extra = b"Connection: close\r\n"
-        elif not self.minor:
+        minor = self.minor
+        if self.keep_alive and self.is_request_done and not downstream.is_draining:
+            if minor:
+                return parsed.encode(head, 1)
             if parsed.body <= 1:  # NONE or COUNTED: only these end without a close
-                extra = b"Connection: keep-alive\r\n"
-            else:
-                self.keep_alive = False
-        return parsed.encode(head, self.minor, extra)
+                return parsed.encode(head, 0, b"Connection: keep-alive\r\n")
+        self.keep_alive = False
+        return parsed.encode(head, minor, b"Connection: close\r\n" if minor else b"")
 
     def begin_stream(self, data: bytes, now_ns: int) -> None:
         """Send the head of an answer whose body is still to come."""

@@ -36,15 +36,19 @@ class EndpointPool:
     settings : Upstream
         Time-outs and bounds.
     stats : ProxyStats
+
+    Attributes
+    ----------
+    idle : list of UpstreamConnection
+        Those that wait for a request, the one used last at the end.
+    max_idle : int
+        How many may wait; 0 once closed.
     """
 
     __slots__ = (
         "_addresses",
         "_context",
-        "_idle",
-        "_is_closed",
         "_max_connections",
-        "_max_idle",
         "_open",
         "_server_name",
         "_settings",
@@ -53,8 +57,10 @@ class EndpointPool:
         "address",
         "authority",
         "first_byte_timeout_ns",
+        "idle",
         "idle_timeout_ns",
         "keepalive_timeout_ns",
+        "max_idle",
         "n_connecting",
         "stats",
     )
@@ -69,7 +75,7 @@ class EndpointPool:
         self.abandoned_timeout_ns = int(settings.abandoned_timeout_s * _NS)
         self.n_connecting = 0
         self._settings = settings
-        self._max_idle = settings.max_idle_connections
+        self.max_idle = settings.max_idle_connections
         self._max_connections = settings.max_connections
         self._addresses = Addresses(address.host, address.port)
         self._context: ssl.SSLContext | None = None
@@ -78,10 +84,9 @@ class EndpointPool:
             tls = settings.tls
             self._context = make_upstream_context(tls.verify, tls.ca_file)
             self._server_name = tls.server_name or address.host
-        self._idle: list[UpstreamConnection] = []
+        self.idle: list[UpstreamConnection] = []
         self._open: set[UpstreamConnection] = set()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._is_closed = False
 
     def __repr__(self) -> str:
         return f"EndpointPool({self.address}, open={self.n_open}, idle={self.n_idle})"
@@ -94,23 +99,12 @@ class EndpointPool:
     @property
     def n_idle(self) -> int:
         """Connections that wait for a request."""
-        return len(self._idle)
+        return len(self.idle)
 
     @property
     def is_full(self) -> bool:
         """Whether no further connection may be opened."""
         return len(self._open) + self.n_connecting >= self._max_connections
-
-    def take(self) -> UpstreamConnection | None:
-        """Return the idle connection used last, or None."""
-        return self._idle.pop() if self._idle else None
-
-    def put(self, connection: UpstreamConnection) -> None:
-        """Keep a connection whose exchange is complete, or close it if enough are kept."""
-        if self._is_closed or len(self._idle) >= self._max_idle:
-            connection.close()
-            return
-        self._idle.append(connection)
 
     def opened(self, connection: UpstreamConnection) -> None:
         """Count a new connection."""
@@ -119,8 +113,8 @@ class EndpointPool:
     def lost(self, connection: UpstreamConnection) -> None:
         """Forget a connection that is gone; an idle one is never handed out again."""
         self._open.discard(connection)
-        if connection.exchange is None and connection in self._idle:
-            self._idle.remove(connection)
+        if connection.exchange is None and connection in self.idle:
+            self.idle.remove(connection)
 
     def connect(self, exchange: Exchange) -> None:
         """Open a connection for an exchange; it is told ``connected`` or ``connect_failed``."""
@@ -182,7 +176,7 @@ class EndpointPool:
 
     def sweep(self, now_ns: int) -> None:
         """Close connections that were idle too long; the oldest are in front."""
-        idle = self._idle
+        idle = self.idle
         limit_ns = now_ns - self.keepalive_timeout_ns
         n_old = 0
         while n_old < len(idle) and idle[n_old].idle_since_ns < limit_ns:
@@ -195,8 +189,8 @@ class EndpointPool:
 
     def close(self) -> None:
         """Close idle connections now and the others when they come back."""
-        self._is_closed = True
-        idle, self._idle = self._idle, []
+        self.max_idle = 0
+        idle, self.idle = self.idle, []
         for connection in idle:
             connection.close()
 

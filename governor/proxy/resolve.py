@@ -16,7 +16,6 @@ import socket
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-
 Resolver = Callable[[str, int], Awaitable[Sequence[tuple[Any, ...]]]]
 """Host and port to what ``getaddrinfo`` returns."""
 

@@ -112,6 +112,7 @@ class ResponseHead:
     __slots__ = (
         "_connection",
         "_has_coding",
+        "_plain",
         "_seen",
         "_spelling",
         "_type",
@@ -136,6 +137,7 @@ class ResponseHead:
         self._spelling = b""
         self._has_coding = False
         self._type = b""
+        self._plain = b""
         self.length_bytes = -1
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -192,7 +194,7 @@ class ResponseHead:
             self.is_reusable = False
 
     def encode(self, head: bytes, caller_minor: int, extra: bytes = b"") -> bytes:
-        """Return the head for the caller; the very same object where nothing must change.
+        """Return the head for the caller; as it came where nothing must change.
 
         Parameters
         ----------
@@ -202,15 +204,23 @@ class ResponseHead:
         extra : bytes
             Field lines to add, each with its line end.
         """
+        if extra or not caller_minor:
+            return self._rewrite(head, caller_minor, extra)
+        if not self._plain:
+            self._plain = self._encode_plain(head)
+        return self._plain
+
+    def _encode_plain(self, head: bytes) -> bytes:
+        """Return the head for a caller of HTTP/1.1 whose connection goes on: nearly all."""
         body = self.body
-        if caller_minor and self.minor and not extra and (body is _COUNTED or body is _CHUNKED):
+        if self.minor and (body is _COUNTED or body is _CHUNKED):
             seen = self._seen
             if not seen:
                 return head
             if seen == _CONNECTION and self._connection in _PLAIN:
                 begin = head.index(b"\r\n%b:" % self._spelling)
                 return head[:begin] + head[head.index(b"\r\n", begin + 2) :]
-        return self._rewrite(head, caller_minor, extra)
+        return self._rewrite(head, 1, b"")
 
     def _rewrite(self, head: bytes, caller_minor: int, extra: bytes) -> bytes:
         lines = head[:-4].split(b"\r\n")

@@ -9,16 +9,18 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from time import monotonic_ns
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from governor.config.durations import Address
 from governor.config.model import Listener
+from governor.errors import GovernorError
 from governor.proxy import endings
 from governor.proxy.downstream import Downstream
 from governor.proxy.exchange import Exchange
 from governor.proxy.stats import DoneHook, ProxyStats
-from governor.proxy.sweep import SWEEP_INTERVAL_S
+from governor.proxy.sweep import SWEEP_INTERVAL_S, sweep_connection
 from governor.proxy.tls import make_listener_context
 from governor.proxy.tunnel import Tunnel
 
@@ -120,6 +122,7 @@ class ProxyServer:
         self.abandoned: set[Exchange] = set()
         self.tunnels: set[Tunnel] = set()
         self.is_draining = False
+        self._all_lost = asyncio.Event()
         self._servers: list[asyncio.Server] = []
         self._sweeper: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -176,10 +179,10 @@ class ProxyServer:
             server.close()
         for connection in list(self.connections):
             connection.drain()
-        loop = asyncio.get_running_loop()
-        until_s = loop.time() + timeout_s
-        while self.connections and loop.time() < until_s:
-            await asyncio.sleep(0.02)
+        if self.connections:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(timeout_s):
+                    await self._all_lost.wait()
         is_clean = not self.connections
         self.close()
         await asyncio.sleep(0)
@@ -211,8 +214,13 @@ class ProxyServer:
         settings = connection.settings
         if settings.n_connections >= settings.max_connections or self.is_draining:
             stats.n_connections_refused += 1
-            connection.is_refused = True
-            connection.refuse_connection()
+            connection.refuse(
+                GovernorError(
+                    "Too many connections are open here.",
+                    reason="too_many_connections",
+                    status_hint=503,
+                )
+            )
         settings.n_connections += 1
         stats.n_connections += 1
         self.connections.add(connection)
@@ -223,6 +231,8 @@ class ProxyServer:
             self.connections.discard(connection)
             connection.settings.n_connections -= 1
             self.stats.n_connections -= 1
+            if self.is_draining and not self.connections:
+                self._all_lost.set()
 
     def report_fault(self, error: Exception) -> None:
         """Tell of an own bug that a request survived. Counted by whoever caught it."""
@@ -243,7 +253,7 @@ class ProxyServer:
     def sweep(self, now_ns: int) -> None:
         """Act on whatever has taken too long (called four times a second)."""
         for connection in list(self.connections):
-            connection.sweep(now_ns)
+            sweep_connection(connection, now_ns)
         for exchange in list(self.abandoned):
             if now_ns - exchange.left_at_ns > exchange.pool.abandoned_timeout_ns:
                 endings.expire(exchange, now_ns)

@@ -50,7 +50,37 @@ def has_ended(transport: asyncio.Transport) -> bool:
         return False
 
 
-def sweep_exchange(exchange: Exchange, downstream: Downstream, idle_ns: int, now_ns: int) -> None:
+def sweep_connection(connection: Downstream, now_ns: int) -> None:
+    """Act on whatever has taken too long on a caller's connection."""
+    settings = connection.settings
+    if (
+        connection.is_write_paused
+        and now_ns - connection.write_paused_at_ns > settings.write_timeout_ns
+    ):
+        connection.transport.abort()
+        return
+    if connection.linger_until_ns:
+        if now_ns > connection.linger_until_ns:
+            connection.transport.abort()
+        return
+    idle_ns = now_ns - connection.stamp_ns
+    exchange = connection.exchange
+    if exchange is not None:
+        _sweep_exchange(exchange, connection, idle_ns, now_ns)
+    elif connection.n_held_bytes:
+        if idle_ns > settings.head_timeout_ns:
+            connection.refuse(
+                DownstreamError(
+                    "The request's head did not come within head_timeout.",
+                    reason="head_timeout",
+                    status_hint=408,
+                )
+            )
+    elif idle_ns > settings.idle_timeout_ns:
+        connection.close_idle(now_ns)
+
+
+def _sweep_exchange(exchange: Exchange, downstream: Downstream, idle_ns: int, now_ns: int) -> None:
     """End an exchange one of whose sides is too slow."""
     if downstream.is_read_paused and has_ended(downstream.transport):
         # Unread bytes lie before the end, so no callback tells of it.
