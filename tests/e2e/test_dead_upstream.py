@@ -8,23 +8,33 @@ from collections.abc import Iterator
 import openai
 import pytest
 
-from tests.support.governed import Governor
+from tests.support.governed import Governor, free_port
 from tests.support.killable import KillableOrigin
 from tests.support.wire import WireClient, WireResponse
+
+PORT = free_port("127.0.0.1")
+
+
+@pytest.fixture(scope="module")
+def _governor() -> Iterator[Governor]:
+    with Governor({"origin": f"http://127.0.0.1:{PORT}"}) as governor:
+        yield governor
 
 
 @pytest.fixture
 def origin() -> Iterator[KillableOrigin]:
-    """An origin process to kill."""
-    with KillableOrigin() as origin:
+    """An origin process to kill, where the one before it died."""
+    with KillableOrigin(PORT) as origin:
         yield origin
 
 
 @pytest.fixture
-def governor(origin: KillableOrigin) -> Iterator[Governor]:
-    """Governor in front of it; it must survive and end well."""
-    with Governor({"origin": origin.url}) as governor:
-        yield governor
+def governor(origin: KillableOrigin, _governor: Governor) -> Iterator[Governor]:
+    """One Governor that sees them all come and go; it works at once when one is back."""
+    with WireClient(_governor.urls["origin"]) as client:
+        assert client.request("POST", b"/echo", [], b"back").status == 200
+    yield _governor
+    assert not _governor.in_flight()
 
 
 def error_of(response: WireResponse) -> dict[str, str]:

@@ -73,7 +73,7 @@ class Governor:
         self._names = list(upstreams)
         self._directory = tempfile.TemporaryDirectory(prefix="governor-test-")
         hosts = {name: f"127.0.0.{11 + idx}" for idx, name in enumerate(upstreams)}
-        ports = [_free_port(host) for host in hosts.values()] if len(hosts) > 1 else [0]
+        ports = [free_port(host) for host in hosts.values()] if len(hosts) > 1 else [0]
         whole = {
             "listeners": [
                 {"address": f"{host}:{port}", **(listener or {})}
@@ -156,14 +156,15 @@ class Governor:
 
         Some may have waited: a service's capacity is not known when the first forty call at once.
         """
-        wait_until(lambda: not self._in_flight(), what=f"the end of {self._in_flight()}")
+        wait_until(lambda: not self.in_flight(), what=f"the end of {self.in_flight()}")
         state = self.state()
         assert state["proxy"]["n_answered"] == 0, self.get("/decisions?last=3")[1]
         assert state["proxy"]["n_faults"] == 0, self.log()
         for name, upstream in state["upstreams"].items():
             assert upstream["ledger"]["faults"] == 0, (name, self.log())
 
-    def _in_flight(self) -> dict[str, int]:
+    def in_flight(self) -> dict[str, int]:
+        """Requests in flight or waiting, by upstream, where there are any."""
         return {
             name: upstream["in_flight"] + upstream["line"]["length"]
             for name, upstream in self.state()["upstreams"].items()
@@ -235,7 +236,7 @@ class Governor:
         return True
 
 
-def _free_port(host: str) -> int:
+def free_port(host: str) -> int:
     """A port that nothing listens on at `host`, an address that nothing else uses."""
     with socket.create_server((host, 0)) as listener:
         port: int = listener.getsockname()[1]

@@ -10,11 +10,11 @@ from tests.support.governed import ROOT
 
 
 class KillableOrigin:
-    """`python -m tests.support.origin`; `kill` is SIGKILL."""
+    """`python -m tests.support.origin PORT`, ready when made; `kill` is SIGKILL."""
 
-    def __init__(self) -> None:
+    def __init__(self, port: int) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.support.origin"],
+            [sys.executable, "-m", "tests.support.origin", str(port)],
             cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

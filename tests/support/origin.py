@@ -118,7 +118,7 @@ Handler = Callable[[Conversation], Awaitable[None]]
 class Origin:
     """The server. `take` hands out what was received since the last `take`."""
 
-    def __init__(self, handlers: dict[str, Handler] | None = None) -> None:
+    def __init__(self, handlers: dict[str, Handler] | None = None, port: int = 0) -> None:
         self._handlers: dict[str, Handler] = dict(handlers or {})
         self._received: list[Received] = []
         self._lock = threading.Lock()
@@ -129,7 +129,7 @@ class Origin:
         self.counts: dict[str, int] = {}
         self._thread = LoopThread("origin")
         self._server = self._thread.run(
-            asyncio.start_server(kept(self._serve), "127.0.0.1", 0, limit=_LIMIT_BYTES)
+            asyncio.start_server(kept(self._serve), "127.0.0.1", port, limit=_LIMIT_BYTES)
         )
         self.port: int = self._server.sockets[0].getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
@@ -215,12 +215,12 @@ async def echo(conversation: Conversation) -> None:
 
 
 def main() -> None:
-    """Serve the standard answers until standard input ends; print the address first."""
+    """Serve the standard answers at the port given until standard input ends."""
     import sys
 
     from tests.support.origin_answers import ANSWERS
 
-    origin = Origin(ANSWERS)
+    origin = Origin(ANSWERS, int(sys.argv[1]))
     print(origin.url, flush=True)
     sys.stdin.read()
     origin.close()
