@@ -88,7 +88,7 @@ WINSOR = 25.0
 """A squared deviation counts for at most 25 F M (five sigma): keeps waves out of the null."""
 
 READY_BUCKETS = 500
-"""5 s of slow mean before the all-arrivals scan may alarm."""
+"""5 s of slow mean before the all-arrivals scan says anything: 7.6 s after the first event."""
 
 MERGE_BUCKETS = SECOND
 """Alarms less than 1 s apart are one."""
@@ -190,8 +190,6 @@ def raise_alarm(bank: Records, bucket: int, is_fresh: bool) -> None:
 def judge_fresh(bank: Records, bucket: int, width: int) -> None:
     """Alarm or hint on the all-arrivals window one width ago."""
     s = bank[0]
-    if s["slow_n"] < READY_BUCKETS:
-        return
     if is_clock_coarse(bank):
         s["n_coarse"] += 1
         return
@@ -253,7 +251,8 @@ def scan_retries(bank: Records, bucket: int) -> None:
 def scan(bank: Records, bucket: int) -> None:
     """Run both scans on a bucket that has just closed, then teach their nulls."""
     s = bank[0]
-    scan_fresh(bank, bucket)
+    if s["slow_n"] >= READY_BUCKETS:
+        scan_fresh(bank, bucket)
     scan_retries(bank, bucket)
     if s["n_closed"] > LAG:
         s["slow_n"] += 1

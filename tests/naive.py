@@ -152,14 +152,16 @@ class NaiveBank:
             self._learn(bucket)
 
     def _judge(self, stream: int, bucket: int, scale: int, count: int, expected: float) -> None:
+        is_ready = len(self.lagged[0][0]) >= synchrony.READY_BUCKETS
+        if stream == 0 and not is_ready:
+            return
         nats = compute_surprise(count, expected, self.dispersion[stream][scale])
         if nats > self.peaks[stream][0] or bucket - self.peaks[stream][1] > 100:
             self.peaks[stream] = (nats, bucket)
         n_min = (synchrony.FRESH_MIN, synchrony.RETRY_MIN)[stream]
         if nats < synchrony.ALARM_NATS or count < n_min:
             return
-        is_ready = len(self.lagged[0][0]) >= synchrony.READY_BUCKETS
-        if (stream == 0 and not is_ready) or self.is_clock_coarse():
+        if self.is_clock_coarse():
             return
         width = 2 * 2**scale
         n_all = self._window(self.n_all, bucket - width, width)
