@@ -31,8 +31,8 @@ GC_THRESHOLD = 50_000
 """As the proxy sets it for itself."""
 
 BOUND_US = 5.0
-SERVICE_NS = 100_000_000
-"""Time a request of the mixes is in flight."""
+BUSY_HZ = 10_000
+"""About what one core proxies: where the gate's cost counts, and where the bound is judged."""
 TICK_NS = 50_000_000
 
 
@@ -43,18 +43,29 @@ class Mix:
     name: str
     n_flows: int
     in_flight: int
+    rate_hz: int = BUSY_HZ
     retry_ratio: float = 0.0
+    """Share of requests that fail, and of arrivals that repeat a failed one."""
     limit: int = 0
     """0: adaptive."""
 
+    @property
+    def label(self) -> str:
+        """The mix and its pace."""
+        return f"{self.name}, {self.rate_hz:,}/s"
+
 
 MIXES = (
-    Mix("one agent", 1, 1),
     Mix("64 agents", 64, 16),
     Mix("2,000 agents", 2_000, 24),
-    Mix("2,000 agents, a third retries", 2_000, 24, retry_ratio=0.33),
+    Mix("2,000 agents, a third fail and retry", 2_000, 24, retry_ratio=0.33),
     Mix("2,000 agents, all wait in the line", 2_000, 64, limit=32),
+    Mix("2,000 agents", 2_000, 24, rate_hz=240),
+    Mix("one agent", 1, 1, rate_hz=10),
 )
+
+
+COMPLETED = (Outcome.COMPLETED, 200)
 
 
 class Traffic:
@@ -68,7 +79,12 @@ class Traffic:
         self._mix = mix
         self._open: deque[Lease] = deque()
         self.now_ns = 1_000_000_000
-        self._step_ns = SERVICE_NS // mix.in_flight
+        self._step_ns = 1_000_000_000 // mix.rate_hz
+        self._endings = [
+            (Outcome.FAILED, 500) if self._rng.random() < mix.retry_ratio else COMPLETED
+            for _ in range(997)
+        ]
+        self._n_ended = 0
         self._tick_at_ns = self.now_ns
         self._tenant = identities.tenants.index(1, self.now_ns)
         self._flows = [identities.flows.index(2 + n, self.now_ns) for n in range(mix.n_flows)]
@@ -86,16 +102,15 @@ class Traffic:
         made = []
         for _ in range(n):
             agent = rng.randrange(mix.n_flows)
-            attempt = (
-                1 if rng.random() < mix.retry_ratio else (0 if rng.random() < 0.5 else UNMARKED)
-            )
+            is_retry = rng.random() < mix.retry_ratio
+            is_marked = rng.random() < 0.5
             made.append(
                 Arrival(
                     tenant=self._tenant,
                     flow=self._flows[agent],
                     tree=self._trees[agent],
-                    fingerprint=rng.getrandbits(63),
-                    attempt=attempt,
+                    fingerprint=agent if is_retry else rng.getrandbits(62),
+                    attempt=int(is_retry) if is_marked else UNMARKED,
                     is_identified=True,
                 )
             )
@@ -114,7 +129,9 @@ class Traffic:
             if decision.action is Action.ADMIT:
                 waiting.append(decision.lease)
             if len(waiting) >= in_flight or (len(waiting) and decision.action is Action.WAIT):
-                for follower in gate.depart(now_ns, waiting.popleft(), Outcome.COMPLETED, 200):
+                self._n_ended += 1
+                outcome, status = self._endings[self._n_ended % 997]
+                for follower in gate.depart(now_ns, waiting.popleft(), outcome, status):
                     if follower.action is Action.ADMIT:
                         waiting.append(follower.lease)
             if now_ns >= self._tick_at_ns:
@@ -148,7 +165,7 @@ def measure(mix: Mix, n_batches: int, batch_size: int) -> dict[str, float]:
 
 
 def main(argv: list[str]) -> int:
-    """Run the benchmark; status 1 if the median of an unsaturated mix exceeds the bound."""
+    """Run the benchmark; status 1 if the median of a busy mix exceeds the bound."""
     parser = argparse.ArgumentParser(prog="bench gate", description=__doc__)
     parser.add_argument("--batches", type=int, default=200)
     parser.add_argument("--batch-size", type=int, default=2_000)
@@ -159,7 +176,7 @@ def main(argv: list[str]) -> int:
     gc.set_threshold(GC_THRESHOLD, 20, 50)
     total = options.batches * options.batch_size
     print(f"gate: {len(MIXES)} mixes, {total:,} arrivals each, a few seconds")
-    seen = {mix.name: measure(mix, options.batches, options.batch_size) for mix in MIXES}
+    seen = {mix.label: measure(mix, options.batches, options.batch_size) for mix in MIXES}
     rows = [
         [name]
         + [f"{cost[key]:.2f}" for key in ("p50_us", "p99_us", "min_us", "max_us")]
@@ -169,4 +186,5 @@ def main(argv: list[str]) -> int:
     head = ["arrive + depart", "p50 µs", "p99 µs", "best µs", "worst µs", "tick p50 / p99 µs"]
     text = f"Over {options.batches} batches of {options.batch_size:,}; bound {BOUND_US:.0f} µs."
     save("gate", " ".join(["gate", *argv]), f"{text}\n\n{table(head, rows)}", {"mixes": seen})
-    return 0 if all(cost["p50_us"] <= BOUND_US for cost in seen.values()) else 1
+    busy = [seen[mix.label] for mix in MIXES if mix.rate_hz == BUSY_HZ]
+    return 0 if all(cost["p50_us"] <= BOUND_US for cost in busy) else 1

@@ -7,7 +7,7 @@ import pytest
 from bench.gate import MIXES, Mix, Traffic
 
 
-@pytest.mark.parametrize("mix", MIXES, ids=lambda mix: mix.name)
+@pytest.mark.parametrize("mix", MIXES, ids=lambda mix: mix.label)
 def test_a_batch_leaves_the_gate_consistent(mix: Mix) -> None:
     """Every arrival is counted, and in flight are exactly those that the mix holds open."""
     traffic = Traffic(mix, seed=3)
