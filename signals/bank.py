@@ -3,9 +3,10 @@
 *Rule of this file*: from Python to the compiled entrance and back. The
 detectors are in :mod:`signals.retry` and :mod:`signals.synchrony`.
 
-*Cost*: an arrival or a departure is one call of one compiled function on two
-arrays that live as long as the bank: no allocation, no Python frame. Memory is
-fixed at construction: 70 KB and 112 bytes a flow, touched as flows appear.
+*Cost*: an arrival is one call of one compiled function on two arrays that live
+as long as the bank: no allocation, no Python frame. A good end costs nothing.
+Memory is fixed at construction: 70 KB and 112 bytes a flow, touched as flows
+appear.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from signals.events import ARRIVAL, DEPARTURE, TICK, UNMARKED, observe
+from signals.events import ARRIVAL, FAILURE, TICK, UNMARKED, observe
 from signals.kernel import get_entry
 from signals.reading import Reading
 from signals.state import make_bank, make_flows
@@ -36,9 +37,6 @@ class SignalBank:
         ``(now_ns, flow, fingerprint, marked_attempt, is_identified) -> attempt``;
         see :func:`signals.events.count_arrival`. Positional only. Instants are
         compared only with each other: any origin will do.
-    observe_departure : Callable[[int, int, int, int, bool], int]
-        ``(now_ns, flow, fingerprint, attempt, is_failure) -> 0``; see
-        :func:`signals.events.count_departure`. Positional only.
 
     Examples
     --------
@@ -46,15 +44,13 @@ class SignalBank:
     >>> bank.observe_arrival(0, 1, 77, UNMARKED, True)
     0
     >>> bank.observe_departure(50_000_000, 1, 77, 0, True)
-    0
     >>> bank.observe_arrival(600_000_000, 1, 77, UNMARKED, True)
     1
     """
 
-    __slots__ = ("_bank", "_enter", "_flows", "_values", "observe_arrival", "observe_departure")
+    __slots__ = ("_bank", "_enter", "_flows", "_values", "observe_arrival")
 
     observe_arrival: Callable[[int, int, int, int, bool], int]
-    observe_departure: Callable[[int, int, int, int, bool], int]
 
     def __init__(self, n_flows: int) -> None:
         self._bank = make_bank()
@@ -62,11 +58,22 @@ class SignalBank:
         self._values: list[float] = [0.0] * len(READINGS)
         enter = partial(get_entry(observe), self._bank, self._flows)
         self.observe_arrival = partial(enter, ARRIVAL)
-        self.observe_departure = partial(enter, DEPARTURE)
         self._enter = enter
 
     def __repr__(self) -> str:
         return f"SignalBank(n_flows={len(self._flows)}, n_arrivals={self._bank[0]['n_arrivals']})"
+
+    def observe_departure(
+        self, now_ns: int, flow: int, fingerprint: int, attempt: int, is_failure: bool
+    ) -> None:
+        """Take note of one call's end; only a failure leaves a trace, to recognise its retry.
+
+        Failure: status 408, 409, 429 or >= 500 (whoever answered), a broken
+        connection, or a caller that left first. A good end changes nothing:
+        whoever has the choice need not call.
+        """
+        if is_failure:
+            self._enter(FAILURE, now_ns, flow, fingerprint, attempt, True)
 
     def tick(self, now_ns: int) -> None:
         """Let time pass and renew the readings; call it every 50 ms or so.

@@ -1,4 +1,4 @@
-"""The one compiled entrance: an arrival, a departure or a tick, in the order detectors see it.
+"""The one compiled entrance: an arrival, a failure or a tick, in the order detectors see it.
 
 *Rule of this file*: the order of work within an event.
 
@@ -28,7 +28,7 @@ from signals.summary import summarise
 from signals.synchrony import classify_gap
 from signals.windows import advance
 
-ARRIVAL, DEPARTURE, TICK = 0, 1, 2
+ARRIVAL, FAILURE, TICK = 0, 1, 2
 """Kinds of event."""
 
 UNMARKED = -1
@@ -91,28 +91,15 @@ def count_arrival(
 
 
 @part
-def count_departure(
-    bank: Records,
-    flows: Records,
-    t_ns: int,
-    flow: int,
-    fingerprint: float,
-    attempt: int,
-    is_failure: bool,
+def count_failure(
+    bank: Records, flows: Records, t_ns: int, flow: int, fingerprint: float, attempt: int
 ) -> None:
-    """Count one call's end; a failure is remembered, to recognise its retry.
-
-    Failure: status 408, 409, 429 or >= 500 (whoever answered), a broken
-    connection, or a caller that left first.
-    """
+    """Count one call's failure and remember it, to recognise its retry."""
     s = bank[0]
-    s["open_departures"] += 1
-    s["n_departures"] += 1
-    if is_failure:
-        s["open_failures"] += 1
-        s["n_failures"] += 1
-        if 0 < flow < len(flows):
-            keep_failure(flows, flow, fingerprint, attempt, t_ns)
+    s["open_failures"] += 1
+    s["n_failures"] += 1
+    if 0 < flow < len(flows):
+        keep_failure(flows, flow, fingerprint, attempt, t_ns)
 
 
 @kernel(
@@ -142,17 +129,17 @@ def observe(
     Parameters
     ----------
     kind : int
-        ``ARRIVAL``, ``DEPARTURE`` or ``TICK`` (which uses ``now_ns`` only).
+        ``ARRIVAL``, ``FAILURE`` or ``TICK`` (which uses ``now_ns`` only).
     attempt, flag : int, bool
         Of an arrival: what a header said, and whether the flow is identified.
-        Of a departure: the attempt, and whether it failed.
+        Of a failure: its attempt, and nothing.
     """
     t_ns = read_clock(bank, now_ns)
     advance(bank, t_ns)
     if kind == ARRIVAL:
         return count_arrival(bank, flows, t_ns, flow, fingerprint, attempt, flag)
-    if kind == DEPARTURE:
-        count_departure(bank, flows, t_ns, flow, fingerprint, attempt, flag)
+    if kind == FAILURE:
+        count_failure(bank, flows, t_ns, flow, fingerprint, attempt)
     else:
         summarise(bank)
     return 0

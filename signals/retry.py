@@ -129,7 +129,6 @@ def close_rates(bank: Records, bucket: int) -> None:
     s["weight_1s"] = decay(s["weight_1s"], DECAY_1S, 1)
     s["arrivals_1s"] = decay(s["arrivals_1s"], DECAY_1S, s["open_arrivals"])
     s["retries_1s"] = decay(s["retries_1s"], DECAY_1S, s["open_retries"])
-    s["departures_1s"] = decay(s["departures_1s"], DECAY_1S, s["open_departures"])
     s["failures_1s"] = decay(s["failures_1s"], DECAY_1S, s["open_failures"])
     s["weight_10s"] = decay(s["weight_10s"], DECAY_10S, 1)
     s["organic_10s"] = decay(s["organic_10s"], DECAY_10S, organic)

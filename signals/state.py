@@ -77,7 +77,6 @@ BANK_DTYPE = np.dtype(
         ("open_arrivals", np.int64),
         ("open_unidentified", np.int64),
         ("open_retries", np.int64),
-        ("open_departures", np.int64),
         ("open_failures", np.int64),
         ("open_fresh", np.int64, (N_STREAMS, N_SCALES)),
         # running totals at the end of each closed bucket
@@ -87,13 +86,11 @@ BANK_DTYPE = np.dtype(
         # lifetime totals
         ("n_arrivals", np.int64),
         ("n_retries", np.int64),
-        ("n_departures", np.int64),
         ("n_failures", np.int64),
         # decayed sums over closed buckets (retry.py)
         ("weight_1s", np.float64),
         ("arrivals_1s", np.float64),
         ("retries_1s", np.float64),
-        ("departures_1s", np.float64),
         ("failures_1s", np.float64),
         ("weight_10s", np.float64),
         ("organic_10s", np.float64),

@@ -78,18 +78,18 @@ def compute_ratio(share: float, whole: float) -> float:
 def summarise_rates(bank: Records) -> None:
     """Rates and shares of the last second (organic demand: ten)."""
     s = bank[0]
-    n, n_retries, n_ended = s["n_arrivals"], s["n_retries"], s["n_departures"]
+    n, n_retries = s["n_arrivals"], s["n_retries"]
     is_ready = s["n_closed"] >= SECOND
     share = compute_ratio(s["retries_1s"], s["arrivals_1s"])
     n_retrying = s["n_retrying"]
     is_cascade = share >= CASCADE_SHARE and n_retrying >= CASCADE_FLOWS
-    failed = compute_ratio(s["failures_1s"], s["departures_1s"])
+    failed = compute_ratio(s["failures_1s"], s["arrivals_1s"])
     put(bank, ARRIVAL_RATE, compute_rate_hz(s["arrivals_1s"], s["weight_1s"]), n, is_ready)
     organic_hz = compute_rate_hz(s["organic_10s"], s["weight_10s"])
     put(bank, ORGANIC_RATE, organic_hz, n - n_retries, is_ready)
     put(bank, RETRY_SHARE, share, n, is_ready)
     put(bank, RETRYING_FLOWS, float(n_retrying), n_retries, is_ready)
-    put(bank, FAILURE_SHARE, failed, n_ended, is_ready)
+    put(bank, FAILURE_SHARE, failed, n, is_ready)
     put(bank, CASCADE, 1.0 if is_cascade else 0.0, n_retries, is_ready)
 
 

@@ -40,7 +40,6 @@ def close_bucket(bank: Records) -> None:
     s["open_arrivals"] = 0
     s["open_unidentified"] = 0
     s["open_retries"] = 0
-    s["open_departures"] = 0
     s["open_failures"] = 0
     s["bucket"] = bucket + 1
 

@@ -43,7 +43,7 @@ class NaiveBank:
         self.failures: dict[int, list[tuple[float, int, int, int]]] = defaultdict(list)
         self.arrivals: list[tuple[int, bool]] = []  # bucket, is_identified
         self.retries: list[tuple[int, int]] = []  # bucket, flow
-        self.departures: list[tuple[int, bool]] = []  # bucket, is_failure
+        self.failed: list[int] = []  # bucket
         # One count per bucket since the start, after as many empty ones as any window needs.
         self.counts = [[[0] * PAD + [0] for _ in range(N_SCALES)] for _ in range(2)]
         self.n_all = [0] * PAD + [0]
@@ -92,9 +92,11 @@ class NaiveBank:
     def observe_departure(
         self, now_ns: int, flow: int, fingerprint: int, attempt: int, is_failure: bool
     ) -> None:
+        if not is_failure:
+            return
         t_ns = self._advance(now_ns)
-        self.departures.append((self.bucket, is_failure))
-        if not is_failure or not 0 < flow < self.n_flows:
+        self.failed.append(self.bucket)
+        if not 0 < flow < self.n_flows:
             return
         shape = float(fingerprint)
         memory = self.failures[flow]
@@ -209,9 +211,8 @@ class NaiveBank:
         closed = list(range(self.first_bucket, self.bucket))
         arrivals = [b for b, _ in self.arrivals if b <= last]
         retries = [b for b, _ in self.retries if b <= last]
-        departures = [b for b, _ in self.departures if b <= last]
-        failures = [b for b, is_failure in self.departures if b <= last and is_failure]
-        sums = [self._decayed(x, 100) for x in (arrivals, retries, departures, failures)]
+        failures = [b for b in self.failed if b <= last]
+        sums = [self._decayed(x, 100) for x in (arrivals, retries, failures)]
         organic = self._decayed(arrivals, 1000) - self._decayed(retries, 1000)
         latest = {flow: b for b, flow in self.retries}
         n_retrying = sum(b > last - 100 for b in latest.values())
@@ -222,7 +223,7 @@ class NaiveBank:
             "organic_rate": organic * 100 / max(100.0, self._decayed(closed, 1000)),
             "retry_share": share,
             "retrying_flows": n_retrying,
-            "failure_share": sums[3] / sums[2] if sums[2] >= 0.01 else 0.0,
+            "failure_share": min(1.0, sums[2] / sums[0]) if sums[0] >= 0.01 else 0.0,
             "cascade": share >= retry.CASCADE_SHARE and n_retrying >= retry.CASCADE_FLOWS,
             "synchrony_hint": any(b >= self.bucket - 100 for b in self.hints),
             "identified_share": sum(seen) / len(seen) if seen else 0.0,

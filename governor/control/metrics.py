@@ -120,7 +120,7 @@ METRICS: dict[str, Metric] = {
         "gauge", "Distinct flows that retried within the last second.", ("upstream",)
     ),
     "governor_failure_ratio": Metric(
-        "gauge", "Share of failures among the departures of the last second.", ("upstream",)
+        "gauge", "Failures of the last second over its arrivals, at most 1.", ("upstream",)
     ),
     "governor_cascade": Metric(
         "gauge", "1 while retries of many flows feed themselves, else 0.", ("upstream",)
