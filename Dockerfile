@@ -18,7 +18,8 @@ COPY policies ./policies
 RUN /opt/governor/bin/pip install --no-deps . \
     && cd / \
     && /opt/governor/bin/python -c 'import signals; signals.warm_up()' \
-    && /opt/governor/bin/python -m compileall -q /opt/governor/lib
+    && /opt/governor/bin/python -m compileall -q /opt/governor/lib \
+    && chmod -R a+rX /opt/governor
 
 FROM python:3.11-slim
 # Kernels compiled above lie beside their source, not writable here; they are copied to
