@@ -19,27 +19,17 @@ import asyncio
 from time import monotonic_ns
 from typing import TYPE_CHECKING, cast
 
-import httptools
-
-from governor.errors import DownstreamError, Fault, GovernorError
-from governor.proxy import endings, replies
-from governor.proxy.exchange import SENT, Exchange
-from governor.proxy.framing import HEAD_END, ChunkedReader, FramingError, encode_chunk
-from governor.proxy.headers import RequestHead, new_request_id
+from governor.errors import DownstreamError, GovernorError
+from governor.proxy import endings
+from governor.proxy.exchange import NEW, SENT, Exchange
+from governor.proxy.framing import HEAD_END, ChunkedBody, CountedBody, FramingError
+from governor.proxy.headers import new_request_id
 from governor.proxy.peer import Peer
-from governor.proxy.request_line import (
-    is_unescaped,
-    read_request_line,
-    refused_method,
-    skip_empty_line,
-    too_large,
-)
+from governor.proxy.request_line import skip_empty_line, too_large
+from governor.proxy.request_reader import RequestReader
 
 if TYPE_CHECKING:
     from governor.proxy.server import ListenerSettings, ProxyServer
-
-MAX_HEADERS = 256
-"""Fields in one request head; then 431. Apache stops at 100, Envoy at 100; SDKs send 25."""
 
 MAX_HELD_BYTES = 65_536
 """Body or pipelined requests held for one connection before its reading pauses."""
@@ -47,10 +37,6 @@ MAX_HELD_BYTES = 65_536
 LINGER_NS = 2_000_000_000
 """After an answer that ends a connection, how long the rest of a request is read and dropped, so
 that the answer is not lost to a reset (nginx: lingering_timeout 5s)."""
-
-MAX_KNOWN_HEAD_BYTES = 512
-"""A head up to here is remembered (2 KB per connection): callers that poll send the same one again,
-to the byte, and what it means need not be read again."""
 
 
 class Downstream(asyncio.Protocol):
@@ -66,14 +52,10 @@ class Downstream(asyncio.Protocol):
     """
 
     __slots__ = (
+        "_body",
         "_buffer",
-        "_chunks",
-        "_fields",
         "_is_reading",
-        "_known_data",
-        "_known_head",
-        "_left_bytes",
-        "_parser",
+        "_reader",
         "exchange",
         "is_draining",
         "is_half_closed",
@@ -86,6 +68,7 @@ class Downstream(asyncio.Protocol):
         "stamp_ns",
         "stats",
         "transport",
+        "unsent_bytes",
         "write",
         "write_paused_at_ns",
     )
@@ -102,15 +85,12 @@ class Downstream(asyncio.Protocol):
         self.is_read_paused = False
         self.is_write_paused = False
         self.write_paused_at_ns = 0
+        self.unsent_bytes = 0
         self.linger_until_ns = 0
         self._is_reading = False
         self._buffer = b""
-        self._fields: list[tuple[bytes, bytes]] = []
-        self._known_data = b""
-        self._known_head: RequestHead | None = None
-        self._left_bytes = 0
-        self._chunks: ChunkedReader | None = None
-        self._parser: httptools.HttpRequestParser | None = None
+        self._body: CountedBody | ChunkedBody | None = None
+        self._reader = RequestReader()
 
     # -- protocol -------------------------------------------------------------
 
@@ -123,10 +103,6 @@ class Downstream(asyncio.Protocol):
         ip, port = (address[0], address[1]) if address else ("", 0)
         self.peer = Peer(ip, port, self.settings.scheme)
         self.server.accepted(self)
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Take one field (called by the parser, in order)."""
-        self._fields.append((name, value))
 
     def data_received(self, data: bytes) -> None:
         """Read requests, or more of one."""
@@ -229,10 +205,7 @@ class Downstream(asyncio.Protocol):
 
     def _read_head(self, data: bytes, now_ns: int) -> Exchange | None:
         """Return the exchange that a whole head begins; None if it is answered already."""
-        if data == self._known_data:
-            head = cast(RequestHead, self._known_head)  # as the one before, to the byte
-        else:
-            head = self._parse(data)
+        head = self._reader.read(data)
         self.stats.n_requests += 1
         request_id = head.request_id or new_request_id()
         route = self.server.router.match(head)
@@ -241,48 +214,13 @@ class Downstream(asyncio.Protocol):
                 "No route takes this request.", reason="no_route", status_hint=404
             )
         exchange = self.exchange = Exchange(self, head, route, request_id, now_ns)
-        if head.is_chunked:
-            self._chunks = ChunkedReader()
-        elif head.content_length:
-            self._left_bytes = head.content_length
+        if head.content_length:
+            self._body = CountedBody(head.content_length)
+        elif head.is_chunked:
+            self._body = ChunkedBody()
         else:
             exchange.is_request_done = True
         return exchange
-
-    def _parse(self, data: bytes) -> RequestHead:
-        """Read a head that differs from the one before on this connection."""
-        self._known_data = b""
-        method, target, version = read_request_line(data)
-        head = RequestHead()
-        self._fields = head.headers
-        parser = self._parser
-        if parser is None:
-            parser = self._parser = httptools.HttpRequestParser(self)
-        try:
-            try:
-                parser.feed_data(data)
-            except httptools.HttpParserInvalidURLError:
-                if not is_unescaped(target):
-                    raise
-                parser = self._parser = httptools.HttpRequestParser(self)
-                parser.feed_data(b"%b / HTTP/%b" % (method, data[data.index(b"\r\n") - 3 :]))
-        except httptools.HttpParserUpgrade:
-            self._parser = None
-        except httptools.HttpParserInvalidMethodError:
-            raise refused_method(method) from None
-        except httptools.HttpParserError as error:
-            raise DownstreamError(
-                f"The request's head cannot be read: {error}.", reason="bad_request"
-            ) from None
-        if len(head.headers) > MAX_HEADERS:
-            raise too_large(f"more than {MAX_HEADERS} header fields")
-        head.finish(method, target, version, data)
-        if head.is_chunked or head.content_length:
-            self._parser = None  # it waits for a body that it will not see
-        if len(data) <= MAX_KNOWN_HEAD_BYTES:
-            self._known_data = data
-            self._known_head = head
-        return head
 
     def _begin_body(self, exchange: Exchange, data: bytes, now_ns: int) -> bytes:
         """Hold what has come of the body, ask the gate; return what lies beyond the request."""
@@ -308,35 +246,20 @@ class Downstream(asyncio.Protocol):
     def _take_body(self, exchange: Exchange, data: bytes) -> bytes:
         """Give body bytes to the exchange; return what lies beyond the request."""
         self.stats.bytes_from_callers += len(data)
-        chunks = self._chunks
-        if chunks is None:
-            left = self._left_bytes - len(data)
-            if left > 0:
-                self._left_bytes = left
-                exchange.send_body(data)
-                return b""
-            exchange.is_request_done = True
-            exchange.stamp_ns = self.stamp_ns
-            if left == 0:
-                exchange.send_body(data)
-                return b""
-            exchange.send_body(data[:left])
-            return data[left:]
+        body = cast("CountedBody | ChunkedBody", self._body)
         try:
-            pieces, used = chunks.feed(data)
+            out, rest = body.take(data)
         except FramingError as error:
             raise DownstreamError(
                 f"The request's body is not framed as announced: {error}.", reason="bad_chunk"
             ) from None
-        out = encode_chunk(pieces)
-        if chunks.is_done:
-            out += chunks.encode_end()
+        if body.is_done:
+            self._body = None
             exchange.is_request_done = True
             exchange.stamp_ns = self.stamp_ns
-            self._chunks = None
         if out:
             exchange.send_body(out)
-        return data[used:]
+        return rest
 
     def _keep_partial(self, data: bytes, limit: int) -> None:
         """Keep the beginning of a head, unless it cannot become one."""
@@ -385,57 +308,14 @@ class Downstream(asyncio.Protocol):
         self.exchange = None
         self.server.lost(self)
 
-    def answer(
-        self,
-        exchange: Exchange,
-        status: int,
-        reason: str,
-        fault: Fault,
-        message: str,
-        retry_after_ns: int = 0,
-    ) -> None:
-        """Answer a request in Governor's own name. The exchange tells when it is closed."""
-        keep_alive = exchange.keep_alive = exchange.keep_alive and exchange.is_request_done
-        exchange.status = status
-        self.stats.count_own_answer(reason)
-        data = replies.build(
-            status,
-            reason,
-            fault,
-            message,
-            exchange.request_id,
-            replies.dialect_of(exchange.head),
-            retry_after_ns,
-            keep_alive,
-        )
-        if exchange.is_head:
-            data = data[: data.index(HEAD_END) + 4]
-        exchange.n_out_bytes += len(data)
-        self.write(data)
-
     def refuse(self, error: GovernorError) -> None:
         """Answer what cannot be read as a request, and end the connection."""
         exchange = self.exchange
-        if exchange is not None and exchange.lease is None:
-            self.exchange = None
-        elif exchange is not None:
+        if exchange is not None and exchange.state != NEW:
             endings.refuse(exchange, error)
             return
-        self.stats.count_own_answer(error.reason)
-        self.stats.by_class[error.status_hint // 100] += 1
-        self._buffer = b""
-        self.write(
-            replies.build(
-                error.status_hint,
-                error.reason,
-                error.fault,
-                error.message,
-                new_request_id(),
-                replies.dialect_of(b"/"),
-                0,
-                False,
-            )
-        )
+        self.exchange = None
+        endings.answer_no_request(self, error)
         self._linger(monotonic_ns())
 
     def finished(self, exchange: Exchange, now_ns: int) -> None:
@@ -443,7 +323,6 @@ class Downstream(asyncio.Protocol):
         if self.exchange is not exchange:
             return
         self.exchange = None
-        self._chunks = None
         if not exchange.keep_alive or self.is_draining:
             if exchange.is_request_done and not self._buffer:
                 self.close_idle(now_ns)
@@ -487,7 +366,7 @@ class Downstream(asyncio.Protocol):
     def _left(self) -> None:
         exchange, self.exchange = self.exchange, None
         if exchange is not None:
-            exchange.leave(monotonic_ns())
+            endings.leave(exchange, monotonic_ns())
 
     def detach(self) -> bytes:
         """Part from the transport for a tunnel; return what was read beyond the request."""

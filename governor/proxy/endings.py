@@ -9,12 +9,17 @@ from __future__ import annotations
 from time import monotonic_ns
 from typing import TYPE_CHECKING
 
-from governor.errors import GovernorError, UpstreamError
+from governor.core.lease import Decision
+from governor.errors import Fault, GovernorError, UpstreamError
+from governor.proxy import replies
+from governor.proxy.framing import HEAD_END
+from governor.proxy.headers import new_request_id
 from governor.proxy.stats import RequestRecord
 from governor.proxy.tunnel import Tunnel
 from policies.decision import Action, Outcome
 
 if TYPE_CHECKING:
+    from governor.proxy.downstream import Downstream
     from governor.proxy.exchange import Exchange
     from governor.proxy.upstream import UpstreamConnection
 
@@ -27,11 +32,84 @@ MAX_DISCARD_BYTES = 1 << 20
 NEW, WAITING, CONNECTING, SENT, STREAMING, DONE = range(6)
 
 
+def outcome_of(status: int) -> Outcome:
+    """Return how a lease ended whose caller got a complete answer."""
+    if status < 500:
+        if status == 429:
+            return Outcome.REFUSED
+        return Outcome.FAILED if status == 408 else Outcome.COMPLETED
+    return Outcome.REFUSED if status == 503 else Outcome.FAILED
+
+
+def send_away(exchange: Exchange, decision: Decision, now_ns: int) -> None:
+    """Answer a request that the gate will not admit, with its own time to come back."""
+    decision.lease.owner = exchange.lease = None  # the gate has closed it
+    exchange.decision = decision
+    exchange.own_reason = reason = decision.reason.value
+    if exchange.downstream is not None:
+        text = replies.REASONS[reason].text
+        status = decision.status or 503
+        answer(exchange, status, reason, "capacity", text, decision.retry_after_ns)
+    exchange.close(now_ns, Outcome.UNSENT, exchange.status)
+
+
+def answer(
+    exchange: Exchange,
+    status: int,
+    reason: str,
+    fault: Fault,
+    message: str,
+    retry_after_ns: int = 0,
+) -> None:
+    """Answer a request in Governor's own name. The exchange is still to be closed."""
+    downstream = exchange.downstream
+    if downstream is None:
+        return
+    exchange.keep_alive = exchange.keep_alive and exchange.is_request_done
+    exchange.status = status
+    exchange.stats.count_own_answer(reason)
+    data = replies.build(
+        status,
+        reason,
+        fault,
+        message,
+        exchange.request_id,
+        replies.dialect_of(exchange.head),
+        retry_after_ns,
+        exchange.keep_alive and not downstream.is_draining,
+    )
+    if exchange.is_head:
+        data = data[: data.index(HEAD_END) + 4]
+    exchange.n_out_bytes += len(data)
+    downstream.write(data)
+
+
+def answer_no_request(downstream: Downstream, error: GovernorError) -> None:
+    """Answer what could not be read as a request; its connection must end."""
+    downstream.stats.count_own_answer(error.reason)
+    downstream.stats.by_class[error.status_hint // 100] += 1
+    downstream.write(
+        replies.build(
+            error.status_hint,
+            error.reason,
+            error.fault,
+            error.message,
+            new_request_id(),
+            replies.dialect_of(b"/"),
+            0,
+            False,
+        )
+    )
+
+
 def fail(exchange: Exchange, error: GovernorError, outcome: Outcome) -> None:
     """Answer for the upstream, or cut the caller's connection if its answer has begun."""
     if exchange.state == DONE:
         return
     now_ns = monotonic_ns()
+    if exchange.state == WAITING:
+        _tell_gate(exchange, now_ns)
+        exchange.lease = None  # the gate has closed it
     is_streaming = exchange.state == STREAMING
     exchange.state = DONE
     connection, exchange.connection = exchange.connection, None
@@ -47,7 +125,7 @@ def fail(exchange: Exchange, error: GovernorError, outcome: Outcome) -> None:
         downstream.cut_off()
     else:
         exchange.keep_alive = exchange.keep_alive and exchange.is_request_done
-        downstream.answer(exchange, error.status_hint, error.reason, error.fault, error.message)
+        answer(exchange, error.status_hint, error.reason, error.fault, error.message)
     exchange.close(now_ns, outcome, exchange.status)
 
 

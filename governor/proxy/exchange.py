@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, cast
 
 from governor.core.lease import Decision, Lease
 from governor.errors import GovernorError, UpstreamError
-from governor.proxy import endings, replies
+from governor.proxy import endings
 from governor.proxy.headers import build_request_head
 from governor.proxy.stats import ProxyStats
 from policies.decision import Action, Outcome
@@ -43,14 +43,8 @@ if TYPE_CHECKING:
 
 NEW, WAITING, CONNECTING, SENT, STREAMING, DONE = range(6)
 
-STATUS_LEFT = 499
-"""In logs and counts: the caller left before its answer (nginx's word)."""
-
 MAX_REPLAY_BYTES = 65_536
 """A request above this is not kept for a second sending."""
-
-MAX_DISCARD_BYTES = 1 << 20
-"""Of an answer that nobody waits for, what is read to save the connection."""
 
 REPEATABLE = frozenset((b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE", b"TRACE"))
 """Idempotent methods (RFC 9110 section 9.2.2)."""
@@ -60,16 +54,7 @@ _NOTHING: list[bytes] = []
 
 _ADMIT, _WAIT = Action.ADMIT, Action.WAIT
 UNDECIDED = len(Action)  # counted as: the gate was not asked, or failed
-_COMPLETED, _REFUSED, _FAILED = Outcome.COMPLETED, Outcome.REFUSED, Outcome.FAILED
-
-
-def outcome_of(status: int) -> Outcome:
-    """Return how a lease ended whose caller got a complete answer."""
-    if status < 500:
-        if status == 429:
-            return _REFUSED
-        return _FAILED if status == 408 else _COMPLETED
-    return _REFUSED if status == 503 else _FAILED
+_COMPLETED = Outcome.COMPLETED
 
 
 class Exchange:
@@ -171,7 +156,9 @@ class Exchange:
             arrival = self.server.build_arrival(self.head, downstream.peer, self.route)
             decision = self.gate.arrive(now_ns, arrival, self)
         except Exception as error:
-            self._go_ungoverned(error, now_ns)
+            self.stats.n_faults += 1  # the gate failed, the caller must not
+            self.server.report_fault(error)
+            self._dispatch(stats.n_faults % len(self.route.pools), now_ns)
             return
         lease = self.lease = decision.lease
         lease.owner = self
@@ -186,7 +173,7 @@ class Exchange:
             self.state = WAITING
         else:
             stats.n_answered += 1
-            self._answer_decision(decision, now_ns)
+            endings.send_away(self, decision, now_ns)
 
     def apply(self, decision: Decision) -> None:
         """Do what the gate decided about this request while it waited."""
@@ -199,28 +186,7 @@ class Exchange:
             self.decision = decision
             self._dispatch(decision.lease.endpoint_idx, now_ns)
         else:
-            self._answer_decision(decision, now_ns)
-
-    def _go_ungoverned(self, error: Exception, now_ns: int) -> None:
-        """Send the request on without a lease: the gate failed, the caller must not."""
-        self.stats.n_faults += 1
-        self.server.report_fault(error)
-        self._dispatch(self.stats.n_faults % len(self.route.pools), now_ns)
-
-    def _answer_decision(self, decision: Decision, now_ns: int) -> None:
-        self.lease = decision.lease.owner = None  # the gate has closed it
-        self.decision = decision
-        self.own_reason = decision.reason.value
-        if self.downstream is not None:
-            self.downstream.answer(
-                self,
-                decision.status or 503,
-                self.own_reason,
-                "capacity",
-                replies.REASONS[self.own_reason].text,
-                decision.retry_after_ns,
-            )
-        self.close(now_ns, Outcome.UNSENT, self.status)
+            endings.send_away(self, decision, now_ns)
 
     # -- to the upstream ------------------------------------------------------
 
@@ -389,7 +355,7 @@ class Exchange:
         if downstream is None:
             outcome = Outcome.ORPHANED
         else:
-            outcome = _COMPLETED if self.status < 400 else outcome_of(self.status)
+            outcome = _COMPLETED if self.status < 400 else endings.outcome_of(self.status)
             if data:
                 self.n_out_bytes += len(data)
                 downstream.write(data)
@@ -409,15 +375,7 @@ class Exchange:
     def upstream_broke(self, error: GovernorError) -> None:
         """The upstream broke off or answered what cannot be forwarded."""
         self.connection = None
-        endings.fail(self, error, _FAILED)
-
-    def fail(self, error: GovernorError, outcome: Outcome) -> None:
-        """Answer for the upstream, or cut the caller's connection if its answer has begun."""
-        endings.fail(self, error, outcome)
-
-    def leave(self, now_ns: int) -> None:
-        """The caller is gone."""
-        endings.leave(self, now_ns)
+        endings.fail(self, error, Outcome.FAILED)
 
     def switch(self, connection: UpstreamConnection, head: bytes, rest: bytes, now_ns: int) -> None:
         """The upstream changes protocols (101): splice both connections."""

@@ -169,6 +169,59 @@ class ChunkedReader:
         return b"0\r\n" + b"".join(self.trailers) + CRLF
 
 
+class CountedBody:
+    """A request's body of known length, passed on as it comes.
+
+    Examples
+    --------
+    >>> body = CountedBody(3)
+    >>> body.take(b"ab"), body.is_done, body.take(b"cGET"), body.is_done
+    ((b'ab', b''), False, (b'c', b'GET'), True)
+    """
+
+    __slots__ = ("_left_bytes", "is_done")
+
+    def __init__(self, length_bytes: int) -> None:
+        self._left_bytes = length_bytes
+        self.is_done = False
+
+    def take(self, data: bytes) -> tuple[bytes, bytes]:
+        """Return what to pass on, and what lies beyond the body."""
+        left = self._left_bytes - len(data)
+        if left > 0:
+            self._left_bytes = left
+            return data, b""
+        self.is_done = True
+        if left == 0:
+            return data, b""
+        return data[:left], data[left:]
+
+
+class ChunkedBody:
+    """A request's chunked body, checked and chunked anew: one chunk for what comes at once."""
+
+    __slots__ = ("_reader", "is_done")
+
+    def __init__(self) -> None:
+        self._reader = ChunkedReader()
+        self.is_done = False
+
+    def take(self, data: bytes) -> tuple[bytes, bytes]:
+        """Return what to pass on, and what lies beyond the body.
+
+        Raises
+        ------
+        FramingError
+        """
+        reader = self._reader
+        pieces, used = reader.feed(data)
+        out = encode_chunk(pieces)
+        if reader.is_done:
+            self.is_done = True
+            out += reader.encode_end()
+        return out, data[used:]
+
+
 def _could_be_size(line: bytes) -> bool:
     size = line.rstrip(b"\r").partition(b";")[0]
     return len(size) <= 15 and not size.strip(b"0123456789abcdefABCDEF")

@@ -53,16 +53,16 @@ def has_ended(transport: asyncio.Transport) -> bool:
 def sweep_connection(connection: Downstream, now_ns: int) -> None:
     """Act on whatever has taken too long on a caller's connection."""
     settings = connection.settings
-    if (
-        connection.is_write_paused
-        and now_ns - connection.write_paused_at_ns > settings.write_timeout_ns
-    ):
-        connection.transport.abort()
-        return
-    if connection.linger_until_ns:
-        if now_ns > connection.linger_until_ns:
+    if connection.is_write_paused or connection.linger_until_ns:
+        _watch_unsent(connection, now_ns)
+        if (
+            connection.is_write_paused
+            and now_ns - connection.write_paused_at_ns > settings.write_timeout_ns
+        ) or 0 < connection.linger_until_ns < now_ns:
             connection.transport.abort()
-        return
+            return
+        if connection.linger_until_ns:
+            return
     idle_ns = now_ns - connection.stamp_ns
     exchange = connection.exchange
     if exchange is not None:
@@ -78,6 +78,16 @@ def sweep_connection(connection: Downstream, now_ns: int) -> None:
             )
     elif idle_ns > settings.idle_timeout_ns:
         connection.close_idle(now_ns)
+
+
+def _watch_unsent(connection: Downstream, now_ns: int) -> None:
+    """Give a caller that reads, however slowly, its time anew."""
+    unsent_bytes = connection.transport.get_write_buffer_size()
+    if unsent_bytes and unsent_bytes != connection.unsent_bytes:
+        connection.write_paused_at_ns = now_ns
+        if connection.linger_until_ns:
+            connection.linger_until_ns = now_ns + connection.settings.write_timeout_ns
+    connection.unsent_bytes = unsent_bytes
 
 
 def _sweep_exchange(exchange: Exchange, downstream: Downstream, idle_ns: int, now_ns: int) -> None:
@@ -108,7 +118,8 @@ def _sweep_exchange(exchange: Exchange, downstream: Downstream, idle_ns: int, no
     if state == _SENT:
         is_stalled = exchange.is_request_done or downstream.is_read_paused
         if is_stalled and quiet_ns > pool.first_byte_timeout_ns:
-            exchange.fail(
+            endings.fail(
+                exchange,
                 UpstreamTimeout("The upstream did not answer within first_byte_timeout."),
                 Outcome.FAILED,
             )
@@ -116,7 +127,8 @@ def _sweep_exchange(exchange: Exchange, downstream: Downstream, idle_ns: int, no
     if state == _STREAMING and quiet_ns > pool.idle_timeout_ns and not downstream.is_write_paused:
         connection = exchange.connection
         if connection is not None and not connection.is_event_stream:
-            exchange.fail(
+            endings.fail(
+                exchange,
                 UpstreamTimeout("The upstream stopped in the middle of its answer."),
                 Outcome.FAILED,
             )

@@ -511,3 +511,47 @@ async def test_half_close_is_served_where_the_listener_says_so() -> None:
         assert status_of(answer) == 200
         assert answer.endswith(b"x" * 1000)
         assert await rig.settled() == [(Outcome.COMPLETED, 200)]
+
+
+@on_loop
+async def test_a_body_that_turns_bad_in_the_line() -> None:
+    """A request that waits and turns out malformed leaves the line; nothing is sent of it."""
+    async with Rig() as rig:
+        rig.gate.next_action = Action.WAIT
+        peer = await rig.connect()
+        peer.send(b"POST / HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n")
+        await until(lambda: rig.gate.line)
+        peer.send(b"-1\r\n")
+        assert status_of(await peer.rest()) == 400
+        assert rig.gate.events == [("left",)]
+        assert rig.service.peers == []
+
+
+@on_loop
+async def test_a_body_that_stops_in_the_line_is_408() -> None:
+    """body_timeout holds in the line too, and the gate hears of it once."""
+    async with Rig(listener={"body_timeout_s": 0.1}) as rig:
+        rig.gate.next_action = Action.WAIT
+        peer = await rig.connect()
+        peer.send(b"POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 5\r\n\r\na")
+        assert status_of(await peer.rest()) == 408
+        assert rig.gate.events == [("left",)]
+
+
+@on_loop
+async def test_a_slow_reader_gets_all_of_a_closing_answer() -> None:
+    """A connection that ends after its answer waits for a caller that reads, however slowly."""
+    body = b"x" * 8_000_000
+    async with Rig(answering(ok(body)), listener={"write_timeout_s": 1.0}) as rig:
+        peer = await rig.connect()
+        peer.send(b"GET / HTTP/1.0\r\n\r\n")
+        got = len(await peer.head())
+        peer.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        for _ in range(4):
+            await asyncio.sleep(0.8)
+            peer.writer.transport.resume_reading()  # type: ignore[attr-defined]
+            got += len(await peer.exactly(1_500_000))
+            peer.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        peer.writer.transport.resume_reading()  # type: ignore[attr-defined]
+        got += len(await peer.rest())
+        assert got == len(ok(body))
