@@ -189,7 +189,11 @@ def main(argv: list[str]) -> int:
     results: dict[str, list[Result]] = {peer.name: [] for peer in peers}
     for seed in range(1, options.seeds + 1):
         for peer in peers:
-            result = run_one(peer, seed, options, axis)
+            try:
+                result = run_one(peer, seed, options, axis)
+            except BenchError as error:
+                print(f"- seed {seed} {peer.name} is left out: {error}", flush=True)
+                continue
             results[peer.name].append(result)
             print(
                 f"  seed {seed} {peer.name:15} {result['success_ratio']:.2%} succeed, back after "
@@ -198,6 +202,9 @@ def main(argv: list[str]) -> int:
                 f"p99 {result['task_p99_s']:.1f} s",
                 flush=True,
             )
+    results = {name: runs for name, runs in results.items() if runs}
+    if not results:
+        raise BenchError("no run came to its end")
     RESULTS.mkdir(exist_ok=True)
     timelines = {name: runs[0]["timeline"] for name, runs in results.items()}
     draw_png(timelines, axis, RESULTS / f"{options.name}.png")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import shutil
 import subprocess
 import tempfile
@@ -9,7 +10,7 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import ClassVar
 
-from bench.children import HOST, Child, free_port
+from bench.children import HOST, BenchError, Child, free_port
 
 
 class Running:
@@ -79,7 +80,7 @@ class Peer(ABC):
         """Write the configuration into ``folder`` and return the command to run."""
 
     def start(self, upstream_port: int, core: int | None) -> Running:
-        """Start the peer on a free port and wait until it listens."""
+        """Start the peer on a free port and wait until it has passed on one request."""
         folder = Path(tempfile.mkdtemp(prefix=f"bench-{self.name}-"))
         port, admin_port = free_port(), free_port()
         command = self.command(folder, port, upstream_port, admin_port)
@@ -87,10 +88,26 @@ class Peer(ABC):
         running = Running(self.name, port, child, admin_port)
         try:
             child.wait_port(port, self.ready_s)
+            ask_once(port, self.ready_s)
         except BaseException:
             running.stop()
             raise
         return running
+
+
+def ask_once(port: int, timeout_s: float) -> None:
+    """Send one request and read its whole reply, so that nothing is measured cold."""
+    connection = http.client.HTTPConnection(HOST, port, timeout=timeout_s)
+    try:
+        connection.request("GET", "/first")
+        reply = connection.getresponse()
+        reply.read()
+    except (OSError, http.client.HTTPException) as error:
+        raise BenchError(f"no answer to a first request on port {port}: {error!r}") from error
+    finally:
+        connection.close()
+    if reply.status != http.client.OK:
+        raise BenchError(f"the first request on port {port} was answered {reply.status}")
 
 
 def first_line(command: list[str]) -> str:

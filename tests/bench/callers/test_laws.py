@@ -73,7 +73,7 @@ def test_stainless_laws_equal_the_sdks_code(sdk: str, monkeypatch: pytest.Monkey
     monkeypatch.setattr(asked.base, "random", lambda: 0.37)
     for status in STATUSES:
         for headers in HINTS:
-            for retries in range(6):
+            for retries in (0, 2, 5):
                 failure = Failure(status, headers)
                 expected = asked.delay_s(retries, failure)
                 got = law.next_delay_s(retries, Fixed(0.37), failure, max_retries=6)
