@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from signals.kernel import part
 from signals.retry import CASCADE_FLOWS, CASCADE_SHARE
-from signals.state import FRESH, N_GAPS, N_READINGS, RETRY, RING_MASK, SECOND, Records
+from signals.state import FRESH, N_GAPS, N_READINGS, N_STREAMS, RING_MASK, SECOND, Records
 from signals.synchrony import LAG, MERGE_BUCKETS, NARROWEST_NS, READY_BUCKETS, is_clock_coarse
 
 READINGS = (
@@ -49,17 +49,10 @@ READINGS = (
     COARSE_CLOCK,
 ) = range(N_READINGS)
 
-RETRY_SYNCHRONY = SYNCHRONY + 5
-"""Each scan has five readings: nats, excess, width, alarm, alarms."""
+N_PER_SCAN = 5
+"""Readings of one scan: nats, excess, width, alarm, alarms."""
 
-
-@part
-def put(bank: Records, idx: int, value: float, samples: int, is_ready: bool) -> None:
-    """Set one reading."""
-    s = bank[0]
-    s["values"][idx] = value
-    s["samples"][idx] = samples
-    s["ready"][idx] = is_ready
+RETRY_SYNCHRONY = SYNCHRONY + N_PER_SCAN
 
 
 @part
@@ -78,64 +71,73 @@ def compute_ratio(share: float, whole: float) -> float:
 def summarise_rates(bank: Records) -> None:
     """Rates and shares of the last second (organic demand: ten)."""
     s = bank[0]
-    n, n_retries = s["n_arrivals"], s["n_retries"]
-    is_ready = s["n_closed"] >= SECOND
-    share = compute_ratio(s["retries_1s"], s["arrivals_1s"])
+    values, samples = s["values"], s["samples"]
     n_retrying = s["n_retrying"]
+    share = compute_ratio(s["retries_1s"], s["arrivals_1s"])
     is_cascade = share >= CASCADE_SHARE and n_retrying >= CASCADE_FLOWS
-    failed = compute_ratio(s["failures_1s"], s["arrivals_1s"])
-    put(bank, ARRIVAL_RATE, compute_rate_hz(s["arrivals_1s"], s["weight_1s"]), n, is_ready)
-    organic_hz = compute_rate_hz(s["organic_10s"], s["weight_10s"])
-    put(bank, ORGANIC_RATE, organic_hz, n - n_retries, is_ready)
-    put(bank, RETRY_SHARE, share, n, is_ready)
-    put(bank, RETRYING_FLOWS, float(n_retrying), n_retries, is_ready)
-    put(bank, FAILURE_SHARE, failed, n, is_ready)
-    put(bank, CASCADE, 1.0 if is_cascade else 0.0, n_retries, is_ready)
+    values[ARRIVAL_RATE] = compute_rate_hz(s["arrivals_1s"], s["weight_1s"])
+    values[ORGANIC_RATE] = compute_rate_hz(s["organic_10s"], s["weight_10s"])
+    values[RETRY_SHARE] = share
+    values[RETRYING_FLOWS] = n_retrying
+    values[FAILURE_SHARE] = compute_ratio(s["failures_1s"], s["arrivals_1s"])
+    values[CASCADE] = 1.0 if is_cascade else 0.0
+    for idx in range(ARRIVAL_RATE, CASCADE + 1):
+        samples[idx] = s["n_arrivals"]
+        s["ready"][idx] = s["n_closed"] >= SECOND
+    samples[ORGANIC_RATE] = s["n_arrivals"] - s["n_retries"]
+    samples[RETRYING_FLOWS] = s["n_retries"]
+    samples[CASCADE] = s["n_retries"]
 
 
 @part
-def summarise_scan(bank: Records, stream: int, first: int, is_ready: bool) -> None:
-    """The strongest window of the last second in one stream, and its alarms."""
+def summarise_scans(bank: Records) -> None:
+    """The strongest window of the last second in each stream, and its alarms."""
     s = bank[0]
-    nats = 0.0
-    if s["bucket"] - s["peak_bucket"][stream] <= MERGE_BUCKETS + 1:
-        nats = s["peak_nats"][stream]
-    count = s["peak_count"][stream] if nats > 0.0 else 0
-    excess = max(0.0, count - s["peak_expected"][stream]) if nats > 0.0 else 0.0
-    width_s = (NARROWEST_NS << s["peak_scale"][stream]) * 1e-9 if nats > 0.0 else 0.0
-    is_alarm = s["bucket"] - s["alarm_bucket"][stream] <= MERGE_BUCKETS
-    put(bank, first, nats, count, is_ready)
-    put(bank, first + 1, excess, count, is_ready)
-    put(bank, first + 2, width_s, count, is_ready)
-    put(bank, first + 3, 1.0 if is_alarm else 0.0, count, is_ready)
-    put(bank, first + 4, float(s["n_alarms"][stream]), count, is_ready)
+    values = s["values"]
+    for stream in range(N_STREAMS):
+        first = SYNCHRONY if stream == FRESH else RETRY_SYNCHRONY
+        has_peak = s["bucket"] - s["peak_bucket"][stream] <= MERGE_BUCKETS + 1
+        has_peak = has_peak and s["peak_nats"][stream] > 0.0
+        for idx in range(first, first + N_PER_SCAN):
+            values[idx] = 0.0
+            s["samples"][idx] = s["peak_count"][stream] if has_peak else 0
+            s["ready"][idx] = s["slow_n"] >= READY_BUCKETS or (
+                stream != FRESH and s["n_closed"] > 0
+            )
+        if has_peak:
+            values[first] = s["peak_nats"][stream]
+            values[first + 1] = max(0.0, s["peak_count"][stream] - s["peak_expected"][stream])
+            values[first + 2] = (NARROWEST_NS << s["peak_scale"][stream]) * 1e-9
+        if s["bucket"] - s["alarm_bucket"][stream] <= MERGE_BUCKETS:
+            values[first + 3] = 1.0
+        values[first + 4] = s["n_alarms"][stream]
 
 
 @part
 def summarise_quality(bank: Records) -> None:
     """How far the scans can be trusted: identity and clock."""
     s = bank[0]
+    values, samples, ready = s["values"], s["samples"], s["ready"]
+    values[SYNCHRONY_HINT] = 1.0 if s["bucket"] - s["hint_bucket"] <= MERGE_BUCKETS else 0.0
+    samples[SYNCHRONY_HINT] = s["n_hints"]
+    ready[SYNCHRONY_HINT] = s["slow_n"] >= READY_BUCKETS
     newest = (s["bucket"] - 1) & RING_MASK
     oldest = (s["bucket"] - 1 - LAG) & RING_MASK
     seen = s["cum_arrivals"][newest] - s["cum_arrivals"][oldest]
     unidentified = s["cum_unidentified"][newest] - s["cum_unidentified"][oldest]
-    identified = 1.0 - unidentified / seen if seen > 0 else 0.0
-    n_gaps = min(s["n_gaps"], N_GAPS)
-    is_coarse = is_clock_coarse(bank)
-    put(bank, IDENTIFIED_SHARE, identified, seen, seen > 0)
-    put(bank, COARSE_CLOCK, 1.0 if is_coarse else 0.0, n_gaps, n_gaps == N_GAPS)
+    values[IDENTIFIED_SHARE] = 1.0 - unidentified / seen if seen > 0 else 0.0
+    samples[IDENTIFIED_SHARE] = seen
+    ready[IDENTIFIED_SHARE] = seen > 0
+    values[COARSE_CLOCK] = 1.0 if is_clock_coarse(bank) else 0.0
+    samples[COARSE_CLOCK] = min(s["n_gaps"], N_GAPS)
+    ready[COARSE_CLOCK] = s["n_gaps"] >= N_GAPS
 
 
 @part
 def summarise(bank: Records) -> None:
     """Compute every reading from the closed buckets."""
-    s = bank[0]
-    is_ready = s["slow_n"] >= READY_BUCKETS
     summarise_rates(bank)
-    summarise_scan(bank, FRESH, SYNCHRONY, is_ready)
-    summarise_scan(bank, RETRY, RETRY_SYNCHRONY, s["n_closed"] > 0)
-    is_hint = s["bucket"] - s["hint_bucket"] <= MERGE_BUCKETS
-    put(bank, SYNCHRONY_HINT, 1.0 if is_hint else 0.0, s["n_hints"], is_ready)
+    summarise_scans(bank)
     summarise_quality(bank)
 
 
