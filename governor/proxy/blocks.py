@@ -25,16 +25,16 @@ def cut_block(received: bytes) -> bytes:
     return received[received.index(b"\r\n") + 2 : -4]
 
 
-def cut_block_without(received: bytes, name: bytes) -> bytes:
-    """Return the block of a whole head but for the line of ``name``, which must be there.
+def cut_block_at(received: bytes, begin: int) -> bytes:
+    """Return the block of a whole head but for the line whose leading CRLF is at ``begin``.
 
     Examples
     --------
-    >>> cut_block_without(b"GET / HTTP/1.1\\r\\nA: b\\r\\nC:d\\r\\nE: f\\r\\n\\r\\n", b"C")
+    >>> head = b"GET / HTTP/1.1\\r\\nA: b\\r\\nC:d\\r\\nE: f\\r\\n\\r\\n"
+    >>> cut_block_at(head, head.index(b"\\r\\nC:"))
     b'A: b\\r\\nE: f'
     """
     start = received.index(b"\r\n") + 2
-    begin = received.index(b"\r\n%b:" % name, start - 2)
     end = received.index(b"\r\n", begin + 2)
     if begin < start:
         return received[end + 2 : -4]

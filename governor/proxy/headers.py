@@ -26,7 +26,7 @@ from itertools import count
 from secrets import token_hex
 
 from governor.errors import DownstreamError
-from governor.proxy.blocks import cut_block, cut_block_without, join_fields, replace_line
+from governor.proxy.blocks import cut_block, cut_block_at, join_fields, replace_line
 from governor.proxy.connection_options import NO_OPTIONS, ConnectionOptions, read_connection
 from governor.proxy.header_names import (
     CONNECTION,
@@ -223,9 +223,10 @@ class RequestHead:
         """Leave out the only Connection line."""
         if received[:1] <= b"\r":
             return join_fields([x for x in self.headers if code_of(x[0]) != CONNECTION])
-        is_usual = b"\r\nConnection:" in received
-        name = b"Connection" if is_usual else self._spelling(CONNECTION)
-        return cut_block_without(received, name)
+        begin = received.find(b"\r\nConnection:")
+        if begin < 0:
+            begin = received.index(b"\r\n%b:" % self._spelling(CONNECTION))
+        return cut_block_at(received, begin)
 
     def _spelling(self, code: int) -> bytes:
         for name, _ in self.headers:
@@ -248,7 +249,7 @@ class RequestHead:
                 reason="method_not_supported",
                 status_hint=501,
             )
-        if target[:1] != b"/" or b"#" in target:
+        if b"#" in target or not target.startswith(b"/"):
             self._finish_absolute(target)
         elif b"?" in target:
             self.path = target[: target.index(b"?")]
