@@ -6,6 +6,7 @@ function leaves the exchange closed, or abandoned with a bound.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from time import monotonic_ns
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from governor.errors import Fault, GovernorError, UpstreamError
 from governor.proxy import replies
 from governor.proxy.framing import HEAD_END
 from governor.proxy.headers import new_request_id
+from governor.proxy.state import CONNECTING, DONE, SENT, STREAMING, WAITING
 from governor.proxy.stats import RequestRecord
 from governor.proxy.tunnel import Tunnel
 from policies.decision import Action, Outcome
@@ -28,8 +30,6 @@ STATUS_LEFT = 499
 
 MAX_DISCARD_BYTES = 1 << 20
 """Of an answer that nobody waits for, what is read to keep the connection."""
-
-NEW, WAITING, CONNECTING, SENT, STREAMING, DONE = range(6)
 
 
 def outcome_of(status: int) -> Outcome:
@@ -171,8 +171,18 @@ def _tell_gate(exchange: Exchange, now_ns: int) -> None:
         exchange.stats.n_faults += 1
         exchange.server.report_fault(error)
         return
+    apply_all(decisions)
+
+
+def apply_all(decisions: Iterable[Decision]) -> None:
+    """Tell each decision to the exchange that waits for it; a fault of one is not another's."""
     for decision in decisions:
-        decision.lease.owner.apply(decision)
+        exchange: Exchange = decision.lease.owner
+        try:
+            exchange.apply(decision)
+        except Exception as error:
+            exchange.stats.n_faults += 1
+            exchange.server.report_fault(error)
 
 
 def _cancel(exchange: Exchange, now_ns: int, outcome: Outcome) -> None:

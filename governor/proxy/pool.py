@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from governor.config.durations import EndpointAddress
 from governor.config.model import Upstream
-from governor.errors import UpstreamConnectError, UpstreamTimeout
+from governor.errors import UpstreamConnectError, UpstreamError, UpstreamTimeout
 from governor.proxy.resolve import Addresses
 from governor.proxy.stats import ProxyStats
 from governor.proxy.tls import make_upstream_context
@@ -118,6 +118,15 @@ class EndpointPool:
 
     def connect(self, exchange: Exchange) -> None:
         """Open a connection for an exchange; it is told ``connected`` or ``connect_failed``."""
+        if self.is_full:
+            exchange.connect_failed(
+                UpstreamError(
+                    "All connections that the upstream may be given are in use.",
+                    reason="upstream_connections_exhausted",
+                    status_hint=503,
+                )
+            )
+            return
         self.n_connecting += 1
         task = asyncio.get_running_loop().create_task(self._connect(exchange))
         self._tasks.add(task)

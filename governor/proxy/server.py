@@ -151,6 +151,7 @@ class ProxyServer:
                     address.port,
                     ssl=context,
                     backlog=BACKLOG,
+                    ssl_handshake_timeout=listener.head_timeout_s if context else None,
                 )
             )
         self._sweeper = self._loop.call_later(SWEEP_INTERVAL_S, self._sweep)

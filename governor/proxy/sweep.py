@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from governor.errors import DownstreamError, UpstreamTimeout
 from governor.proxy import endings
+from governor.proxy.state import SENT, STREAMING
 from policies.decision import Outcome
 
 if TYPE_CHECKING:
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 SWEEP_INTERVAL_S = 0.25
 """Time-outs are seconds; a quarter of one is exact enough and costs 0.1 % of a core per 1,000
 connections."""
-
-_CONNECTING, _SENT, _STREAMING = 2, 3, 4
 
 
 _TCP_CLOSE, _TCP_CLOSE_WAIT = 7, 8
@@ -111,11 +110,11 @@ def _sweep_exchange(exchange: Exchange, downstream: Downstream, idle_ns: int, no
             ),
         )
         return
-    if state < _SENT:
+    if state < SENT:
         return
     pool = exchange.pool
     quiet_ns = now_ns - exchange.stamp_ns
-    if state == _SENT:
+    if state == SENT:
         is_stalled = exchange.is_request_done or downstream.is_read_paused
         if is_stalled and quiet_ns > pool.first_byte_timeout_ns:
             endings.fail(
@@ -124,7 +123,7 @@ def _sweep_exchange(exchange: Exchange, downstream: Downstream, idle_ns: int, no
                 Outcome.FAILED,
             )
         return
-    if state == _STREAMING and quiet_ns > pool.idle_timeout_ns and not downstream.is_write_paused:
+    if state == STREAMING and quiet_ns > pool.idle_timeout_ns and not downstream.is_write_paused:
         connection = exchange.connection
         if connection is not None and not connection.is_event_stream:
             endings.fail(

@@ -60,7 +60,7 @@ async def test_a_connection_that_never_opens_is_504() -> None:
 )
 @on_loop
 async def test_broken_before_the_head_is_502(sent: bytes, is_reset: bool) -> None:
-    """An upstream that ends before its answer's head has come broke off; the caller's connection goes on."""
+    """An upstream that ends before its answer's head broke off; the caller's connection goes on."""
 
     async def handle(peer: Peer) -> None:
         await peer.head()
@@ -136,6 +136,9 @@ async def test_a_reset_is_no_end_of_a_body_until_close() -> None:
         assert await rig.settled() == [(Outcome.FAILED, 200)]
 
 
+OK = b"HTTP/1.1 200 OK\r\n"
+CHUNKED = b"Transfer-Encoding: chunked\r\n"
+
 BAD_RESPONSES = {
     "not HTTP": b"SSH-2.0-OpenSSH_9.2\r\n\r\n",
     "HTTP/2": b"HTTP/2.0 200 OK\r\n\r\n",
@@ -153,10 +156,10 @@ BAD_RESPONSES = {
     "two lengths": b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
     "a length list": b"HTTP/1.1 200 OK\r\nContent-Length: 2, 2\r\n\r\nab",
     "a signed length": b"HTTP/1.1 200 OK\r\nContent-Length: +2\r\n\r\nab",
-    "length and coding": b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n",
+    "length and coding": OK + b"Content-Length: 2\r\n" + CHUNKED + b"\r\n",
     "another coding": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n",
     "codings": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
-    "coding twice": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n",
+    "coding twice": OK + CHUNKED + CHUNKED + b"\r\n",
     "coding in 1.0": b"HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
     "switch unasked": b"HTTP/1.1 101 Go\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n",
     "a huge head": b"HTTP/1.1 200 OK\r\nX: " + b"x" * 300_000 + b"\r\n\r\n",
@@ -246,7 +249,7 @@ def closing_once_idle(n_kept: int) -> tuple[Rig, asyncio.Event]:
 @pytest.mark.parametrize("method", [b"GET", b"HEAD", b"PUT", b"DELETE", b"OPTIONS"])
 @on_loop
 async def test_a_kept_connection_found_dead_is_replaced_once(method: bytes) -> None:
-    """An idempotent request goes again on a fresh connection, in one lease, unseen by its caller."""
+    """An idempotent request goes again on a fresh connection, in one lease, unseen."""
     rig, die = closing_once_idle(1)
     async with rig:
         peer = await rig.connect()
@@ -390,7 +393,7 @@ def holding_back() -> tuple[Rig, asyncio.Event]:
 @pytest.mark.parametrize("is_reset", [False, True])
 @on_loop
 async def test_abandoned_work_keeps_its_lease_until_its_answer(is_reset: bool) -> None:
-    """The lease stays open after its caller left, closes with the answer, and the connection is kept."""
+    """The lease outlives its caller, closes with the answer; the connection is kept."""
     rig, go = holding_back()
     async with rig:
         peer = await rig.connect()
@@ -498,7 +501,7 @@ async def test_leaving_in_the_middle_of_an_upload_cancels_it() -> None:
 
 @on_loop
 async def test_half_close_is_served_where_the_listener_says_so() -> None:
-    """With half_close a caller may end its bytes and still read its answer; then the connection ends."""
+    """With half_close a caller may end its bytes and still read its answer, then an end."""
     rig, go = holding_back()
     rig._half_close = True
     async with rig:
@@ -555,3 +558,32 @@ async def test_a_slow_reader_gets_all_of_a_closing_answer() -> None:
         peer.writer.transport.resume_reading()  # type: ignore[attr-defined]
         got += len(await peer.rest())
         assert got == len(ok(body))
+
+
+@on_loop
+async def test_the_connections_of_an_upstream_are_bounded() -> None:
+    """Above max_connections a request is answered 503 and nothing more is opened."""
+    rig, go = holding_back()
+    rig._upstream["max_connections"] = 1
+    async with rig:
+        first, second = await rig.connect(), await rig.connect()
+        first.send(GET)
+        await until(lambda: rig.service.peers)
+        second.send(GET)
+        head, body = await second.answer()
+        assert status_of(head) == 503
+        assert b"upstream_connections_exhausted" in body
+        go.set()
+        await first.answer()
+        assert len(rig.service.peers) == 1
+
+
+@on_loop
+async def test_an_idle_upstream_connection_is_closed_in_time() -> None:
+    """keepalive_timeout closes it from this side, before the service does."""
+    async with Rig(upstream={"keepalive_timeout_s": 0.1}) as rig:
+        peer = await rig.connect()
+        peer.send(GET)
+        await peer.answer()
+        assert rig.pools[0].n_idle == 1
+        await until(lambda: rig.pools[0].n_open == 0)

@@ -135,7 +135,8 @@ async def test_a_stream_arrives_event_by_event() -> None:
     async def handle(peer: Peer) -> None:
         await peer.head()
         peer.send(
-            b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+            b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
+            b"Transfer-Encoding: chunked\r\n\r\n"
         )
         for n in range(3):
             await go.get()
@@ -183,7 +184,8 @@ async def test_http_1_0_callers_get_no_chunks() -> None:
     async def handle(peer: Peer) -> None:
         await peer.head()
         peer.send(
-            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n1\r\nc\r\n0\r\nT: 1\r\n\r\n"
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+            b"2\r\nab\r\n1\r\nc\r\n0\r\nT: 1\r\n\r\n"
         )
 
     async with Rig(handle) as rig:
@@ -257,7 +259,7 @@ async def test_http_1_0_callers_get_no_interim_answers() -> None:
 
 @on_loop
 async def test_a_final_answer_instead_of_100_ends_the_connection() -> None:
-    """Refused before its body was sent, a caller gets the answer and a close: what it sends next is unknown."""
+    """Refused before its body was sent, a caller gets the answer and a close."""
 
     async def handle(peer: Peer) -> None:
         await peer.head()
@@ -303,7 +305,8 @@ async def test_hop_by_hop_fields_end_here() -> None:
             peer.send(
                 ok(
                     b"",
-                    b"Connection: X-Hop, keep-alive\r\nX-Hop: 1\r\nKeep-Alive: timeout=5\r\nX-End: 1\r\n",
+                    b"Connection: X-Hop, keep-alive\r\nX-Hop: 1\r\n"
+                    b"Keep-Alive: timeout=5\r\nX-End: 1\r\n",
                 )
             )
 
@@ -321,7 +324,7 @@ async def test_hop_by_hop_fields_end_here() -> None:
 
 @on_loop
 async def test_close_is_honoured_on_both_sides() -> None:
-    """A caller's close ends its connection after the answer; an upstream's ends the upstream one only."""
+    """A caller's close ends its connection after the answer; an upstream's only its own."""
 
     async def handle(peer: Peer) -> None:
         await peer.head()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,7 +18,7 @@ def test_every_sample_is_in_exactly_one_bucket(samples: list[int]) -> None:
         histogram.observe(sample)
     edges = [-1_000, 10, 50, 100, 1_000]
     expected = [
-        sum(low < x <= high for x in samples) for low, high in zip(edges, edges[1:], strict=False)
+        sum(low < x <= high for x in samples) for low, high in pairwise(edges)
     ]
     assert histogram.counts == expected
     assert histogram.count == len(samples)

@@ -32,7 +32,7 @@ async def test_connections_above_the_cap_are_answered_and_closed() -> None:
 
 @on_loop
 async def test_drain_finishes_what_is_in_flight() -> None:
-    """No new connections, idle ones close, answers in flight end with a close, the line is served."""
+    """Idle connections close, answers in flight end with a close, the line is served."""
 
     async def handle(peer: Peer) -> None:
         while True:
