@@ -92,6 +92,11 @@ class EndpointPool:
         return f"EndpointPool({self.address}, open={self.n_open}, idle={self.n_idle})"
 
     @property
+    def connections(self) -> frozenset[UpstreamConnection]:
+        """All open connections."""
+        return frozenset(self._open)
+
+    @property
     def n_open(self) -> int:
         """Open connections, idle ones included."""
         return len(self._open)

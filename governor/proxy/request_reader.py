@@ -13,6 +13,7 @@ from __future__ import annotations
 import httptools
 
 from governor.errors import DownstreamError
+from governor.proxy.header_names import DROPPED
 from governor.proxy.headers import RequestHead
 from governor.proxy.request_line import (
     is_unescaped,
@@ -61,8 +62,10 @@ class RequestReader:
         if len(head.headers) > MAX_HEADERS:
             raise too_large(f"more than {MAX_HEADERS} header fields")
         head.finish(method, target, version, data)
-        if head.is_chunked or head.content_length:
-            self._parser = None  # it waits for a body that it will not see
+        if head.is_chunked or head.content_length or head.seen & DROPPED or not head.keep_alive:
+            # It waits for a body that it will not see, or for nothing more: llhttp takes
+            # Proxy-Connection for Connection.
+            self._parser = None
         if len(data) <= MAX_KNOWN_HEAD_BYTES:
             self._known_data = data
             self._known = head

@@ -241,6 +241,11 @@ class ResponseHead:
         return b"\r\n".join(kept) + b"\r\n" + extra + b"\r\n"
 
     @property
+    def has_rare_hops(self) -> bool:
+        """Whether there is any hop-by-hop field beside ``Connection`` and ``Upgrade``."""
+        return bool(self._seen & _HOP)
+
+    @property
     def is_event_stream(self) -> bool:
         """Whether the body is server-sent events, which may pause as they like."""
         return self._type[:17].lower() == b"text/event-stream"

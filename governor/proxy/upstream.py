@@ -244,6 +244,8 @@ class UpstreamConnection(asyncio.Protocol):
         except httptools.HttpParserCallbackError as error:
             raise error.__context__ or error from None
         parsed.settle(head, is_head_request)
+        if parsed.has_rare_hops:
+            self._parser = None  # llhttp takes Proxy-Connection for Connection: it may be closed
         if not is_head_request and parsed.status >= 200 and len(head) <= MAX_KNOWN_HEAD_BYTES:
             self._known_head = head
 

@@ -531,11 +531,10 @@ async def test_back_pressure_of_the_upstream_reaches_a_caller() -> None:
         go = asyncio.Event()
         peer = await rig.connect()
         peer.send(POST + b"Content-Length: %d\r\n\r\n" % total + b"x" * total)
-        await until(lambda: any(x.is_read_paused for x in rig.server.connections))
-        exchange = next(iter(rig.server.connections)).exchange
-        assert exchange is not None
-        assert exchange.connection is not None
-        assert exchange.connection.transport.get_write_buffer_size() < 2_000_000
+        await until(lambda: any(x.is_write_paused for x in rig.pools[0].connections))
+        assert all(x.is_read_paused for x in rig.server.connections)
+        for connection in rig.pools[0].connections:
+            assert connection.transport.get_write_buffer_size() < 2_000_000
         go.set()
         assert (await peer.answer())[1] == b"ok"
 
