@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, cast
 from governor.core.lease import Decision, Lease
 from governor.errors import GovernorError
 from governor.proxy import endings
+from governor.proxy.endings import apply_all as apply_all
 from governor.proxy.headers import build_request_head
 from governor.proxy.state import CONNECTING, DONE, NEW, SENT, STREAMING, WAITING
 from governor.proxy.stats import ProxyStats
@@ -377,7 +378,7 @@ class Exchange:
                 self.stats.n_faults += 1
                 self.server.report_fault(error)
             if decisions:
-                endings.apply_all(decisions)
+                apply_all(decisions)
         server = self.server
         stats = self.stats
         stats.bytes_to_callers += self.n_out_bytes
