@@ -58,5 +58,5 @@ $(VENV)/stamp-run: requirements.lock pyproject.toml governor/__init__.py | $(PY)
 
 $(VENV)/stamp-dev: requirements-dev.lock $(VENV)/stamp-run
 	@echo "Installing what tests, checks and benchmarks need (once)"
-	@$(PIP) -r requirements.lock -r requirements-dev.lock
+	@$(PIP) --no-compile -r requirements.lock -r requirements-dev.lock
 	@touch $@
