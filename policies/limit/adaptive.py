@@ -17,7 +17,7 @@ upstream's queue several times over and orphans a third of its work).
 
 from __future__ import annotations
 
-from math import log, sqrt
+from math import exp, log, sqrt
 
 from policies.limit.control import INFLATED, Control
 from policies.limit.phases import (
@@ -25,6 +25,7 @@ from policies.limit.phases import (
     N_MIN,
     N_MIN_LATE,
     N_MIN_START,
+    N_YOUNG,
     PHASE_NS_MAX,
     Cohort,
     Kind,
@@ -41,6 +42,9 @@ CEILING = 1 << 16
 N_RING = 64
 """Phases kept, a power of two; the oldest is judged as it is when the ring is full."""
 
+UNJUDGED_GROWTH = 4.0
+"""Answers alone may raise the limit to four times what a judged cohort has proven."""
+
 TOP_GAIN = 1.0 / 12.0
 """Gain of the running mean that brakes the growth per answer."""
 
@@ -50,6 +54,9 @@ N_FIRST = 8
 DIP_NS = 10_000_000_000
 """Every 10 s while pressed one low phase is a dip."""
 
+DIP_SOON_NS = 2_000_000_000
+"""The first dip, and one after a dip that found the base too high, come after 2 s."""
+
 DIP_SHARE = 0.7
 """Depth of a dip."""
 
@@ -58,6 +65,15 @@ REACH_NS = 3_000_000_000
 
 REACH_SHARE = 1.5
 """Height of a reach."""
+
+AGE_FACTOR = 2.0
+"""Answers are overdue when those outstanding are twice as old as usual (E[R^2] / 2 E[R])."""
+
+SPREAD_AGE_MAX = 2.0
+"""Variance of ln R beyond which the usual age is not stretched further."""
+
+N_OVERDUE_MIN = 3
+"""Fewer outstanding answers say nothing."""
 
 NEVER = 1 << 62
 
@@ -80,12 +96,10 @@ class AdaptiveLimit:
         "_dip_at_ns",
         "_grow_above",
         "_grow_below",
+        "_grow_to",
         "_in_flight",
+        "_initial",
         "_is_pressed",
-        "_n_answered",
-        "_n_counted",
-        "_n_sent",
-        "_n_void",
         "_next_number",
         "_oldest",
         "_phase",
@@ -110,10 +124,6 @@ class AdaptiveLimit:
         self._control = Control(initial, floor, ceiling)
         self._throughput = Throughput()
         self._rng = (rng_seed * 2654435761 + 88172645463325252) & 0xFFFFFFFFFFFFFFFF or 1
-        self._n_sent = 0
-        self._n_answered = 0
-        self._n_counted = 0
-        self._n_void = 0
         self._in_flight = 0
         self._is_pressed = False
         self._response_ns = 0.0
@@ -121,11 +131,13 @@ class AdaptiveLimit:
         self._top_n = 0
         self._grow_above = 0
         self._grow_below = float("inf")
+        self._grow_to = 2.0 * initial
+        self._initial = initial
         self._dip_at_ns = -1
         self._reach_at_ns = -1
         self._next_number = 1
         self._oldest = 0
-        self._phase = Phase(0, Kind.STEADY, 0, N_MIN_START)
+        self._phase = Phase(0, Kind.STEADY, 0, N_YOUNG[0])
         self._phase.opened_at_ns = -1
         self._ring: list[Phase] = [self._phase] * N_RING
 
@@ -151,7 +163,6 @@ class AdaptiveLimit:
         in_flight: int,
     ) -> None:
         """Note the first byte of a normal answer."""
-        self._n_answered += 1
         cohort = self._ring[phase & 63]
         if cohort.number != phase or cohort.is_judged:
             return
@@ -166,7 +177,7 @@ class AdaptiveLimit:
         cohort.log_sq_sum += log_sample * log_sample
         cohort.in_flight_sum += in_flight_at_dispatch + in_flight
         if in_flight_at_dispatch > self._grow_above:
-            self._grow(log_sample, in_flight_at_dispatch)
+            self._grow(now_ns, log_sample, in_flight_at_dispatch)
         if cohort.n_answered == cohort.n_dispatched and cohort.closed_at_ns >= 0:
             self._judge_mature(now_ns)
 
@@ -181,12 +192,14 @@ class AdaptiveLimit:
 
     # -- growth per answer ------------------------------------------------------
 
-    def _grow(self, log_sample: float, in_flight: int) -> None:
+    def _grow(self, now_ns: int, log_sample: float, in_flight: int) -> None:
         """Let one more in for a normal answer, while no knee is known."""
         control = self._control
         self._top_n += 1
         self._top += max(TOP_GAIN, 1.0 / self._top_n) * (log_sample - self._top)
-        if self._top > self._grow_below or control.is_overdue:
+        if control.is_overdue:
+            self._brake(now_ns)
+        if self._top > self._grow_below or control.is_overdue or control.level >= self._grow_to:
             return
         if self._is_pressed or self._phase.n_bound:
             control.level = min(control.ceiling, control.level + 1.0)
@@ -197,7 +210,6 @@ class AdaptiveLimit:
 
     def _forget(self, dispatched_at_ns: int) -> None:
         """Take a request that will never answer out of its phase."""
-        self._n_void += 1
         number = self._next_number - 1
         while number > self._oldest:
             if self._ring[number & 63].opened_at_ns <= dispatched_at_ns:
@@ -222,16 +234,18 @@ class AdaptiveLimit:
     def _close_phase(self, now_ns: int, in_flight: int) -> None:
         phase = self._phase
         phase.closed_at_ns = now_ns
-        self._n_sent += phase.n_dispatched
         self._is_pressed = phase.is_bound
         if self._next_number - self._oldest >= N_RING:
             self._judge_oldest(now_ns)
         self._in_flight = in_flight
         kind = self._next_kind(now_ns, phase.kind)
-        is_starting = not self._control.has_knee
-        n_base = max(N_MIN_START, in_flight) if is_starting else max(N_MIN, 2 * in_flight)
-        n_target = int(n_base * (0.85 + 0.3 * self._random()))
         number = self._next_number
+        if number < len(N_YOUNG):
+            n_target = N_YOUNG[number]
+        else:
+            is_starting = not self._control.has_knee
+            n = max(N_MIN_START, in_flight) if is_starting else max(N_MIN, 2 * in_flight)
+            n_target = int(n * (0.85 + 0.3 * self._random()))
         self._next_number = number + 1
         self._phase = self._ring[number & 63] = Phase(number, kind, now_ns, n_target)
         self._apply()
@@ -246,7 +260,8 @@ class AdaptiveLimit:
             self._dip_at_ns = now_ns + DIP_NS
             self._reach_at_ns = now_ns + REACH_NS
         if last is Kind.HIGH or last is Kind.REACH:
-            if now_ns >= self._dip_at_ns:
+            if now_ns >= self._dip_at_ns - (DIP_NS - DIP_SOON_NS if control.wants_dip else 0):
+                control.wants_dip = False
                 self._dip_at_ns = now_ns + DIP_NS
                 return Kind.DIP
             return Kind.LOW
@@ -278,6 +293,7 @@ class AdaptiveLimit:
             self._grow_above = NEVER
         else:
             self._grow_above = self.limit >> 1
+            self._grow_to = max(2.0 * self._initial, UNJUDGED_GROWTH * control.proven)
             self._set_brake()
 
     def _set_brake(self) -> None:
@@ -302,6 +318,7 @@ class AdaptiveLimit:
             return
         cohort = Cohort(phase, now_ns)
         self._response_ns = cohort.response_ns
+        self._control.best_hz = self._throughput.best_hz
         self._control.open_number = self._phase.number
         self._control.judge(cohort, now_ns)
         self._apply()
@@ -319,19 +336,25 @@ class AdaptiveLimit:
         age_ns = now_ns - phase.opened_at_ns
         if phase.n_dispatched >= N_MIN_LATE and age_ns >= PHASE_NS_MAX:
             self._close_phase(now_ns, in_flight)
-        self._brake(throughput)
+        self._brake(now_ns)
         self._judge_mature(now_ns)
 
-    def _brake(self, throughput: Throughput) -> None:
-        """Forbid growth while more answers are missing than normal answering explains."""
+    def _brake(self, now_ns: int) -> None:
+        """Forbid growth while what is unanswered is older than healthy answering explains."""
         control = self._control
-        n_unanswered = self._n_sent + self._phase.n_dispatched - self._n_answered - self._n_void
+        control.is_overdue = False
         if not control.base.is_ready:
-            control.is_overdue = False
             return
-        slow_s = 1e-9 * 2.718281828 ** (control.base.level + 2.0 * sqrt(control.spread))
-        n_explained = 1.5 * throughput.rate_hz * slow_s
-        control.is_overdue = n_unanswered - n_explained > 0.1 * self._in_flight + 1.0
+        n_unanswered = 0
+        sent_sum_ns = 0
+        for number in range(self._oldest, self._next_number):
+            phase = self._ring[number & 63]
+            n_unanswered += phase.n_dispatched - phase.n_answered
+            sent_sum_ns += phase.sent_sum_ns
+        if n_unanswered >= N_OVERDUE_MIN:
+            age_ns = now_ns - sent_sum_ns / n_unanswered
+            usual_ns = 0.5 * control.base.response_ns * exp(min(SPREAD_AGE_MAX, control.spread))
+            control.is_overdue = age_ns > AGE_FACTOR * usual_ns
 
     # -- what is known ------------------------------------------------------------
 

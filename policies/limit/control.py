@@ -56,11 +56,11 @@ SWING_CALM, SWING_MIN, SWING_MAX = 0.06, 0.10, 0.25
 STALE_PER_MOVE = 7.0
 """Evidence fades by exp(-7 |d ln level|): a move of 10 % halves it."""
 
-PROVEN_MIN = 4.0
-"""What remains of the first limit when nothing is proven."""
+KNOWN_RISE, KNOWN_EXCESS = log(1.5), 1.5
+"""Answers 1.5 times slower and 1.5 times what best throughput needs: no need to ask."""
 
-START_FALL_MIN = 0.3
-"""The end of the slow start keeps at least this share: it may have overshot threefold."""
+START_FALL_MIN = 0.25
+"""The end of the slow start keeps at least this share, however far it overshot."""
 
 E_CALM = 0.3
 """Elasticity below which a calm cohort may teach the base."""
@@ -75,6 +75,8 @@ class Control:
         Where the limit should stand; the swing is around it.
     has_knee : bool
         Whether a queue has been met, ever: ends the slow start.
+    wants_dip : bool
+        Whether the base may still be too high, so that a dip should come soon.
     is_overdue : bool
         Set by the owner: answers are overdue, so nothing may grow.
     """
@@ -84,10 +86,10 @@ class Control:
         "_has_fallen",
         "_n_inflated",
         "_n_spread",
-        "_proven",
         "_settled_from",
         "_step",
         "base",
+        "best_hz",
         "ceiling",
         "elasticity",
         "floor",
@@ -99,9 +101,11 @@ class Control:
         "level",
         "low",
         "open_number",
+        "proven",
         "spread",
         "steep_at_ns",
         "verdict",
+        "wants_dip",
     )
 
     def __init__(self, initial: int, floor: int, ceiling: int) -> None:
@@ -118,14 +122,16 @@ class Control:
         self.is_high_inflated = False
         self.is_inflated = False
         self.open_number = 0
+        self.best_hz = 0.0
         self.steep_at_ns = 0
         self.verdict = "starting"
+        self.wants_dip = True
         self._n_spread = 0
         self._n_inflated = 0
         self._step = STEP_MIN
         self._has_fallen = False
         self._settled_from = 0
-        self._proven = 0.0
+        self.proven = 0.0
         self._fall_seen: Fall | None = None
 
     # -- one cohort ---------------------------------------------------------
@@ -162,36 +168,25 @@ class Control:
         elif is_roomy:
             self.base.shift(SLACK_DRIFT * rise)
         if rise <= max(3.0 * deviation, SLACK_NORMAL):
-            self._proven = max(self._proven, cohort.in_flight)
+            self.proven = max(self.proven, cohort.in_flight)
             self._set_level(max(self.level, 2.0 * cohort.in_flight))
-        elif self.is_inflated and self.is_overdue and not self.has_knee:
-            self._withdraw()
 
     def _judge_start(self, cohort: Cohort, rise: float, deviation: float, error2: float) -> None:
         if not self.is_inflated:
             self.verdict = "starting"
             self._n_inflated = 0
+            self.proven = max(self.proven, cohort.in_flight)
             self._learn_base(cohort, error2)
             return
         self.verdict = "starting: inflated"
-        if self.is_overdue:
-            self._withdraw()
         self._n_inflated += 1
         if self._n_inflated < 2:
             return
         self.has_knee = True
-        fall = max(self.base.response_ns / cohort.response_ns, exp(-rise + 2.0 * deviation))
-        self._move(min(self.level, max(START_FALL_MIN * self.level, cohort.in_flight * fall)))
+        known = max(self._known(), cohort.in_flight * self.base.response_ns / cohort.response_ns)
+        self._move(min(self.level, max(START_FALL_MIN * self.level, known)))
         self._note_fall(cohort)
         self._settled_from = self.open_number + 1
-
-    def _withdraw(self) -> None:
-        """Take back what was allowed without proof, at the first sign of trouble.
-
-        The first limit is generous so that organic traffic never meets it; a
-        service that is late and slow has shown that it is not that large.
-        """
-        self._set_level(min(self.level, max(PROVEN_MIN, 2.0 * self._proven)))
 
     def _judge_pressed(
         self, cohort: Cohort, rise: float, deviation: float, error2: float, now_ns: int
@@ -203,6 +198,7 @@ class Control:
         kind = cohort.kind
         if kind is Kind.DIP or kind is Kind.LOW or kind is Kind.STEADY:
             if rise < -3.0 * deviation or (kind is Kind.DIP and rise < 3.0 * deviation):
+                self.wants_dip = kind is Kind.DIP and rise < -3.0 * deviation
                 self._learn_base(cohort, error2)
                 base.is_proven = True
             elif kind is Kind.LOW and not self.is_suspicious and rise < 3.0 * deviation:
@@ -231,7 +227,13 @@ class Control:
         self.is_suspicious = rise > TARGET + 2.0 * deviation or not base.is_proven
         if self.is_suspicious:
             self._step = STEP_MIN
-            if elasticity.is_steep:
+            known = self._known()
+            if rise > KNOWN_RISE + 2.0 * deviation and self.level > KNOWN_EXCESS * known > 0.0:
+                self.verdict = "beyond best throughput: down"
+                self._settled_from = self.open_number + 1
+                self._move(max(1.1 * known, 0.1 * self.level))
+                self._note_fall(cohort)
+            elif elasticity.is_steep:
                 self._fall(cohort, rise, deviation)
             elif elasticity.is_flat:
                 self.verdict = "slower service"
@@ -256,9 +258,9 @@ class Control:
         elif not self.is_overdue:
             self.verdict = "calm: up"
             wanted = self.level * (1.0 + self._step)
-            if self._proven > wanted:
-                wanted = min(self._proven, 2.0 * self.level)
-                self._proven = 0.0
+            if self.proven > wanted:
+                wanted = min(self.proven, 2.0 * self.level)
+                self.proven = 0.0
             self._grow_to(wanted)
             self._step = min(STEP_MAX, self._step * STEP_GROWTH)
 
@@ -310,6 +312,10 @@ class Control:
         self.elasticity.forget(0.0)
         self.low.forget(0.0)
         return True
+
+    def _known(self) -> float:
+        """Return what best throughput and base need in flight (Little); it outlives slow spells."""
+        return self.best_hz * self.base.response_ns * 1e-9
 
     # -- moves --------------------------------------------------------------
 

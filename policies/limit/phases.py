@@ -11,7 +11,9 @@ service.
 A phase is *mature* when everything has answered, or when 75 % have and 1.2
 mean response times have passed since it closed; the missing ones then count
 with the logarithm of their mean age. Maturing sooner biases the mean (their
-ages are short); waiting for all lets one straggler stop the control.
+ages are short); waiting for all lets one straggler stop the control. When most
+are missing for very long, that itself is the finding: growth must not go on
+meanwhile on the word of the few that do answer.
 
 *Source*: ours (a simulation study; ``python -m bench limit`` repeats it).
 """
@@ -27,6 +29,10 @@ N_MIN = 16
 N_MIN_START = 12
 """Fewest dispatches of a phase in slow start, where the signal is a doubling."""
 
+N_YOUNG = (4, 6, 9)
+"""Dispatches of the first phases: the base must be seen before a cold start has queued.
+They wait for all their answers: the first to come are the short ones."""
+
 N_MIN_LATE = 8
 """Fewest dispatches of a phase that closes by time."""
 
@@ -39,10 +45,11 @@ MATURE_SHARE = 0.75
 MATURE_RESPONSES = 1.2
 """Mean response times to wait for stragglers after the phase closed."""
 
-FOLD_NS_MIN = 10_000_000
-"""Response times below 10 ms are all alike: a shorter queue is not worth governing, and it is
-what a busy event loop of our own adds, which fewer requests in flight would only move from
-the upstream's side to the line."""
+LATE_RESPONSES = 12.0
+"""After as many mean response times even a mostly unanswered phase is judged, by its ages."""
+
+FOLD_NS_MIN = 1_000
+"""Shortest response time believed (1 us); guards the logarithm."""
 
 
 class Kind(IntEnum):
@@ -107,9 +114,13 @@ class Phase:
             return False
         if self.n_answered >= self.n_dispatched:
             return True
-        if self.n_answered < MATURE_SHARE * self.n_dispatched:
+        if self.n_answered == 0:
             return False
-        return now_ns - self.closed_at_ns >= MATURE_RESPONSES * response_ns
+        response_ns = max(response_ns, self.response_sum_ns / self.n_answered)
+        needs_all = self.n_target < N_MIN_START
+        is_missing_many = needs_all or self.n_answered < MATURE_SHARE * self.n_dispatched
+        n_responses = LATE_RESPONSES if is_missing_many else MATURE_RESPONSES
+        return now_ns - self.closed_at_ns >= n_responses * response_ns
 
 
 class Cohort:
