@@ -56,6 +56,9 @@ SWING_CALM, SWING_MIN, SWING_MAX = 0.06, 0.10, 0.25
 STALE_PER_MOVE = 7.0
 """Evidence fades by exp(-7 |d ln level|): a move of 10 % halves it."""
 
+PROVEN_DECAY = 0.998
+"""Decay of the proven number in flight per cohort: half in 350."""
+
 KNOWN_RISE, KNOWN_EXCESS = log(1.5), 1.5
 """Answers 1.5 times slower and 1.5 times what best throughput needs: no need to ask."""
 
@@ -82,6 +85,7 @@ class Control:
     """
 
     __slots__ = (
+        "_can_jump",
         "_fall_seen",
         "_has_fallen",
         "_n_inflated",
@@ -132,6 +136,7 @@ class Control:
         self._has_fallen = False
         self._settled_from = 0
         self.proven = 0.0
+        self._can_jump = False
         self._fall_seen: Fall | None = None
 
     # -- one cohort ---------------------------------------------------------
@@ -147,6 +152,7 @@ class Control:
         rise = cohort.level - self.base.level
         deviation = self.base.deviation(error2)
         self.is_inflated = rise > max(2.5 * deviation, INFLATED)
+        self.proven *= PROVEN_DECAY
         if not cohort.is_bound:
             self._judge_slack(cohort, rise, deviation, error2)
         elif not self.has_knee:
@@ -258,9 +264,9 @@ class Control:
         elif not self.is_overdue:
             self.verdict = "calm: up"
             wanted = self.level * (1.0 + self._step)
-            if self.proven > wanted:
+            if self._can_jump and self.proven > wanted:
                 wanted = min(self.proven, 2.0 * self.level)
-                self.proven = 0.0
+                self._can_jump = False
             self._grow_to(wanted)
             self._step = min(STEP_MAX, self._step * STEP_GROWTH)
 
@@ -283,6 +289,7 @@ class Control:
     def _note_fall(self, cohort: Cohort) -> None:
         """Start to watch whether throughput falls with the level."""
         last = self._fall_seen
+        self._can_jump = True
         self.elasticity.forget(0.0)
         self.low.forget(0.0)
         if last is not None:
@@ -314,8 +321,8 @@ class Control:
         return True
 
     def _known(self) -> float:
-        """Return what best throughput and base need in flight (Little); it outlives slow spells."""
-        return self.best_hz * self.base.response_ns * 1e-9
+        """Return what was proven, or best throughput needs in flight (Little), slow spells or not."""
+        return max(self.proven, self.best_hz * self.base.response_ns * 1e-9)
 
     # -- moves --------------------------------------------------------------
 
