@@ -109,7 +109,9 @@ class Gate:
 
     def arrive(self, now_ns: int, arrival: Arrival, owner: Any = None) -> Decision:
         """Decide about a new request: ADMIT now, WAIT in the line, or ANSWER it."""
-        now_ns = self._clamp(now_ns)
+        if now_ns < self._now_ns:
+            now_ns = self._now_ns
+        self._now_ns = now_ns
         ledger = self.ledger
         ledger.n_arrived += 1
         try:
@@ -151,7 +153,7 @@ class Gate:
         lease.has_left = True
         if not lease.answered_at_ns:
             self.patience.on_leave(now_ns - lease.arrived_at_ns)
-        self._observe_departure(now_ns, lease, is_failure=not lease.answered_at_ns)
+            self._observe_failure(now_ns, lease)
         if lease.state is _PENDING:
             self.ledger.n_left_waiting += 1
             self._settle(lease)
@@ -184,8 +186,8 @@ class Gate:
         self.ledger.close(outcome, held_s, has_sample)
         arrival = lease.arrival
         self.identities.closed(arrival.tenant, arrival.flow, arrival.tree, held_s)
-        if not lease.has_left:
-            self._observe_departure(now_ns, lease, is_failure=outcome != 0)
+        if outcome and not lease.has_left:
+            self._observe_failure(now_ns, lease)
         if self.line.n_live:
             decisions: list[Decision] = []
             self._dispatch(now_ns, decisions)
@@ -309,7 +311,7 @@ class Gate:
             now_ns, _slot_key(arrival), self.best_capacity_hz, self.signals.organic_hz()
         )
         is_waiting = lease.line_key >= 0
-        self._observe_departure(now_ns, lease, is_failure=True)
+        self._observe_failure(now_ns, lease)
         self._settle(lease)
         answered = self.ledger.n_answered
         answered[reason] = answered.get(reason, 0) + 1
@@ -337,11 +339,12 @@ class Gate:
         if not lease.has_left and self.patience.is_learned:
             self.patience.on_answer(now_ns - lease.arrived_at_ns)
 
-    def _observe_departure(self, now_ns: int, lease: Lease, is_failure: bool) -> None:
+    def _observe_failure(self, now_ns: int, lease: Lease) -> None:
+        """Tell the signals what its caller may come back for; a good end tells them nothing."""
         arrival = lease.arrival
         try:
             self.signals.observe_departure(
-                now_ns, arrival.flow, arrival.fingerprint, lease.attempt, is_failure
+                now_ns, arrival.flow, arrival.fingerprint, lease.attempt, True
             )
         except Exception:
             self.ledger.n_faults += 1

@@ -140,7 +140,7 @@ class Identities:
     __slots__ = ("_landmark_ns", "_tables", "_weight", "flows", "tenants", "trees")
 
     def __init__(
-        self, n_tenants: int = 4_096, n_flows: int = 16_384, n_trees: int = 16_384
+        self, n_tenants: int = 4_096, n_flows: int = 65_536, n_trees: int = 65_536
     ) -> None:
         self.tenants = IdentityTable("tenant", n_tenants)
         self.flows = IdentityTable("flow", n_flows)

@@ -39,6 +39,12 @@ INITIAL = 32
 CEILING = 1 << 16
 """No endpoint of one proxy has more sockets."""
 
+PHASE_NS_MIN = 20_000_000
+"""Services that answer within a millisecond need no verdict more often than 50 times a second."""
+
+N_MAX = 1 << 14
+"""Unless time stands still: then numbers close a phase."""
+
 N_RING = 64
 """Phases kept, a power of two; the oldest is judged as it is when the ring is full."""
 
@@ -233,6 +239,9 @@ class AdaptiveLimit:
 
     def _close_phase(self, now_ns: int, in_flight: int) -> None:
         phase = self._phase
+        if now_ns - phase.opened_at_ns < PHASE_NS_MIN and phase.n_dispatched < N_MAX:
+            phase.n_target += phase.n_target
+            return
         phase.closed_at_ns = now_ns
         self._is_pressed = phase.is_bound
         if self._next_number - self._oldest >= N_RING:
