@@ -7,6 +7,7 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+import certifi
 import pytest
 
 from tests.support.aws_servers import MotoServer, SignatureServer
@@ -35,6 +36,18 @@ class Sites:
 
     servers: dict[str, object]
     front: Front
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_authority(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Let clients load one certificate in place of 150: each makes a TLS context it never uses."""
+    end = "-----END CERTIFICATE-----\n"
+    first, _, _ = certifi.contents().partition(end)
+    file = tmp_path_factory.mktemp("authority") / "one.pem"
+    file.write_text(first + end)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SSL_CERT_FILE", str(file))
+        yield
 
 
 @pytest.fixture(scope="session")

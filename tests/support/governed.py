@@ -244,7 +244,7 @@ def free_port(host: str) -> int:
 
 
 def command() -> list[str]:
-    """The command that users type, from the environment that runs the tests."""
+    """The command that users type; GOVERNOR_COMMAND names another, such as an installed wheel's."""
     if "GOVERNOR_COMMAND" in os.environ:
         return os.environ["GOVERNOR_COMMAND"].split()
     entry_point = Path(sys.executable).with_name("governor")
