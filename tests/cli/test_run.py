@@ -23,21 +23,21 @@ ROOT = Path(governor.__file__).parent.parent
 START_S = 90.0
 """Generous: kernels may have to be compiled first, on a machine that runs other tests."""
 
-Start = Callable[..., subprocess.Popen[str]]
+Start = Callable[..., subprocess.Popen[bytes]]
 
 
 @pytest.fixture
 def start() -> Iterator[Start]:
     """Start ``governor`` with arguments; whatever is left at the end is ended."""
-    started: list[subprocess.Popen[str]] = []
+    started: list[subprocess.Popen[bytes]] = []
 
-    def governor_with(*arguments: str) -> subprocess.Popen[str]:
+    def governor_with(*arguments: str) -> subprocess.Popen[bytes]:
         process = subprocess.Popen(
             [sys.executable, "-m", "governor", *arguments],
             cwd=ROOT,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            text=True,
+            bufsize=0,  # a line that is read takes nothing of the next with it
         )
         started.append(process)
         return process
@@ -49,16 +49,16 @@ def start() -> Iterator[Start]:
         process.communicate(timeout=20)
 
 
-def read_line(process: subprocess.Popen[str]) -> str:
+def read_line(process: subprocess.Popen[bytes]) -> str:
     """Return the next line of the process's output."""
     assert process.stdout is not None
     with selectors.DefaultSelector() as selector:
         selector.register(process.stdout, selectors.EVENT_READ)
         assert selector.select(START_S), "nothing was printed"
-    return process.stdout.readline()
+    return process.stdout.readline().decode()
 
 
-def read_url(process: subprocess.Popen[str], name: str) -> str:
+def read_url(process: subprocess.Popen[bytes], name: str) -> str:
     """Return the URL on the next line, which begins with ``name``."""
     label, _, url = read_line(process).partition(" ")
     assert label == name, process.communicate(timeout=20)
@@ -128,7 +128,7 @@ def test_a_taken_port_is_refused_at_once_with_the_flag(start: Start, flag: str) 
         address = f"127.0.0.1:{holder.getsockname()[1]}"
         other = "--admin" if flag == "--listen" else "--listen"
         process = start("run", flag, address, other, "127.0.0.1:0")
-        _, stderr = process.communicate(timeout=60)
+        stderr = process.communicate(timeout=60)[1].decode()
     assert process.returncode == 1
     assert f"{address}: " in stderr
     assert "taken by another process" in stderr
@@ -150,7 +150,7 @@ def test_a_configuration_file_runs(start: Start, tmp_path: Path) -> None:
     proxy = read_url(process, "proxy")
     assert get(f"{proxy}/tools/weather?q=here")[0] == 200
     process.send_signal(signal.SIGTERM)
-    assert process.communicate(timeout=30)[0] == ""  # no control line
+    assert process.communicate(timeout=30)[0] == b""  # no control line
 
 
 def test_the_sample_stops_on_a_signal(start: Start) -> None:
@@ -175,4 +175,4 @@ def test_the_sample_refuses_bad_flags(start: Start, arguments: tuple[str, ...], 
     process = start("sample", *arguments)
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 1
-    assert words in stderr
+    assert words in stderr.decode()
