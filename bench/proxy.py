@@ -15,6 +15,7 @@ import time
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from statistics import median
 from typing import Any
 
@@ -46,10 +47,12 @@ class Case:
     connections: int
     upload_bytes: int = 0
     uses_uvloop_origin: bool = False
+    varies: bool = False
 
 
 CASES = (
     Case("small", "/tool", 64),
+    Case("sdk", "/tool", 64, varies=True),
     Case("large", "/large", 64),
     Case("latency", "/tool", 1),
     Case("upload", "/upload", 16, UPLOAD_BYTES, uses_uvloop_origin=True),
@@ -91,11 +94,18 @@ class Bench:
         running = self.running[peer, case.uses_uvloop_origin]
         running.resume()
         url = running.url + case.path
-        wrk.run(url, case.connections, 1, LOAD_CORE, case.upload_bytes, AGENT_HEADERS)
-        before_s, began_s = running.cpu_s(), time.monotonic()
-        load = wrk.run(
-            url, case.connections, duration_s, LOAD_CORE, case.upload_bytes, AGENT_HEADERS
+        load_for = partial(
+            wrk.run,
+            url,
+            case.connections,
+            core=LOAD_CORE,
+            upload_bytes=case.upload_bytes,
+            headers=AGENT_HEADERS,
+            varies=case.varies,
         )
+        load_for(1.0)
+        before_s, began_s = running.cpu_s(), time.monotonic()
+        load = load_for(duration_s)
         share = (running.cpu_s() - before_s) / (time.monotonic() - began_s)
         running.pause()
         return {**vars(load), "cpu_share": share}
@@ -248,7 +258,8 @@ def stream_table(samples: Samples, peers: Sequence[Peer]) -> str:
 def markdown(samples: Samples, peers: Sequence[Peer], options: argparse.Namespace) -> str:
     """Return the whole report."""
     titles = {
-        "small": "Small replies (44 bytes), 64 connections",
+        "small": "Small replies (44 bytes), 64 connections, the same request again and again",
+        "sdk": "Small replies, 64 connections, POST with the 18 headers of an SDK, no two alike",
         "large": "64 KB replies, 64 connections",
         "upload": "1 MB uploads, 16 connections",
         "latency": "One connection, small replies",
@@ -285,7 +296,7 @@ def arguments(argv: list[str]) -> argparse.Namespace:
     """Parse the command line."""
     parser = argparse.ArgumentParser(prog="bench proxy", description=__doc__)
     parser.add_argument("--peers", default=DEFAULT_PEERS)
-    parser.add_argument("--cases", default="small,large,upload,latency,sse")
+    parser.add_argument("--cases", default="small,sdk,large,upload,latency,sse")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument(
         "--seconds", type=float, default=2.0, help="per measurement (whole seconds)"

@@ -59,13 +59,18 @@ def run(
     core: int | None,
     upload_bytes: int = 0,
     headers: tuple[str, ...] = (),
+    varies: bool = False,
 ) -> Load:
-    """Drive ``url`` for ``duration_s`` over ``connections`` kept-alive connections."""
+    """Drive ``url`` for ``duration_s`` over ``connections`` kept-alive connections.
+
+    With ``varies`` every request differs from the one before it, as an SDK's do.
+    """
     if not which("wrk"):
         raise BenchError(INSTALL)
     command = [which("wrk"), "-t1", f"-c{connections}", f"-d{max(1, round(duration_s))}s"]
     for header in headers:
         command += ["-H", header]
     command += ["-s", str(SCRIPT), url]
-    child = Child("wrk", command, core, env={"UPLOAD_BYTES": str(upload_bytes)})
+    environment = {"UPLOAD_BYTES": str(upload_bytes), "VARIES": "1" if varies else ""}
+    child = Child("wrk", command, core, env=environment)
     return parse(child.read_rest(timeout_s=duration_s + 15.0))
