@@ -36,7 +36,7 @@ class Arrival:
         from the connection.
     is_exempt : bool
         Never waits and is never answered by the gate (health checks, event
-        streams that idle); still counted in flight.
+        streams that idle); it takes no place of the limit and teaches it nothing.
     can_retry : bool
         Whether the caller understands 429/503 with ``Retry-After``. Callers
         that do not (MCP) are made to wait as long as that can work.

@@ -51,12 +51,13 @@ class InterventionLog(Protocol):
 class Endpoint:
     """One address of an upstream, as the gate sees it: a limit and what is in flight."""
 
-    __slots__ = ("idx", "in_flight", "limit")
+    __slots__ = ("idx", "in_flight", "limit", "n_exempt")
 
     def __init__(self, idx: int, limit: Limit) -> None:
         self.idx = idx
         self.limit = limit
         self.in_flight = 0
+        self.n_exempt = 0
 
 
 class Gate:
@@ -128,12 +129,14 @@ class Gate:
             self._redeem(now_ns, lease)
         self.identities.opened(arrival.tenant, arrival.flow, arrival.tree)
         endpoint = self._only or self._roomiest()
+        if arrival.is_exempt:
+            return self._exempt(now_ns, lease, endpoint)
         if endpoint.in_flight < endpoint.limit.limit and not self.line.n_live:
             self._open(now_ns, lease, endpoint, endpoint.in_flight + 1 >= endpoint.limit.limit)
             ledger.n_untouched += 1
             return Decision(_ADMIT, _UNTOUCHED, lease)
-        if arrival.is_exempt or self.is_observing:
-            return self._admit_regardless(now_ns, lease, endpoint)
+        if self.is_observing:
+            return self._observe(now_ns, lease, endpoint)
         return self._wait(now_ns, lease)
 
     def answered(self, now_ns: int, lease: Lease, status: int) -> None:
@@ -172,6 +175,7 @@ class Gate:
         now_ns = self._clamp(now_ns)
         if lease.state is not _OPEN:
             raise RuntimeError(f"a lease closes once: this one is {lease.state.name}")
+        arrival = lease.arrival
         endpoint = self.endpoints[lease.endpoint_idx]
         has_sample = lease.answered_at_ns != 0
         if not has_sample and is_normal(status):
@@ -179,12 +183,14 @@ class Gate:
             self._learn_answer(now_ns, lease)
             has_sample = True
         lease.state = _CLOSED
-        endpoint.in_flight -= 1
         held_ns = now_ns - lease.dispatched_at_ns
-        endpoint.limit.on_depart(now_ns, held_ns, has_sample)
+        if arrival.is_exempt:
+            endpoint.n_exempt -= 1
+        else:
+            endpoint.in_flight -= 1
+            endpoint.limit.on_depart(now_ns, held_ns, has_sample)
         held_s = held_ns * 1e-9
         self.ledger.close(outcome, held_s, has_sample)
-        arrival = lease.arrival
         self.identities.closed(arrival.tenant, arrival.flow, arrival.tree, held_s)
         if outcome and not lease.has_left:
             self._observe_failure(now_ns, lease)
@@ -226,8 +232,8 @@ class Gate:
 
     @property
     def in_flight(self) -> int:
-        """Open leases over all endpoints."""
-        return sum(endpoint.in_flight for endpoint in self.endpoints)
+        """Open leases over all endpoints, exempt ones included."""
+        return sum(endpoint.in_flight + endpoint.n_exempt for endpoint in self.endpoints)
 
     @property
     def limit(self) -> int:
@@ -263,17 +269,21 @@ class Gate:
         lease.in_flight_at_dispatch = endpoint.in_flight
         lease.phase = endpoint.limit.on_dispatch(now_ns, endpoint.in_flight, is_bound)
 
-    def _admit_regardless(self, now_ns: int, lease: Lease, endpoint: Endpoint) -> Decision:
-        """Admit beyond the limit: the route is exempt, or the mode is to observe."""
-        reason = Reason.EXEMPT
-        if not lease.arrival.is_exempt:
-            reason = Reason.OBSERVED
-            observed = self.ledger.n_observed
-            observed[Reason.OVER_LIMIT] = observed.get(Reason.OVER_LIMIT, 0) + 1
+    def _exempt(self, now_ns: int, lease: Lease, endpoint: Endpoint) -> Decision:
+        """Admit what is never held, and count it apart: an idle event stream takes no capacity."""
+        endpoint.n_exempt += 1
+        lease.state = _OPEN
+        lease.endpoint_idx = endpoint.idx
+        lease.dispatched_at_ns = now_ns
+        return Decision(_ADMIT, Reason.EXEMPT, lease)
+
+    def _observe(self, now_ns: int, lease: Lease, endpoint: Endpoint) -> Decision:
+        """Admit beyond the limit, and report that governing would have let it wait."""
+        observed = self.ledger.n_observed
+        observed[Reason.OVER_LIMIT] = observed.get(Reason.OVER_LIMIT, 0) + 1
         self._open(now_ns, lease, endpoint, is_bound=True)
-        decision = Decision(_ADMIT, reason, lease)
-        if reason is Reason.OBSERVED:
-            self._note(now_ns, decision, 0)
+        decision = Decision(_ADMIT, Reason.OBSERVED, lease)
+        self._note(now_ns, decision, 0)
         return decision
 
     def _wait(self, now_ns: int, lease: Lease) -> Decision:
@@ -328,6 +338,8 @@ class Gate:
         self.identities.closed(arrival.tenant, arrival.flow, arrival.tree, 0.0)
 
     def _learn_answer(self, now_ns: int, lease: Lease) -> None:
+        if lease.arrival.is_exempt:
+            return
         endpoint = self.endpoints[lease.endpoint_idx]
         endpoint.limit.on_answer(
             now_ns,

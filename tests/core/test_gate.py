@@ -126,12 +126,26 @@ def test_abandoned_work_keeps_its_place() -> None:
 
 
 def test_exempt_requests_never_wait() -> None:
-    """Health checks go through a full gate, and count in flight."""
+    """Health checks go through a full gate, and are counted in flight."""
     gate = make_gate(limit=1)
     fill(gate, 2)
     decision = gate.arrive(0, Arrival(is_exempt=True))
     assert (decision.action, decision.reason) == (Action.ADMIT, Reason.EXEMPT)
     assert gate.in_flight == 2
+    gate.depart(1, decision.lease, Outcome.COMPLETED, 200)
+    assert gate.in_flight == 1
+
+
+def test_exempt_requests_take_nobodys_place() -> None:
+    """A standing event stream leaves a limit of one to the calls that do work."""
+    gate = make_gate(limit=1)
+    stream = gate.arrive(0, Arrival(is_exempt=True)).lease
+    [call] = fill(gate, 1)
+    assert (call.action, call.reason) == (Action.ADMIT, Reason.UNTOUCHED)
+    gate.answered(MS, stream, 200)
+    gate.leave(2 * MS, stream)
+    gate.depart(3 * MS, stream, Outcome.CANCELLED, 200)
+    assert gate.endpoints[0].in_flight == 1
 
 
 def test_observe_changes_nothing() -> None:
@@ -269,7 +283,12 @@ def test_invariants(events: list[tuple[str, int, int, Outcome, bool]], is_observ
         now_ns += pause_ns
         if event == "arrive":
             arrival = Arrival(
-                tenant=which % 3, flow=which % 7, tree=which % 5, urgency=which % 8, can_retry=flag
+                tenant=which % 3,
+                flow=which % 7,
+                tree=which % 5,
+                urgency=which % 8,
+                can_retry=flag,
+                is_exempt=which % 11 == 0,
             )
             decision = gate.arrive(now_ns, arrival)
             leases.append(decision.lease)
