@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import gc
 import os
+import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from governor.config.durations import Address
 from governor.config.load import ENV_PREFIX, load
 from governor.config.model import Config
 
@@ -68,7 +68,7 @@ def _announcer(config: Config, child: SampleChild | None) -> Callable[[RuntimeIn
     def announce(info: RuntimeInfo) -> None:
         gc.enable()
         proxy, control = info.proxy_url, info.control_url
-        lines = [f"proxy   {proxy}"]
+        lines = [f"proxy   {url}" for url in info.proxy_urls]
         if control is not None:
             lines.append(f"control {control}")
         if sys.stdout.isatty():
@@ -99,11 +99,12 @@ def what_next(
     yield f"  export ANTHROPIC_BASE_URL={proxy}"
     if has_sample:
         yield "Govern a service of your own:"
-        yield "  governor run --upstream http://127.0.0.1:9000"
+        yield f"  {_command()} run --upstream http://127.0.0.1:9000"
     yield "Ctrl-C drains and stops."
 
 
-def url_of(address: Address, *, is_tls: bool = False) -> str:
-    """Return the URL that reaches a listening address from this machine."""
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address.host, address.host)
-    return f"{'https' if is_tls else 'http'}://{Address(host, address.port)}"
+def _command() -> str:
+    """Return what to type to call this program: its path where the shell does not find it."""
+    if shutil.which("governor") or not sys.argv[0].endswith("governor"):
+        return "governor"
+    return os.path.relpath(sys.argv[0])
