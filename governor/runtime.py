@@ -49,9 +49,15 @@ _NS = 1_000_000_000
 class RuntimeInfo(NamedTuple):
     """Where a running Governor can be reached."""
 
-    proxy_url: str
+    proxy_urls: tuple[str, ...]
+    """One per listener, in the order of the configuration."""
     control_url: str | None
     runtime: Runtime
+
+    @property
+    def proxy_url(self) -> str:
+        """Where the first listener can be reached."""
+        return self.proxy_urls[0]
 
 
 class Runtime:
@@ -184,9 +190,9 @@ class Runtime:
     @property
     def info(self) -> RuntimeInfo:
         """Addresses as really bound."""
-        scheme = "https" if self.config.listeners[0].tls else "http"
-        proxy_url = f"{scheme}://{Address(*self.proxy.addresses[0])}"
-        return RuntimeInfo(proxy_url, self.control.url or None, self)
+        listening = zip(self.config.listeners, self.proxy.addresses, strict=True)
+        urls = (f"{'https' if x.tls else 'http'}://{Address(*at)}" for x, at in listening)
+        return RuntimeInfo(tuple(urls), self.control.url or None, self)
 
     # -- callbacks ----------------------------------------------------------
 
@@ -206,9 +212,7 @@ class Runtime:
                 _report_fault(error)
 
 
-async def serve(
-    config: Config, *, on_ready: Callable[[RuntimeInfo], None] | None = None
-) -> None:
+async def serve(config: Config, *, on_ready: Callable[[RuntimeInfo], None] | None = None) -> None:
     """Run until SIGTERM or SIGINT, then drain; a second signal closes at once.
 
     Raises

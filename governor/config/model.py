@@ -109,6 +109,9 @@ class Admin(Section):
     address: OptionalAddress = DEFAULT_ADMIN
     """HOST:PORT, or off for none. Default 127.0.0.1:9090: loopback, for it has no
     authentication."""
+    hosts: tuple[Host, ...] = ()
+    """Names by which it may be asked for, beside its address and localhost, as in a cluster.
+    Default none: a name that a web page brings is refused."""
 
     @property
     def parsed(self) -> Address | None:

@@ -99,7 +99,7 @@ class ControlPlane:
         self._runtime = runtime
         admin = runtime.config.admin
         self._address = admin.parsed
-        names = {str(name).lower() for name in getattr(admin, "hosts", ())}
+        names = {str(name).lower() for name in admin.hosts}
         if self._address is not None:
             names.add(self._address.host.lower())
         self._names = frozenset(names)
