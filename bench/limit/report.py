@@ -156,6 +156,10 @@ def gates(figures: Figures) -> list[tuple[str, bool, str]]:
     return found
 
 
+def _word(is_met: bool) -> str:
+    return "yes" if is_met else "**no**"
+
+
 def _rank(window: str) -> int:
     return ORDER.index(window) if window in ORDER else len(ORDER)
 
@@ -173,7 +177,8 @@ def markdown(figures: Figures, n_seeds: int, note: str) -> str:
         note,
         "",
         "Goodput over the oracle's (a limit fixed at the true number of slots, changed with it): "
-        f"mean over cells (worst cell; worst seed), {n_seeds} seeds.",
+        f"mean over cells (worst cell; worst seed), {n_seeds} seeds "
+        f"(256 slots: {max(1, n_seeds - 2)}).",
         "",
         *comparison(figures),
         "",

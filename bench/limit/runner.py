@@ -26,7 +26,7 @@ def jobs_of(
 
 def n_seeds_of(cell: Cell, n_seeds: int) -> int:
     """Return how many seeds a cell gets: the largest services vary least and cost most."""
-    return max(1, n_seeds - 1) if cell.slots >= 256 else n_seeds
+    return max(1, n_seeds - 2) if cell.slots >= 256 else n_seeds
 
 
 def run_all(

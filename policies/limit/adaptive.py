@@ -39,12 +39,6 @@ INITIAL = 32
 CEILING = 1 << 16
 """No endpoint of one proxy has more sockets."""
 
-PHASE_NS_MIN = 20_000_000
-"""Services that answer within a millisecond need no verdict more often than 50 times a second."""
-
-N_MAX = 1 << 14
-"""Unless time stands still: then numbers close a phase."""
-
 N_RING = 64
 """Phases kept, a power of two; the oldest is judged as it is when the ring is full."""
 
@@ -215,16 +209,18 @@ class AdaptiveLimit:
         self._grow_above = self.limit >> 1
 
     def _forget(self, dispatched_at_ns: int) -> None:
-        """Take a request that will never answer out of its phase."""
-        number = self._next_number - 1
-        while number > self._oldest:
-            if self._ring[number & 63].opened_at_ns <= dispatched_at_ns:
-                break
+        """Take a request that will never answer out of its phase, found by when it was sent."""
+        first, last = self._oldest, self._next_number - 1
+        number = last
+        while number > first and self._ring[number & 63].opened_at_ns >= dispatched_at_ns:
             number -= 1
-        phase = self._ring[number & 63]
-        if not phase.is_judged and phase.n_dispatched > phase.n_answered:
-            phase.n_dispatched -= 1
-            phase.sent_sum_ns -= dispatched_at_ns
+        while number <= last:
+            phase = self._ring[number & 63]
+            if phase.n_dispatched > phase.n_answered:
+                phase.n_dispatched -= 1
+                phase.sent_sum_ns -= dispatched_at_ns
+                return
+            number += 1
 
     # -- phases -----------------------------------------------------------------
 
@@ -239,9 +235,6 @@ class AdaptiveLimit:
 
     def _close_phase(self, now_ns: int, in_flight: int) -> None:
         phase = self._phase
-        if now_ns - phase.opened_at_ns < PHASE_NS_MIN and phase.n_dispatched < N_MAX:
-            phase.n_target += phase.n_target
-            return
         phase.closed_at_ns = now_ns
         self._is_pressed = phase.is_bound
         if self._next_number - self._oldest >= N_RING:

@@ -321,7 +321,7 @@ class Control:
         return True
 
     def _known(self) -> float:
-        """Return what was proven, or best throughput needs in flight (Little), slow spells or not."""
+        """Return what was proven, or what best throughput needs in flight (Little)."""
         return max(self.proven, self.best_hz * self.base.response_ns * 1e-9)
 
     # -- moves --------------------------------------------------------------
