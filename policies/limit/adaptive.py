@@ -39,17 +39,21 @@ INITIAL = 32
 CEILING = 1 << 16
 """No endpoint of one proxy has more sockets."""
 
+PHASE_NS_MIN = 20_000_000
+"""Services that answer within a millisecond need no verdict more often than 50 times a second."""
+
+N_MAX = 1 << 14
+"""Unless time stands still: then numbers close a phase."""
+
 N_RING = 64
 """Phases kept, a power of two; the oldest is judged as it is when the ring is full."""
 
 UNJUDGED_GROWTH = 4.0
-"""Answers alone may raise the limit to four times what a judged cohort has proven."""
+"""Answers alone may raise the limit to four times what a judged cohort has
+proven, or four times the first limit."""
 
 TOP_GAIN = 1.0 / 12.0
 """Gain of the running mean that brakes the growth per answer."""
-
-N_FIRST = 8
-"""Answers that make the provisional base."""
 
 DIP_NS = 10_000_000_000
 """Every 10 s while pressed one low phase is a dip."""
@@ -131,7 +135,7 @@ class AdaptiveLimit:
         self._top_n = 0
         self._grow_above = 0
         self._grow_below = float("inf")
-        self._grow_to = 2.0 * initial
+        self._grow_to = UNJUDGED_GROWTH * initial
         self._initial = initial
         self._dip_at_ns = -1
         self._reach_at_ns = -1
@@ -235,6 +239,12 @@ class AdaptiveLimit:
 
     def _close_phase(self, now_ns: int, in_flight: int) -> None:
         phase = self._phase
+        if phase.opened_at_ns < 0:
+            phase.opened_at_ns = now_ns
+        is_short = now_ns - phase.opened_at_ns < PHASE_NS_MIN and phase.n_dispatched < N_MAX
+        if is_short and phase.number >= len(N_YOUNG):
+            phase.n_target += phase.n_target
+            return
         phase.closed_at_ns = now_ns
         self._is_pressed = phase.is_bound
         if self._next_number - self._oldest >= N_RING:
@@ -295,7 +305,7 @@ class AdaptiveLimit:
             self._grow_above = NEVER
         else:
             self._grow_above = self.limit >> 1
-            self._grow_to = max(2.0 * self._initial, UNJUDGED_GROWTH * control.proven)
+            self._grow_to = UNJUDGED_GROWTH * max(self._initial, control.proven)
             self._set_brake()
 
     def _set_brake(self) -> None:

@@ -48,8 +48,10 @@ MATURE_RESPONSES = 1.2
 LATE_RESPONSES = 12.0
 """After as many mean response times even a mostly unanswered phase is judged, by its ages."""
 
-FOLD_NS_MIN = 1_000
-"""Shortest response time believed (1 us); guards the logarithm."""
+FOLD_NS_MIN = 10_000_000
+"""Response times below 10 ms are all alike: a shorter queue is not worth governing, and it is
+what a busy event loop of our own adds, which fewer requests in flight would only move from
+the upstream's side to the line."""
 
 
 class Kind(IntEnum):

@@ -28,14 +28,14 @@ def test_every_limit_keeps_the_contract(make: Callable[[], Limit]) -> None:
     assert limit.best_capacity_hz(0) == 0.0
     assert limit.response_ns() == 0
     for idx in range(200):
-        now_ns = idx * 10 * MS
+        now_ns = idx * 50 * MS
         phase = limit.on_dispatch(now_ns, 1, False)
-        limit.on_answer(now_ns + 5 * MS, phase, now_ns, 1, 1)
-        limit.on_depart(now_ns + 5 * MS, 5 * MS, True)
-        limit.tick(now_ns + 6 * MS, 0)
+        limit.on_answer(now_ns + 20 * MS, phase, now_ns, 1, 1)
+        limit.on_depart(now_ns + 20 * MS, 20 * MS, True)
+        limit.tick(now_ns + 30 * MS, 0)
     assert limit.limit >= 1
-    assert limit.response_ns() == pytest.approx(5 * MS, rel=0.01)
-    assert limit.capacity_hz(2_000 * MS) > 0.0
+    assert limit.response_ns() == pytest.approx(20 * MS, rel=0.01)
+    assert limit.capacity_hz(10_000 * MS) > 0.0
     assert set(limit.explain()) >= {"kind", "limit"}
 
 
