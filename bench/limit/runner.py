@@ -18,10 +18,16 @@ def jobs_of(
     jobs = [
         (cell, name, seed)
         for cell in cells
-        for name in limits
+        for name in limits_of(cell, limits)
         for seed in range(n_seeds_of(cell, n_seeds))
     ]
     return sorted(jobs, key=lambda job: (-job[0].slots, job[0], job[1], job[2]))
+
+
+def limits_of(cell: Cell, limits: Sequence[str]) -> list[str]:
+    """Return the limits that a cell is run with: the largest without peers in some scenarios."""
+    has_peers = cell.slots < 256 or cell.scenario in ("steady", "stall", "streams")
+    return [name for name in limits if has_peers or name in ("oracle", "ours")]
 
 
 def n_seeds_of(cell: Cell, n_seeds: int) -> int:
