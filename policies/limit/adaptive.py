@@ -17,9 +17,10 @@ upstream's queue several times over and orphans a third of its work).
 
 from __future__ import annotations
 
-from math import exp, log, sqrt
+from math import log, sqrt
 
 from policies.limit.control import INFLATED, Control
+from policies.limit.overdue import STALL_MIN, STALL_ROOM, Overdue
 from policies.limit.phases import (
     FOLD_NS_MIN,
     N_MIN,
@@ -70,16 +71,8 @@ REACH_NS = 3_000_000_000
 REACH_SHARE = 1.5
 """Height of a reach."""
 
-AGE_FACTOR = 2.0
-"""Answers are overdue when those outstanding are twice as old as usual (E[R^2] / 2 E[R])."""
-
-SPREAD_AGE_MAX = 2.0
-"""Variance of ln R beyond which the usual age is not stretched further."""
-
-N_OVERDUE_MIN = 3
-"""Fewer outstanding answers say nothing."""
-
 NEVER = 1 << 62
+"""More than can be in flight."""
 
 
 class AdaptiveLimit:
@@ -106,6 +99,7 @@ class AdaptiveLimit:
         "_is_pressed",
         "_next_number",
         "_oldest",
+        "_overdue",
         "_phase",
         "_reach_at_ns",
         "_response_ns",
@@ -126,6 +120,7 @@ class AdaptiveLimit:
             )
         self.limit = initial
         self._control = Control(initial, floor, ceiling)
+        self._overdue = Overdue()
         self._throughput = Throughput()
         self._rng = (rng_seed * 2654435761 + 88172645463325252) & 0xFFFFFFFFFFFFFFFF or 1
         self._in_flight = 0
@@ -167,6 +162,7 @@ class AdaptiveLimit:
         in_flight: int,
     ) -> None:
         """Note the first byte of a normal answer."""
+        self._overdue.n_answered += 1
         cohort = self._ring[phase & 63]
         if cohort.number != phase or cohort.is_judged:
             return
@@ -300,6 +296,8 @@ class AdaptiveLimit:
             if high == low:
                 low, high = (low - 1, high) if low > level or low > 1 else (low, high + 1)
             limit = high if kind is Kind.HIGH else low
+        if self._overdue.is_stalled and not control.has_knee:
+            limit = min(limit, round(max(STALL_MIN, STALL_ROOM * control.proven)))
         self.limit = max(control.floor, min(control.ceiling, limit))
         if control.has_knee or control.is_inflated:
             self._grow_above = NEVER
@@ -352,21 +350,20 @@ class AdaptiveLimit:
         self._judge_mature(now_ns)
 
     def _brake(self, now_ns: int) -> None:
-        """Forbid growth while what is unanswered is older than healthy answering explains."""
-        control = self._control
-        control.is_overdue = False
-        if not control.base.is_ready:
-            return
+        """Forbid growth while answers are overdue; in a stall, fall back to what was proven."""
+        control, overdue = self._control, self._overdue
+        was_stalled = overdue.is_stalled
         n_unanswered = 0
         sent_sum_ns = 0
         for number in range(self._oldest, self._next_number):
             phase = self._ring[number & 63]
             n_unanswered += phase.n_dispatched - phase.n_answered
             sent_sum_ns += phase.sent_sum_ns
-        if n_unanswered >= N_OVERDUE_MIN:
-            age_ns = now_ns - sent_sum_ns / n_unanswered
-            usual_ns = 0.5 * control.base.response_ns * exp(min(SPREAD_AGE_MAX, control.spread))
-            control.is_overdue = age_ns > AGE_FACTOR * usual_ns
+        age_ns = now_ns - sent_sum_ns / n_unanswered if n_unanswered else 0.0
+        overdue.judge(now_ns, control.base, control.spread, n_unanswered, age_ns)
+        control.is_overdue = overdue.is_overdue
+        if overdue.is_stalled or was_stalled:
+            self._apply()
 
     # -- what is known ------------------------------------------------------------
 
