@@ -103,6 +103,10 @@ class Gate:
         self.reservations = Reservations(slot_horizon_ns)
         self.ledger = Ledger()
         self.log = log
+        self._observe_arrival = signals.observe_arrival
+        self._opened = identities.opened
+        self._closed = identities.closed
+        self._book = self.ledger.close
         self._only = self.endpoints[0] if len(self.endpoints) == 1 else None
         self._now_ns = 0
 
@@ -115,9 +119,10 @@ class Gate:
         self._now_ns = now_ns
         ledger = self.ledger
         ledger.n_arrived += 1
+        flow = arrival.flow
         try:
-            attempt = self.signals.observe_arrival(
-                now_ns, arrival.flow, arrival.fingerprint, arrival.attempt, arrival.is_identified
+            attempt = self._observe_arrival(
+                now_ns, flow, arrival.fingerprint, arrival.attempt, arrival.is_identified
             )
         except Exception:
             ledger.n_faults += 1
@@ -127,12 +132,19 @@ class Gate:
             ledger.n_attempts_repeated += 1
         if self.reservations.n_outstanding:
             self._redeem(now_ns, lease)
-        self.identities.opened(arrival.tenant, arrival.flow, arrival.tree)
+        self._opened(arrival.tenant, flow, arrival.tree)
         endpoint = self._only or self._roomiest()
         if arrival.is_exempt:
             return self._exempt(now_ns, lease, endpoint)
-        if endpoint.in_flight < endpoint.limit.limit and not self.line.n_live:
-            self._open(now_ns, lease, endpoint, endpoint.in_flight + 1 >= endpoint.limit.limit)
+        limit = endpoint.limit
+        in_flight = endpoint.in_flight + 1
+        if in_flight <= limit.limit and not self.line.n_live:
+            # as _open does, without the call: nearly every request takes this way
+            endpoint.in_flight = lease.in_flight_at_dispatch = in_flight
+            lease.state = _OPEN
+            lease.endpoint_idx = endpoint.idx
+            lease.dispatched_at_ns = now_ns
+            lease.phase = limit.on_dispatch(now_ns, in_flight, in_flight >= limit.limit)
             ledger.n_untouched += 1
             return Decision(_ADMIT, _UNTOUCHED, lease)
         if self.is_observing:
@@ -172,7 +184,9 @@ class Gate:
         RuntimeError
             If the lease is not open: the caller's own fault, never a user's.
         """
-        now_ns = self._clamp(now_ns)
+        if now_ns < self._now_ns:
+            now_ns = self._now_ns
+        self._now_ns = now_ns
         if lease.state is not _OPEN:
             raise RuntimeError(f"a lease closes once: this one is {lease.state.name}")
         arrival = lease.arrival
@@ -190,8 +204,8 @@ class Gate:
             endpoint.in_flight -= 1
             endpoint.limit.on_depart(now_ns, held_ns, has_sample)
         held_s = held_ns * 1e-9
-        self.ledger.close(outcome, held_s, has_sample)
-        self.identities.closed(arrival.tenant, arrival.flow, arrival.tree, held_s)
+        self._book(outcome, held_s, has_sample)
+        self._closed(arrival.tenant, arrival.flow, arrival.tree, held_s)
         if outcome and not lease.has_left:
             self._observe_failure(now_ns, lease)
         if self.line.n_live:

@@ -21,6 +21,8 @@ class LeaseState(IntEnum):
     OPEN = 1
     CLOSED = 2
 
+_PENDING = LeaseState.PENDING
+
 
 class Lease:
     """An arrival's claim on an endpoint; closes exactly once.
@@ -63,7 +65,7 @@ class Lease:
     ) -> None:
         self.arrival = arrival
         self.owner = owner
-        self.state = LeaseState.PENDING
+        self.state: LeaseState = _PENDING
         self.endpoint_idx = -1
         self.arrived_at_ns = arrived_at_ns
         self.dispatched_at_ns = 0
