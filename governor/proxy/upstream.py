@@ -262,6 +262,8 @@ class UpstreamConnection(asyncio.Protocol):
             raise UpstreamError("a response head above the bound", reason="bad_response")
         if not data.startswith(b"HTTP/1."[: len(data)]):
             raise UpstreamError("the answer is not HTTP/1.x", reason="bad_response")
+        if data.count(b"\n") != data.count(b"\r\n"):
+            raise UpstreamError("a line of the head ends without CR", reason="bad_response")
         self._buffer = data
 
     def _begin_body(

@@ -198,9 +198,10 @@ async def test_an_answer_that_waits_unread_before_a_post() -> None:
         b"HTTP/2.0 200 OK\r\nContent-Length: 3\r\n\r\nabc",
         b"ICY 200 OK\r\n\r\n",
         b"SSH-2.0-OpenSSH_9.2\r\n",
+        b"HTTP/1.1 200 OK\nContent-Length: 3\n\nabc",
         b"HTTP/1.1 200 OK\r\nX: " + b"x" * 2_000_000,
     ],
-    ids=range(13),
+    ids=range(14),
 )
 @on_loop
 async def test_an_answer_that_cannot_be_trusted(answer: bytes) -> None:
