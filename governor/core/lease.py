@@ -21,6 +21,7 @@ class LeaseState(IntEnum):
     OPEN = 1
     CLOSED = 2
 
+
 _PENDING = LeaseState.PENDING
 
 

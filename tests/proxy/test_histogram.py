@@ -17,9 +17,7 @@ def test_every_sample_is_in_exactly_one_bucket(samples: list[int]) -> None:
     for sample in samples:
         histogram.observe(sample)
     edges = [-1_000, 10, 50, 100, 1_000]
-    expected = [
-        sum(low < x <= high for x in samples) for low, high in pairwise(edges)
-    ]
+    expected = [sum(low < x <= high for x in samples) for low, high in pairwise(edges)]
     assert histogram.counts == expected
     assert histogram.count == len(samples)
     assert histogram.sum_ns == sum(samples)
