@@ -14,6 +14,7 @@ from pathlib import Path
 from bench.limit.cells import LIMITS, all_cells, quick_cells
 from bench.limit.report import Figures, gates, markdown
 from bench.limit.runner import run_all
+from bench.report import machine, revision
 
 RESULTS = Path(__file__).resolve().parent.parent / "results"
 
@@ -61,7 +62,7 @@ def main(argv: list[str]) -> int:
         cells = [cell for cell in cells if cell.scenario in wanted]
     n_seeds = 1 if options.quick else options.seeds
     figures = run_all(cells, n_seeds, options.jobs, options.limits.split(","))
-    text = markdown(figures, n_seeds, NOTE)
+    text = markdown(figures, n_seeds, f"{NOTE}\n\nRevision {revision()}, {machine()}.")
     print(text)
     if not options.no_save and not options.quick and not options.only:
         RESULTS.mkdir(exist_ok=True)
