@@ -42,7 +42,7 @@ def test_pressed_capacity_is_departures_since_the_press() -> None:
     throughput = Throughput()
     throughput.advance(0, False)
     now_ns = pump(throughput, 0, 20, 10.0, is_pressed=False)
-    pump(throughput, now_ns, 3, 300.0, is_pressed=True)
+    pump(throughput, now_ns, 4, 300.0, is_pressed=True)
     assert throughput.capacity_hz(32) == pytest.approx(300.0)
 
 
