@@ -373,7 +373,7 @@ class AdaptiveLimit:
 
     def best_capacity_hz(self, now_ns: int) -> float:
         """Return the best known capacity; 0.0 if unknown."""
-        return self._throughput.best_capacity_hz(self.limit)
+        return self._throughput.best_capacity_hz(self.limit, max(1.0, self._control.proven))
 
     def response_ns(self) -> int:
         """Return the mean response time of the last judged cohort; 0 if unknown."""

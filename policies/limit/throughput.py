@@ -35,6 +35,9 @@ PRESS_GAP_NS = 1_000_000_000
 N_PRESSED_MIN = 16
 """Departures under press before their rate is remembered as the best: noise of 25 %."""
 
+PRESS_NS_MIN = 500_000_000.0
+"""A press shorter than half a second measures nothing: a pause for memory is no standstill."""
+
 RATE_MIN_HZ = 0.01
 """Capacity of an endpoint that lets nobody go: not 0, which would mean unknown."""
 
@@ -143,12 +146,18 @@ class Throughput:
         """
         if self.lease_ns == 0.0:
             return 0.0
-        if self.is_pressed and self._n_steps and self._press_ns >= 2.0 * self.lease_ns:
+        press_ns = max(2.0 * self.lease_ns, PRESS_NS_MIN)
+        if self.is_pressed and self._n_steps and self._press_ns >= press_ns:
             return max(self.pressed_hz, RATE_MIN_HZ)
         return limit * NS_PER_S / self.lease_ns
 
-    def best_capacity_hz(self, limit: int) -> float:
-        """Return the best capacity known; before any departure was counted, Little's law."""
+    def best_capacity_hz(self, limit: int, proven: float = 0.0) -> float:
+        """Return the best capacity known; before any departure was counted, Little's law.
+
+        Who has answered ``proven`` requests in flight serves at least that many per lease,
+        however few came lately.
+        """
         if self.best_hz == 0.0:
             return self.capacity_hz(limit)
-        return max(self.best_hz, self.pressed_hz if self.is_pressed else self.rate_hz)
+        proven_hz = proven * NS_PER_S / self.lease_ns if self.lease_ns > 0.0 else 0.0
+        return max(self.best_hz, self.pressed_hz if self.is_pressed else self.rate_hz, proven_hz)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from policies.limit.adaptive import AdaptiveLimit
 from policies.limit.fixed import FixedLimit
 from policies.limit.throughput import STEP_NS
 
@@ -52,3 +53,23 @@ def test_a_service_that_does_stand_still_is_seen() -> None:
     assert limit.capacity_hz(now_ns) == pytest.approx(N_PLACES / 0.1, rel=0.2)
     now_ns = run(limit, now_ns, now_ns + 4 * NS_PER_S, [], lease_ns)
     assert limit.capacity_hz(now_ns) < 0.1 * N_PLACES / 0.1
+
+
+def test_what_was_proven_bounds_the_best_capacity_from_below() -> None:
+    """One request of 0.1 s and then a standstill: ten a second were served, not one an hour."""
+    limit = AdaptiveLimit(rng_seed=1)
+    phase = limit.on_dispatch(0, 1, False)
+    limit.on_answer(NS_PER_S // 10, phase, 0, 1, 1)
+    limit.on_depart(NS_PER_S // 10, NS_PER_S // 10, True)
+    for now_ns in range(NS_PER_S // 10, 5 * NS_PER_S, TICK_NS):
+        limit.tick(now_ns, limit.limit)
+    assert limit.best_capacity_hz(5 * NS_PER_S) >= 10.0
+
+
+def test_a_short_pause_is_no_standstill() -> None:
+    """All places taken for 0.4 s without an end leaves capacity what it was."""
+    limit = FixedLimit(N_PLACES)
+    limit.on_depart(0, NS_PER_S // 10, True)
+    for now_ns in range(0, 4 * NS_PER_S // 10, TICK_NS):
+        limit.tick(now_ns, N_PLACES)
+    assert limit.capacity_hz(4 * NS_PER_S // 10) == pytest.approx(N_PLACES / 0.1)
