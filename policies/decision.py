@@ -36,8 +36,6 @@ class Reason(StrEnum):
     """Waited so long that an answer would come too late for the caller."""
     LINE_FULL = "line_full"
     """The configured bound on waiting requests is reached."""
-    FAULT = "fault"
-    """A detector or policy raised; the request went through."""
     OBSERVED = "observed"
     """Observe mode: admitted, though governing would have acted."""
 

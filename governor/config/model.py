@@ -80,8 +80,8 @@ class Listener(Section):
     """Serve TLS with this certificate. Default: plain HTTP, as a sidecar on loopback needs no
     more."""
     max_connections: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
-    """Open connections at once, 1 to 1000000; further ones are closed at once. Default 10000,
-    about 60 MB."""
+    """Open connections at once, 1 to 1000000; further ones are answered 503 and closed. Default
+    10000, about 40 MB."""
     max_head_bytes: Annotated[Bytes, Field(ge=1_024, le=1 << 20)] = 65_536
     """Request line and headers together, 1KiB to 1MiB; above it 431. Default 64KiB, as generous
     as Envoy's 60KiB."""

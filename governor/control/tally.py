@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from governor.proxy.histogram import DURATION_BOUNDS_NS, Histogram
-from governor.proxy.stats import RequestRecord
 from policies.decision import Action
 
 REQUEST_BOUNDS_NS = (*DURATION_BOUNDS_NS, 120_000_000_000, 300_000_000_000, 600_000_000_000)
@@ -25,8 +24,6 @@ N_CLASSES = 10
 
 DECISIONS = (*(action.name.lower() for action in Action), "none")
 """The decision on arrival; ``none`` where the gate was not asked (no route, bad request)."""
-
-UNDECIDED = len(DECISIONS) - 1
 
 
 class Count(NamedTuple):
@@ -56,7 +53,8 @@ class RouteTally:
         status : int
             What the caller was answered; 499 if it left before.
         decision : int
-            The :class:`~policies.decision.Action` on arrival, or ``UNDECIDED``.
+            The :class:`~policies.decision.Action` on arrival, or ``UNDECIDED`` of
+            :mod:`governor.proxy.stats`.
         duration_ns : int
             Arrival to end.
         """
@@ -86,12 +84,6 @@ class RequestTally:
         Names must come from the configuration: each makes its own series.
         """
         return self.routes.setdefault((upstream, route), RouteTally())
-
-    def observe(self, record: RequestRecord) -> None:
-        """Count a finished request from its record: slower, for where no tally is at hand."""
-        decision = DECISIONS.index(record.decision) if record.decision else UNDECIDED
-        route = self.for_route(record.upstream, record.route)
-        route.count(record.status, decision, record.duration_ns)
 
     def read(self) -> Iterator[Count]:
         """Yield every count that is not zero."""

@@ -29,7 +29,7 @@ from governor.proxy import endings
 from governor.proxy.endings import apply_all as apply_all
 from governor.proxy.headers import build_request_head
 from governor.proxy.state import CONNECTING, DONE, NEW, SENT, STREAMING, WAITING
-from governor.proxy.stats import ProxyStats
+from governor.proxy.stats import UNDECIDED, ProxyStats
 from policies.decision import Action, Outcome
 
 if TYPE_CHECKING:
@@ -52,7 +52,6 @@ _NOTHING: list[bytes] = []
 """Shared by all exchanges that hold nothing; never written."""
 
 _ADMIT, _WAIT = Action.ADMIT, Action.WAIT
-UNDECIDED = len(Action)  # counted as: the gate was not asked, or failed
 _COMPLETED = Outcome.COMPLETED
 
 

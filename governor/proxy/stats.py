@@ -9,6 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from governor.proxy.histogram import OVERHEAD_BOUNDS_NS, Histogram
+from policies.decision import Action
+
+UNDECIDED = len(Action)
+"""In place of an action: the gate was not asked, or failed."""
 
 
 class RequestRecord:

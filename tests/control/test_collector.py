@@ -13,7 +13,9 @@ from prometheus_client.parser import text_string_to_metric_families as parse
 
 from governor.control.collector import GovernorCollector
 from governor.control.metrics import METRICS
-from tests.control.stub import StubRuntime, make_record
+from governor.proxy.stats import UNDECIDED
+from policies.decision import Action
+from tests.control.stub import StubRuntime
 
 
 @pytest.fixture
@@ -22,8 +24,8 @@ def runtime() -> StubRuntime:
     runtime = StubRuntime()
     runtime.intervene(3)
     for status in (200, 200, 503, 499):
-        runtime.tally.observe(make_record(status=status))
-    runtime.tally.observe(make_record(upstream='a"b\n\\', decision=""))
+        runtime.tally.for_route("tools", "all").count(status, Action.ADMIT, 12_345_678)
+    runtime.tally.for_route('a"b\n\\', "all").count(200, UNDECIDED, 12_345_678)
     runtime.proxy.stats.count_own_answer("line_full")
     runtime.proxy.stats.overhead.observe(12_000)
     runtime.lag.observe(0.003)
