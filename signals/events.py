@@ -77,18 +77,19 @@ def count_retry(state: State, t_ns: int, who: int) -> None:
 
 
 @part
-def recognise(state: State, t_ns: int, who: int, fingerprint: float, marked_attempt: int) -> int:
-    """Return an arrival's attempt, and use up the failure that it answers."""
+def recognise(
+    state: State, t_ns: int, who: int, fingerprint: float, marked_attempt: int
+) -> tuple[int, int]:
+    """Return an arrival's attempt, and which remembered failure of its flow it answers (or -1)."""
     attempt = 0
+    found = -1
     if marked_attempt != 0 and who != 0:
-        idx = find_failure(state.flows, who, fingerprint, t_ns)
-        if idx >= 0:
-            f = state.flows[who]
-            f["n_failed"][idx] -= 1
-            attempt = int(min(f["failed_attempt"][idx] + 1, ATTEMPT_MAX))
+        found = find_failure(state.flows, who, fingerprint, t_ns)
+        if found >= 0:
+            attempt = min(int(state.flows[who]["failed_attempt"][found]) + 1, ATTEMPT_MAX)
     if marked_attempt >= 0:
         attempt = min(marked_attempt, ATTEMPT_MAX)
-    return attempt
+    return attempt, found
 
 
 @part
@@ -193,7 +194,9 @@ def arrive(
     t_ns = read_clock(state.process, now_ns)
     who = flow if 0 < flow < len(state.flows) else 0
     count_arrival(state, t_ns, who, is_identified)
-    attempt = recognise(state, t_ns, who, fingerprint, marked_attempt)
+    attempt, found = recognise(state, t_ns, who, fingerprint, marked_attempt)
+    if found >= 0:
+        state.flows[who]["n_failed"][found] -= 1  # a failure excuses one retry
     if attempt > 0:
         count_retry(state, t_ns, who)
     state.flows[who]["tenant"] = tenant
