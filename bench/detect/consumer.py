@@ -10,7 +10,10 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
+import numpy as np
+
 from signals import Shared, SignalBank
+from signals.summary import READINGS
 
 SIZES = {"n_calls": 65_536, "n_trees": 65_536, "n_upstreams": 64}
 """Of the memory that upstreams share: a process's defaults."""
@@ -56,3 +59,25 @@ def make_bank(n_flows: int) -> SignalBank:
 def values_of(bank: Any) -> dict[str, float]:
     """Return what a bank reads now: only readings that are ready."""
     return {reading.name: reading.value for reading in bank.read() if reading.is_ready}
+
+
+class Watch:
+    """Reads a few readings of one bank, every tick, without touching the others.
+
+    Parameters
+    ----------
+    bank : SignalBank
+    names : tuple of str
+        Wanted readings; those that the bank does not give are left out.
+    """
+
+    def __init__(self, bank: SignalBank, names: tuple[str, ...]) -> None:
+        known = {name: idx for idx, (name, _) in enumerate(READINGS)}
+        self.names = tuple(name for name in names if name in known)
+        self.index = np.array([known[name] for name in self.names], np.int64)
+        self.rows = bank.state.readings
+
+    def values(self) -> list[float]:
+        """Return the readings as of the last tick, in the order of ``names``; 0 if not ready."""
+        rows = self.rows[self.index]
+        return [float(x) for x in rows["value"] * (rows["ready"] != 0.0)]
