@@ -122,12 +122,12 @@ def test_a_caller_that_does_not_read_slows_the_origin(origin: Site) -> None:
     for name, base in (("slow-direct", origin.direct), ("slow-governed", origin.governed)):
         before = _watch_memory(origin)
         with WireClient(base, 30) as client:
-            client.send(client.head("GET", f"/download?n={LARGE_BYTES}&name={name}".encode()))
+            client.send(client.head("GET", f"/download?n={UNREAD_BYTES}&name={name}".encode()))
             head = client.read_head()
-            assert _settle(lambda name=name: sent.get(name, 0)) < IN_FLIGHT_BYTES  # type: ignore[misc]
+            assert _settle(lambda name=name: sent.get(name, 0)) < UNREAD_BYTES  # type: ignore[misc]
             assert _peak_memory(origin) - before < MEMORY_GROWTH_BYTES
             client.read_body(head)
-        assert hashlib.sha256(head.body).hexdigest() == pattern_digest(LARGE_BYTES)
+        assert hashlib.sha256(head.body).hexdigest() == pattern_digest(UNREAD_BYTES)
 
 
 def test_an_origin_that_does_not_read_slows_the_caller(origin: Site) -> None:
