@@ -142,7 +142,7 @@ BACKOFF_DTYPE = np.dtype(
         ("weight", np.float64, (N_LAWS, N_ATTEMPTS)),
         ("returned", np.float64, (N_LAWS, N_ATTEMPTS, N_LAGS)),
         ("outlived", np.float64, (N_LAWS, N_ATTEMPTS, N_LAGS)),
-        # of the returns: sums of place within the bin (0 its lower edge, 1 its upper) and its square
+        # of the returns: sums of place within the bin (0: lower edge, 1: upper) and its square
         ("place", np.float64, (N_LAWS, N_ATTEMPTS, N_LAGS)),
         ("place_square", np.float64, (N_LAWS, N_ATTEMPTS, N_LAGS)),
         # chance of return in each forecast bin after the failure's, and where that ends
