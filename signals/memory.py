@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import types
 
+from signals.forecast import FORECAST_DTYPE, make_forecast
 from signals.kernel import IS_COMPILED, make_view, part
 from signals.state import (
     BANK_DTYPE,
@@ -47,6 +48,7 @@ class State(NamedTuple):
     """A table, by flow."""
     readings: Records
     """A table, in the order of ``signals.summary.READINGS``."""
+    forecast: Records
 
 
 class Shared:
@@ -73,6 +75,7 @@ def make_state(shared: Shared, n_flows: int, n_readings: int) -> State:
         bank=make_bank(),
         flows=make_flows(n_flows),
         readings=np.zeros(n_readings, READING_DTYPE),
+        forecast=make_forecast(),
     )
 
 
@@ -87,6 +90,7 @@ _view_calls = make_view(array_of(CALL_DTYPE))
 _view_bank = make_view(array_of(BANK_DTYPE))
 _view_flows = make_view(array_of(FLOW_DTYPE))
 _view_readings = make_view(array_of(READING_DTYPE))
+_view_forecast = make_view(array_of(FORECAST_DTYPE))
 
 _N_ROOT = 2 * len(State._fields)
 
@@ -100,6 +104,7 @@ def _open_root(root: int) -> State:
         _view_bank(r[4], r[5]),
         _view_flows(r[6], r[7]),
         _view_readings(r[8], r[9]),
+        _view_forecast(r[10], r[11]),
     )
 
 

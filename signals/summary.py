@@ -7,6 +7,9 @@ reading is the same however often it is asked for.
 
 from __future__ import annotations
 
+from signals.forecast import N_READINGS as N_FORECAST
+from signals.forecast import READINGS as FORECAST
+from signals.forecast import summarise_forecast
 from signals.kernel import part
 from signals.memory import State
 from signals.retry import CASCADE_FLOWS, CASCADE_SHARE
@@ -38,7 +41,7 @@ QUALITY = (
     ("identified_share", "ratio"),
     ("coarse_clock", "bool"),
 )
-READINGS = (*RATES, *SCANS, *QUALITY)
+READINGS = (*RATES, *SCANS, *QUALITY, *FORECAST)
 """Name and unit, in the order of the state's ``readings``."""
 
 N_RATES = len(RATES)
@@ -50,6 +53,7 @@ N_PER_SCAN = N_SCANS // N_STREAMS
 FIRST_RATE = 0
 FIRST_SCAN = FIRST_RATE + N_RATES
 FIRST_QUALITY = FIRST_SCAN + N_SCANS
+FIRST_FORECAST = FIRST_QUALITY + N_QUALITY
 
 ORGANIC_RATE = 1
 RETRY_SHARE = 2
@@ -133,3 +137,4 @@ def summarise(state: State) -> None:
     summarise_rates(state.bank, out[FIRST_RATE : FIRST_RATE + N_RATES])
     summarise_scans(state.bank, out[FIRST_SCAN : FIRST_SCAN + N_SCANS])
     summarise_quality(state.bank, out[FIRST_QUALITY : FIRST_QUALITY + N_QUALITY])
+    summarise_forecast(state.forecast, out[FIRST_FORECAST : FIRST_FORECAST + N_FORECAST])

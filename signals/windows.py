@@ -11,6 +11,7 @@ arrivals leave the same state.
 
 from __future__ import annotations
 
+from signals.forecast import close_forecast
 from signals.kernel import part
 from signals.memory import State
 from signals.retry import close_rates
@@ -44,6 +45,7 @@ def close_bucket(state: State, bucket: int) -> None:
     s["n_closed"] += 1
     close_rates(state.bank, bucket)
     scan(state.bank, bucket)
+    close_forecast(state.forecast, bucket, state.forecast[0]["patience"]["proven_hz"])
     s["open_arrivals"] = 0
     s["open_unidentified"] = 0
     s["open_retries"] = 0
