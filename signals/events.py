@@ -16,6 +16,7 @@ from __future__ import annotations
 from numba import types
 
 from signals.calls import ATTEMPT_BITS, UNOBSERVED, close_call, find_call, open_call
+from signals.fanout import join_tree, link_parent, part_from_tree
 from signals.kernel import kernel, part
 from signals.memory import ROOT, State, open_state
 from signals.retry import ATTEMPT_MAX, count_retrying, find_failure, keep_failure
@@ -124,6 +125,7 @@ def count_leave(state: State, t_ns: int, idx: int) -> None:
     if c["has_left"] == 1:
         return
     c["has_left"] = 1
+    part_from_tree(state.fanout, state.trees, t_ns, c["tree"])
     if c["answered_ns"] == 0:
         count_failure(state, t_ns, idx, 0)
 
@@ -144,6 +146,8 @@ def count_end(state: State, t_ns: int, idx: int, how: int, retry_after_ns: int) 
         count_first_byte(state, t_ns, idx)
     if how in (FAILED, REFUSED) and c["has_left"] == 0:
         count_failure(state, t_ns, idx, t_ns + retry_after_ns if retry_after_ns > 0 else 0)
+    if c["has_left"] == 0:
+        part_from_tree(state.fanout, state.trees, t_ns, c["tree"])
     close_call(state.process, state.calls, idx)
 
 
@@ -215,6 +219,7 @@ def arrive(
         c["arrived_ns"] = t_ns
         c["answered_ns"] = 0
         c["patience_ns"] = patience_ns
+        join_tree(state.fanout, state.trees, state.agents, t_ns, tree, who, c["upstream"])
     return (idx << ATTEMPT_BITS) | attempt
 
 
@@ -247,6 +252,9 @@ def note(root: int, kind: int, now_ns: int, handle: int, value: int) -> int:
         count_first_byte(state, t_ns, idx)
     elif kind == LEFT:
         count_leave(state, t_ns, idx)
+    elif kind == PARENT:
+        c = state.calls[idx]
+        link_parent(state.trees, state.agents, c["tree"], c["flow"], value)
     return 1
 
 

@@ -7,6 +7,8 @@ reading is the same however often it is asked for.
 
 from __future__ import annotations
 
+from signals.fanout import READINGS as FANOUT
+from signals.fanout import summarise_fanout
 from signals.kernel import part
 from signals.memory import State
 from signals.retry import CASCADE_FLOWS, CASCADE_SHARE
@@ -38,18 +40,20 @@ QUALITY = (
     ("identified_share", "ratio"),
     ("coarse_clock", "bool"),
 )
-READINGS = (*RATES, *SCANS, *QUALITY)
+READINGS = (*RATES, *SCANS, *QUALITY, *FANOUT)
 """Name and unit, in the order of the state's ``readings``."""
 
 N_RATES = len(RATES)
 N_SCANS = len(SCANS)
 N_QUALITY = len(QUALITY)
+N_FANOUT = len(FANOUT)
 N_READINGS = len(READINGS)
 N_PER_SCAN = N_SCANS // N_STREAMS
 
 FIRST_RATE = 0
 FIRST_SCAN = FIRST_RATE + N_RATES
 FIRST_QUALITY = FIRST_SCAN + N_SCANS
+FIRST_FANOUT = FIRST_QUALITY + N_QUALITY
 
 ORGANIC_RATE = 1
 RETRY_SHARE = 2
@@ -133,3 +137,4 @@ def summarise(state: State) -> None:
     summarise_rates(state.bank, out[FIRST_RATE : FIRST_RATE + N_RATES])
     summarise_scans(state.bank, out[FIRST_SCAN : FIRST_SCAN + N_SCANS])
     summarise_quality(state.bank, out[FIRST_QUALITY : FIRST_QUALITY + N_QUALITY])
+    summarise_fanout(state.fanout, state.trees, state.process[0]["now_ns"], out[FIRST_FANOUT : FIRST_FANOUT + N_FANOUT])
