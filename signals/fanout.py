@@ -188,7 +188,8 @@ def link_parent(trees: Records, agents: Records, tree: int, flow: int, parent: i
     t = trees[tree]
     child = agents[flow]
     above = agents[parent]
-    if parent == flow or child["tree"] != tree or child["parent"] == parent:
+    is_seated = child["tree"] == tree and child["life"] == t["life"]
+    if parent == flow or not is_seated or child["parent"] == parent:
         return
     is_here = above["tree"] == tree and above["life"] == t["life"]
     if child["parent"] == 0:
