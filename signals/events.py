@@ -16,6 +16,7 @@ from __future__ import annotations
 from numba import types
 
 from signals.calls import ATTEMPT_BITS, UNOBSERVED, close_call, find_call, open_call
+from signals.fanout import join_tree, link_parent, part_from_tree
 from signals.forecast import (
     note_arrival,
     note_drop,
@@ -145,6 +146,7 @@ def count_leave(state: State, t_ns: int, idx: int) -> None:
         return
     c["has_left"] = 1
     c["left_ns"] = t_ns
+    part_from_tree(state.fanout, state.trees, t_ns, c["tree"])
     if c["answered_ns"] == 0:
         count_failure(state, t_ns, idx, 0, False)
         note_leave(
@@ -190,6 +192,8 @@ def count_end(state: State, t_ns: int, idx: int, how: int, retry_after_ns: int) 
     if how in (FAILED, REFUSED) and c["has_left"] == 0:
         due_ns = t_ns + retry_after_ns if retry_after_ns > 0 else 0
         count_failure(state, t_ns, idx, due_ns, how == REFUSED)
+    if c["has_left"] == 0:
+        part_from_tree(state.fanout, state.trees, t_ns, c["tree"])
     close_call(state.process, state.calls, idx)
 
 
@@ -273,6 +277,7 @@ def arrive(
         c["answered_ns"] = 0
         c["patience_ns"] = patience_ns
         note_arrival(state.forecast[0], t_ns, attempt, family, who > 0, patience_ns)
+        join_tree(state.fanout, state.trees, state.agents, t_ns, tree, who, c["upstream"])
     return (idx << ATTEMPT_BITS) | attempt
 
 
@@ -307,6 +312,9 @@ def note(root: int, kind: int, now_ns: int, handle: int, value: int) -> int:
         count_first_byte(state, t_ns, idx)
     elif kind == LEFT:
         count_leave(state, t_ns, idx)
+    elif kind == PARENT:
+        c = state.calls[idx]
+        link_parent(state.trees, state.agents, c["tree"], c["flow"], value)
     return 1
 
 
