@@ -75,9 +75,9 @@ class Watch:
         known = {name: idx for idx, (name, _) in enumerate(READINGS)}
         self.names = tuple(name for name in names if name in known)
         self.index = np.array([known[name] for name in self.names], np.int64)
-        self.rows = bank.state.readings
+        self.value, self.ready = bank.state.readings["value"], bank.state.readings["ready"]
 
     def values(self) -> list[float]:
         """Return the readings as of the last tick, in the order of ``names``; 0 if not ready."""
-        rows = self.rows[self.index]
-        return [float(x) for x in rows["value"] * (rows["ready"] != 0.0)]
+        values: list[float] = (self.value[self.index] * self.ready[self.index]).tolist()
+        return values

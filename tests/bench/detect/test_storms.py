@@ -15,7 +15,7 @@ from bench.detect.storms import claims_of, list_misses, smallest, table_of_laws
 
 def found(n: int, delay_s: float, before: tuple[str, ...] = ()) -> Found:
     """Return a run with one alarm."""
-    delays_s = {} if delay_s == NEVER_S else {"cascade": delay_s}
+    delays_s = {} if delay_s == NEVER_S else {"cascade": delay_s, "load_shape: cascade": delay_s}
     return Found(Case("stall", "openai", n, 0.7, 1), delays_s, before, ())
 
 
