@@ -35,8 +35,8 @@ FORECAST_BIN_S = 0.05
 AHEAD_S = 1.0
 
 READINGS = ("retry_share", "retry_synchrony", *ALARMS)
-CURVE = "unfaded"
-"""The forecast that the storm alarm goes by."""
+CURVE, ALARM_CURVE = "faded", "unfaded"
+"""Fields of the forecast: if the refusal fades, and (the storm alarm's) if it does not."""
 
 FRESH, RETRY, CAPACITY = "#9fd3f2", "#e8956a", "#000000"
 FORECAST, AT_ALARM = "#0072b2", "#0072b2"
@@ -52,7 +52,11 @@ WORDS = {
     "synchrony_alarm": "callers in step",
     "cascade": "verdict: cascade",
     "storm_alarm": "storm alarm",
+    "matched_alarm": "failures come back as callers do",
 }
+MARKED = ("storm_alarm", "retry_synchrony_alarm", "cascade")
+"""Alarms with a mark of their own; the text names all."""
+
 FAULT_WORDS = {
     "crash": "crash: everything in flight breaks, then 2 s of refused connections",
     "refuse": "refusal: nine in ten calls answered 503 for 4 s",
@@ -75,12 +79,9 @@ class Film(NamedTuple):
     """The whole forecast as the storm alarm rose."""
 
 
-def curve_of(bank: SignalBank) -> Any:
-    """Return the forecast in calls per second per bin of 50 ms; None if there is none."""
-    records = getattr(bank.state, "forecast", None)
-    if records is None or CURVE not in (records.dtype.names or ()):
-        return None
-    return records[0][CURVE] / FORECAST_BIN_S
+def curve_of(bank: SignalBank, name: str) -> Any:
+    """Return a forecast in calls per second, one value per bin of 50 ms from now."""
+    return bank.state.forecast[0][name] / FORECAST_BIN_S
 
 
 def shoot(fault: str, seed: int, n_agents: int = N_AGENTS) -> Film:
@@ -107,12 +108,10 @@ def shoot(fault: str, seed: int, n_agents: int = N_AGENTS) -> Film:
             film.readings[name].append(value)
             if name in ALARMS and value > 0.0 and at_s > 0.0:
                 film.alarms_s.setdefault(name, at_s)
-        curve = curve_of(bank)
-        if curve is None:
-            return
-        near = curve[ahead_bins - 1 : ahead_bins + 1]
+        near = curve_of(bank, CURVE)[ahead_bins - 1 : ahead_bins + 1]
         film.ahead.append((at_s + AHEAD_S, float(near.mean())))
         if film.alarms_s.get("storm_alarm") == at_s:
+            curve = curve_of(bank, ALARM_CURVE)
             times_s = at_s + FORECAST_BIN_S * (np.arange(len(curve)) + 0.5)
             film.at_alarm.extend(zip(times_s.tolist(), pairs_mean(curve).tolist(), strict=True))
 
@@ -172,7 +171,7 @@ def draw_calls(figure: Any, film: Film) -> None:
     )
     for name, points, dash, width in (
         ("forecast 1 s before", film.ahead, "solid", 2.0),
-        ("forecast at the storm alarm", film.at_alarm, "dot", 2.6),
+        ("forecast at the alarm, if it goes on", film.at_alarm, "dot", 2.6),
     ):
         if points:
             x, y = zip(*points, strict=True)
@@ -190,12 +189,14 @@ def draw_readings(figure: Any, film: Film) -> None:
         x=film.t_s,
         y=film.readings["retry_share"],
         name="retry share, last second",
+        legend="legend2",
         line={"color": SHARE, "width": 2},
     )
     nats = go.Scatter(
         x=film.t_s,
         y=np.maximum(film.readings["retry_synchrony"], NATS_FLOOR),
-        name="retries in step (20 nats: alarm)",
+        name="retries in step (alarm: 20 nats)",
+        legend="legend2",
         line={"color": NATS, "width": 2},
     )
     figure.add_trace(share, row=2, col=1)
@@ -207,7 +208,8 @@ def draw_readings(figure: Any, film: Film) -> None:
 
 def mark_alarms(figure: Any, film: Film) -> None:
     """Mark when each alarm first stood, names one below the other."""
-    ordered = sorted(film.alarms_s.items(), key=lambda pair: pair[1])
+    marked = [pair for pair in film.alarms_s.items() if pair[0] in MARKED]
+    ordered = sorted(marked, key=lambda pair: pair[1])
     for number, (name, at_s) in enumerate(ordered):
         for row in (1, 2):
             figure.add_vline(x=at_s, row=row, col=1, line={"color": MARK, "width": 1})
@@ -234,8 +236,8 @@ def draw(film: Film) -> Any:
         rows=2,
         cols=1,
         shared_xaxes=True,
-        row_heights=[0.66, 0.34],
-        vertical_spacing=0.07,
+        row_heights=[0.67, 0.33],
+        vertical_spacing=0.1,
         specs=[[{}], [{"secondary_y": True}]],
     )
     draw_calls(figure, film)
@@ -275,20 +277,16 @@ def draw(film: Film) -> Any:
         col=1,
         secondary_y=True,
     )
+    across = {"orientation": "h", "yanchor": "bottom", "x": 0.0, "traceorder": "normal"}
     figure.update_layout(
         title={"text": title, "font": {"size": 17}, "x": 0.01, "y": 0.96},
         template="plotly_white",
         font={"family": "DejaVu Sans, Helvetica, Arial, sans-serif", "size": 13},
         width=1100,
-        height=600,
-        margin={"l": 70, "r": 70, "t": 112, "b": 60},
-        legend={
-            "orientation": "h",
-            "y": 1.01,
-            "yanchor": "bottom",
-            "x": 0.0,
-            "traceorder": "normal",
-        },
+        height=620,
+        margin={"l": 70, "r": 70, "t": 86, "b": 60},
+        legend={**across, "y": 1.0},
+        legend2={**across, "y": 0.315},
     )
     return figure
 
