@@ -54,6 +54,10 @@ BLOCK = 10
 N_BLOCKS = 16
 """Half seconds of fresh arrivals behind organic demand."""
 
+N_RECENT_BLOCKS = 4
+"""Half seconds of organic demand while callers are out: they ask for nothing new, so that
+demand falls as the storm grows; never above the longer measure."""
+
 N_TRIMMED = 2
 """Highest and lowest half seconds left out."""
 
@@ -119,6 +123,7 @@ FORECAST_DTYPE = np.dtype(
         ("block", np.float64),
         ("n_blocks", np.int64),
         ("organic", np.float64),
+        ("busy_organic", np.float64),
         # law of all callers mixed
         ("mix", np.float64, (N_ATTEMPTS, HORIZON)),
         ("next_rebuild", np.int64),
@@ -274,6 +279,10 @@ def close_organic(f: Records, bin_idx: int) -> bool:
     f["block"] = 0.0
     n = min(f["n_blocks"], N_BLOCKS)
     f["organic"] = compute_trimmed_mean(blocks[:n]) / BLOCK
+    recent = 0.0
+    for back in range(1, N_RECENT_BLOCKS + 1):
+        recent += blocks[(f["n_blocks"] - back) % N_BLOCKS]
+    f["busy_organic"] = min(f["organic"], recent / (N_RECENT_BLOCKS * BLOCK))
     seen = f["seen"]
     for law in range(N_LAWS):
         for q in range(N_ATTEMPTS):

@@ -140,7 +140,7 @@ def run_generations(f: Records, patience_s: float, phi: float, fade: float) -> f
     """Let arrivals fail and return, generation after generation; return how many fail."""
     x, mix, leaving = f["by_attempt"], f["mix"], f["leaving"]
     x[:, :] = f["known"]
-    x[0, :] += f["organic"]
+    x[0, :] += f["busy_organic"]
     leaving[:, :] = f["planned"]
     backlog = float(f["patience"]["n_waiting"] + f["patience"]["n_orphans"])
     served = f["patience"]["pace_hz"] * BIN_S
@@ -202,7 +202,7 @@ def draw_curves(f: Records, bin_idx: int) -> None:
         phi *= 1.0 - min(1.0, f["granted"] / f["refused"])
     if phi < 1e-3 and patience_s == 0.0 and n_leaving == 0.0:
         f["by_attempt"][:, :] = f["known"]
-        f["by_attempt"][0, :] += f["organic"]
+        f["by_attempt"][0, :] += f["busy_organic"]
         sum_attempts(f, f["faded"], f["returns"])
         f["unfaded"][:] = f["faded"]
         f["n_failing"] = 0.0
