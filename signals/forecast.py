@@ -45,6 +45,12 @@ from signals.storm import NOT_IN_SIGHT_S, STORM_DTYPE, count_recent, judge_storm
 DECAY_FAST = math.exp(-BIN_S / 0.3)
 """Of refusals and arrivals: the state of the service, not its history."""
 
+DECAY_NOW = math.exp(-BIN_S / 0.1)
+"""Of the same, for the alarm: the first tick of a refusal must count in full."""
+
+REFUSING_SHARE = 0.1
+"""Of arrivals: less is no refusal."""
+
 DECAY_SEEN = math.exp(-0.5 / 10.0)
 """Of arrivals by family and attempt, each half second."""
 
@@ -117,6 +123,10 @@ FORECAST_DTYPE = np.dtype(
         ("arrivals", np.float64),
         ("refused", np.float64),
         ("granted", np.float64),
+        ("arrivals_now", np.float64),
+        ("refused_now", np.float64),
+        # bins since a tenth or more of arrivals has been refused
+        ("refusing", np.int64),
         ("seen", np.float64, (N_LAWS, N_ATTEMPTS)),
         # organic demand
         ("blocks", np.float64, (N_BLOCKS,)),
@@ -208,6 +218,12 @@ def close_shares(f: Records) -> None:
     f["arrivals"] = f["arrivals"] * DECAY_FAST + f["open_arrivals"]
     f["refused"] = f["refused"] * DECAY_FAST + f["open_refused"]
     f["granted"] = f["granted"] * DECAY_FAST + f["open_granted"]
+    f["arrivals_now"] = f["arrivals_now"] * DECAY_NOW + f["open_arrivals"]
+    f["refused_now"] = f["refused_now"] * DECAY_NOW + f["open_refused"]
+    f["arrivals_now"] = f["arrivals_now"] if f["arrivals_now"] > NOTHING else 0.0
+    f["refused_now"] = f["refused_now"] if f["refused_now"] > NOTHING else 0.0
+    is_refusing = f["refused"] > REFUSING_SHARE * f["arrivals"] and f["refused"] > 1.0
+    f["refusing"] = f["refusing"] + 1 if is_refusing else 0
     if f["arrivals"] < NOTHING:
         f["arrivals"] = 0.0
     if f["refused"] < NOTHING:
