@@ -143,7 +143,7 @@ def rebuild_kernels(f: Records) -> None:
 
 @part
 def run_generations(f: Records, patience_s: float, phi: float, fade: float) -> float:
-    """Let arrivals fail and return, generation after generation; return how many fail."""
+    """Let arrivals fail and return, generation after generation; return how many fail anew."""
     x, mix, leaving = f["by_attempt"], f["mix"], f["leaving"]
     x[:, :] = f["known"]
     x[0, :] += f["busy_organic"]
@@ -166,7 +166,8 @@ def run_generations(f: Records, patience_s: float, phi: float, fade: float) -> f
                 failing += leaving[q, h]
             if failing < MASS_MIN:
                 continue
-            n_failing += failing
+            if q == 0:
+                n_failing += failing
             # The last attempts that are told apart go on as themselves, from the next bin.
             first = 0 if q < N_ATTEMPTS else 1
             wave, chance = x[min(q + 1, N_ATTEMPTS)], mix[law]
