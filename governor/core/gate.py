@@ -25,7 +25,7 @@ from governor.core.lease import Decision, Lease, LeaseState
 from governor.core.ledger import Ledger
 from governor.core.reservations import Reservations
 from policies.decision import Action, Outcome, Reason
-from signals import ANSWERED, FAILED, FIRST_BYTE, GONE, LEFT, REFUSED
+from signals import ANSWERED, FAILED, FIRST_BYTE, GONE, LEFT, PARENT, REFUSED
 
 if TYPE_CHECKING:
     from governor.core.identity import Identities
@@ -142,6 +142,8 @@ class Gate:
                 ledger.n_faults += 1
                 call = arrival.attempt if arrival.attempt > 0 else 0
         lease = Lease(arrival, now_ns, call, owner)
+        if arrival.parent_flow:
+            self._signal(PARENT, now_ns, lease, arrival.parent_flow)
         if lease.attempt:
             ledger.n_attempts_repeated += 1
         if self.reservations.n_outstanding:
