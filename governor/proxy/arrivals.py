@@ -40,6 +40,7 @@ from governor.proxy import families
 from governor.proxy import header_names as names
 from governor.proxy import hint_values as read
 from governor.proxy.dialects import speaks_mcp
+from signals.families import MCP, STAINLESS
 
 if TYPE_CHECKING:
     from governor.core.identity import Identities
@@ -84,13 +85,8 @@ _URGENCY: tuple[tuple[int, Callable[[bytes], int | None]], ...] = (
     (names.CLAUDE_REQUEST_CLASS, read.read_request_class),
     (names.SBI_PRIORITY, read.read_sbi_priority),
 )
-_PARENTS = (
-    (names.CLAUDE_AGENT_ID, (names.CLAUDE_PARENT_AGENT_ID, names.CLAUDE_SESSION_ID)),
-    (names.CODEX_PARENT_THREAD_ID, (names.CODEX_PARENT_THREAD_ID,)),
-)
-"""What only a child sends, and which of its headers names the parent, the most exact first:
-a sub-agent of Claude Code's main agent names the session, by which the main agent goes."""
 _known_agents = families.known_agents
+_UNTOLD = families.UNTOLD
 _SHORTEST_STREAM = len(b"text/event-stream")
 _TRACE_ID = slice(3, 35)
 _NO_TRACE = b"0" * 32
@@ -184,8 +180,13 @@ class ArrivalReader:
                             salt + values.get(names.MCP_NAME, b""),
                         )
                     )
-            if family in families.UNTOLD:
-                family = families.read_headers(head, family)
+            if family in _UNTOLD:
+                if has_hints & names.RARE_HINT:
+                    family = families.read_headers(head, family)
+                elif names.STAINLESS_RETRY_COUNT in values:
+                    family = STAINLESS
+                elif not arrival.can_retry:
+                    family = MCP
         if head.request_id and tree_key == flow_key and not arrival.is_identified:
             tree_key = self._read_request_id(hash((tenant_key, salt + head.request_id)), flow_key)
         arrival.family = family
@@ -207,11 +208,13 @@ class ArrivalReader:
                 flow_key = hash((tenant_key, salt + value))
                 arrival.is_identified = True
                 break
-        for code, parents in _PARENTS:
-            if code in values:
-                parent = next((values[x] for x in parents if values.get(x)), b"")
-                arrival.parent_flow = self._identities.flows.find(hash((tenant_key, salt + parent)))
-                break
+        if names.CLAUDE_AGENT_ID in values:  # a main agent goes by its session
+            parent = values.get(names.CLAUDE_PARENT_AGENT_ID) or values.get(names.CLAUDE_SESSION_ID)
+        else:
+            parent = values.get(names.CODEX_PARENT_THREAD_ID)
+        if parent:
+            parent_key = hash((tenant_key, salt + parent))
+            arrival.parent_flow = self._identities.flows.find(parent_key)
         trace = values.get(names.TRACEPARENT, b"")
         if trace:
             trace_id = trace[_TRACE_ID]
