@@ -191,10 +191,35 @@ class Gate:
             self._settle(now_ns, lease, GONE)
         return ()
 
+    def observe_quota(self, now_ns: int, limit: int, remaining: int, reset_ns: int) -> None:
+        """Take note of what the upstream says is left of its quota.
+
+        Parameters
+        ----------
+        limit, remaining : int
+            Of whatever it counts; of several the one of which the least share is left.
+        reset_ns : int
+            From now until it is whole again; 0 if not told.
+        """
+        try:
+            self.signals.note_quota(self._clamp(now_ns), limit, remaining, reset_ns)
+        except Exception:
+            self.ledger.n_faults += 1
+
     def depart(
-        self, now_ns: int, lease: Lease, outcome: Outcome, status: int = 0
+        self,
+        now_ns: int,
+        lease: Lease,
+        outcome: Outcome,
+        status: int = 0,
+        retry_after_ns: int = 0,
     ) -> Sequence[Decision]:
         """Close an open lease; return what to do with those who waited for its place.
+
+        Parameters
+        ----------
+        retry_after_ns : int
+            For how long the upstream asked the caller to stay away; 0 if it did not.
 
         Raises
         ------
@@ -223,7 +248,8 @@ class Gate:
         held_s = held_ns * 1e-9
         self._book(outcome, held_s, has_sample)
         self._closed(arrival.tenant, arrival.flow, arrival.tree, held_s)
-        self._signal(GONE if lease.has_left else FAILED if outcome else ANSWERED, now_ns, lease)
+        how = GONE if lease.has_left else FAILED if outcome else ANSWERED
+        self._signal(how, now_ns, lease, retry_after_ns)
         if self.line.n_live:
             decisions: list[Decision] = []
             self._dispatch(now_ns, decisions)
