@@ -32,6 +32,7 @@ from signals.events import (
 from signals.fanout import Explosion, list_explosions
 from signals.kernel import IS_COMPILED, get_entry
 from signals.memory import Shared, make_root, make_state
+from signals.quota import keep_quota
 from signals.reading import Reading
 from signals.summary import (
     N_READINGS,
@@ -156,6 +157,21 @@ class SignalBank:
     def note_parent(self, now_ns: int, call: int, parent_flow: int) -> None:
         """Take note of the flow that made the one of this call, where a header tells."""
         self._note(PARENT, now_ns, call, parent_flow)
+
+    def note_quota(self, now_ns: int, limit: int, remaining: int, reset_ns: int = 0) -> None:
+        """Take note of what the upstream told of its quota; see :mod:`signals.quota`.
+
+        Parameters
+        ----------
+        limit, remaining : int
+            Of whatever it counts.
+        reset_ns : int
+            From now until it is whole again; 0 if not told.
+        """
+        self.advance(now_ns)
+        keep_quota(
+            self.state.quota, int(self.state.process[0]["now_ns"]), limit, remaining, reset_ns
+        )
 
     def _note(self, kind: int, now_ns: int, call: int, value: int) -> None:
         if now_ns >= self.boundary_ns:

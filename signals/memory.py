@@ -22,6 +22,7 @@ from numba import types
 from signals.forecast import FORECAST_DTYPE, make_forecast
 from signals.kernel import IS_COMPILED, make_view, part
 from signals.matched import MATCHED_DTYPE, make_matched
+from signals.quota import QUOTA_DTYPE, make_quota
 from signals.shape import SHAPE_DTYPE, make_shape
 from signals.state import (
     BANK_DTYPE,
@@ -67,6 +68,7 @@ class State(NamedTuple):
     """A table, by tree."""
     agents: Records
     """A table, by flow: its place in a tree."""
+    quota: Records
 
 
 class Shared:
@@ -104,6 +106,7 @@ def make_state(shared: Shared, n_flows: int, n_readings: int) -> State:
         fanout=shared.fanout,
         trees=shared.trees,
         agents=shared.agents,
+        quota=make_quota(),
     )
 
 
@@ -124,6 +127,7 @@ _view_forecast = make_view(array_of(FORECAST_DTYPE))
 _view_fanout = make_view(array_of(FANOUT_DTYPE))
 _view_trees = make_view(array_of(TREE_DTYPE))
 _view_agents = make_view(array_of(AGENT_DTYPE))
+_view_quota = make_view(array_of(QUOTA_DTYPE))
 
 _N_ROOT = 2 * len(State._fields)
 
@@ -143,6 +147,7 @@ def _open_root(root: int) -> State:
         _view_fanout(r[16], r[17]),
         _view_trees(r[18], r[19]),
         _view_agents(r[20], r[21]),
+        _view_quota(r[22], r[23]),
     )
 
 

@@ -7,7 +7,7 @@ reading is the same however often it is asked for.
 
 from __future__ import annotations
 
-from signals import matched, shape
+from signals import matched, quota, shape
 from signals.fanout import READINGS as FANOUT
 from signals.fanout import summarise_fanout
 from signals.forecast import N_READINGS as N_FORECAST
@@ -16,6 +16,7 @@ from signals.forecast import summarise_forecast
 from signals.kernel import part
 from signals.matched import summarise_matched
 from signals.memory import State
+from signals.quota import summarise_quota
 from signals.retry import CASCADE_FLOWS, CASCADE_SHARE
 from signals.shape import summarise_shape
 from signals.state import FRESH, N_GAPS, N_STREAMS, RING_MASK, SECOND, Records, put
@@ -46,7 +47,10 @@ QUALITY = (
     ("identified_share", "ratio"),
     ("coarse_clock", "bool"),
 )
-READINGS = (*RATES, *SCANS, *QUALITY, *matched.READINGS, *shape.READINGS, *FORECAST, *FANOUT)
+READINGS = (
+    *(*RATES, *SCANS, *QUALITY),
+    *(*matched.READINGS, *shape.READINGS, *FORECAST, *FANOUT, *quota.READINGS),
+)
 """Name and unit, in the order of the state's ``readings``."""
 
 N_RATES = len(RATES)
@@ -55,6 +59,7 @@ N_QUALITY = len(QUALITY)
 N_MATCHED = len(matched.READINGS)
 N_SHAPE = len(shape.READINGS)
 N_FANOUT = len(FANOUT)
+N_QUOTA = len(quota.READINGS)
 N_READINGS = len(READINGS)
 N_PER_SCAN = N_SCANS // N_STREAMS
 
@@ -65,6 +70,7 @@ FIRST_MATCHED = FIRST_QUALITY + N_QUALITY
 FIRST_SHAPE = FIRST_MATCHED + N_MATCHED
 FIRST_FORECAST = FIRST_SHAPE + N_SHAPE
 FIRST_FANOUT = FIRST_FORECAST + N_FORECAST
+FIRST_QUOTA = FIRST_FANOUT + N_FANOUT
 
 ORGANIC_RATE = 1
 RETRY_SHARE = 2
@@ -154,9 +160,6 @@ def summarise(state: State) -> None:
     summarise_matched(state.matched, bank, is_coarse, out[FIRST_MATCHED:FIRST_SHAPE])
     summarise_shape(state.shape, bank, is_coarse, out[FIRST_SHAPE : FIRST_SHAPE + N_SHAPE])
     summarise_forecast(state.forecast, out[FIRST_FORECAST : FIRST_FORECAST + N_FORECAST])
-    summarise_fanout(
-        state.fanout,
-        state.trees,
-        state.process[0]["now_ns"],
-        out[FIRST_FANOUT : FIRST_FANOUT + N_FANOUT],
-    )
+    now_ns = state.process[0]["now_ns"]
+    summarise_fanout(state.fanout, state.trees, now_ns, out[FIRST_FANOUT:FIRST_QUOTA])
+    summarise_quota(state.quota, now_ns, out[FIRST_QUOTA : FIRST_QUOTA + N_QUOTA])
