@@ -111,8 +111,8 @@ SHARE_FLOOR = 0.05
 WINSOR, DISPERSION_MEAN_FLOOR = 25.0, 0.2
 """As in :mod:`signals.synchrony`."""
 
-READY_BINS = 500
-"""10 s of mean before anything is said."""
+READY_BINS = 1_000
+"""20 s of mean and dispersion before anything is said."""
 
 HEEDLESS = (
     *(families.CODEX, families.GOOGLE, families.BOTO, families.TENACITY),
@@ -276,7 +276,8 @@ def learn(matched: Records, count: float, expected: float) -> None:
     floor = max(mean, DISPERSION_MEAN_FLOOR)
     f = m["dispersion"]
     square = min((count - mean) * (count - mean), WINSOR * f * floor)
-    m["dispersion"] = max(1.0, f + (square / floor - f) / DISPERSION_BINS)
+    n_bins = min(m["n_bins"], DISPERSION_BINS)
+    m["dispersion"] = max(1.0, f + (square / floor - f) / n_bins)
     m["wide_arrivals"] += count
     m["wide_mean"] += mean
     if m["n_bins"] % WIDE_BINS == 0:
@@ -284,7 +285,7 @@ def learn(matched: Records, count: float, expected: float) -> None:
         f = m["wide_dispersion"]
         off = m["wide_arrivals"] - m["wide_mean"]
         square = min(off * off, WINSOR * f * floor)
-        m["wide_dispersion"] = max(1.0, f + (square / floor - f) * WIDE_BINS / DISPERSION_BINS)
+        m["wide_dispersion"] = max(1.0, f + (square / floor - f) * WIDE_BINS / n_bins)
         m["wide_arrivals"] = 0.0
         m["wide_mean"] = 0.0
     slow = 1.0 / min(m["n_bins"], SLOW_BINS)

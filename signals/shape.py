@@ -328,6 +328,7 @@ def watch_demand(shape: Records) -> None:
     s = shape[0]
     count = float(s["open_fresh"])
     mean = s["mean"]
+    n_bins = min(s["n_bins"], SLOW_BINS)
     if s["n_bins"] > READY_BINS:
         f = max(s["dispersion"][0], s["dispersion"][1])
         s["nats"] = min(max(0.0, s["nats"] + (count * RISE - mean) / f), SURGE_MAX)
@@ -340,10 +341,10 @@ def watch_demand(shape: Records) -> None:
             f = s["dispersion"][idx]
             off = s["sums"][idx] - s["means"][idx]
             square = min(off * off, WINSOR * f * floor)
-            s["dispersion"][idx] = max(1.0, f + (square / floor - f) * width / SLOW_BINS)
+            s["dispersion"][idx] = max(1.0, f + (square / floor - f) * width / n_bins)
             s["sums"][idx] = 0.0
             s["means"][idx] = 0.0
-    s["mean"] += (count - mean) / min(s["n_bins"], SLOW_BINS)
+    s["mean"] += (count - mean) / n_bins
 
 
 @part
