@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.detect.base import TUNE_TRACES, Options, Section, claim
-from bench.detect.player import INDEX, SILENT_S, TICK_NS, events_of, play
+from bench.detect.playback import INDEX, SILENT_S, TICK_NS, events_of, play
 from bench.detect.traces import COARSE, ORGANIC, Trace, load
 from bench.report import table
 from signals.shape import CASCADE, SURGE
