@@ -16,6 +16,15 @@ from __future__ import annotations
 from numba import types
 
 from signals.calls import ATTEMPT_BITS, UNOBSERVED, close_call, find_call, open_call
+from signals.fanout import join_tree, link_parent, part_from_tree
+from signals.forecast import (
+    note_arrival,
+    note_drop,
+    note_failure,
+    note_first_byte,
+    note_leave,
+    note_return,
+)
 from signals.kernel import kernel, part
 from signals.matched import expect_return
 from signals.memory import ROOT, State, open_state
@@ -39,6 +48,9 @@ a broken connection); refused by Governor itself; or nobody was there to be told
 
 FIRST_BYTE, LEFT, PARENT, CALLER = 4, 5, 6, 7
 """What else is noted of an open call."""
+
+DROPPED_NS = 1_000_000
+"""A call whose caller left this shortly before its end was never worked on."""
 
 UNMARKED = -1
 """The attempt of an arrival whose headers say nothing: infer it."""
@@ -122,6 +134,8 @@ def count_failure(state: State, t_ns: int, idx: int, due_ns: int, is_refused: bo
             t_ns,
             due_ns,
         )
+    if c["has_left"] == 0:
+        note_failure(state.forecast[0], t_ns, c["attempt"], c["family"], c["flow"] > 0, due_ns)
 
 
 @part
@@ -131,8 +145,18 @@ def count_leave(state: State, t_ns: int, idx: int) -> None:
     if c["has_left"] == 1:
         return
     c["has_left"] = 1
+    c["left_ns"] = t_ns
+    part_from_tree(state.fanout, state.trees, t_ns, c["tree"])
     if c["answered_ns"] == 0:
         count_failure(state, t_ns, idx, 0, False)
+        note_leave(
+            state.forecast[0],
+            t_ns,
+            c["arrived_ns"],
+            c["attempt"],
+            c["family"],
+            c["flow"] > 0,
+        )
 
 
 @part
@@ -144,14 +168,32 @@ def count_first_byte(state: State, t_ns: int, idx: int) -> None:
 
 
 @part
+def end_waiting(state: State, t_ns: int, idx: int, how: int) -> None:
+    """Tell the forecast that a call has its first byte (``FIRST_BYTE``), or ended without one."""
+    c = state.calls[idx]
+    if c["answered_ns"] != 0:
+        return
+    f, left = state.forecast[0], c["has_left"] == 1
+    # Who left the line is dropped at once; later than that, the service has worked it off.
+    is_worked_off = how == GONE and left and t_ns - c["left_ns"] > DROPPED_NS
+    if how in (ANSWERED, FIRST_BYTE) or is_worked_off:
+        note_first_byte(f, t_ns, c["arrived_ns"], c["attempt"], left)
+    else:
+        note_drop(f, t_ns, c["arrived_ns"], c["attempt"], left)
+
+
+@part
 def count_end(state: State, t_ns: int, idx: int, how: int, retry_after_ns: int) -> None:
     """Count the end of a call and give its place back."""
     c = state.calls[idx]
+    end_waiting(state, t_ns, idx, how)
     if how in (ANSWERED, FAILED):
         count_first_byte(state, t_ns, idx)
     if how in (FAILED, REFUSED) and c["has_left"] == 0:
         due_ns = t_ns + retry_after_ns if retry_after_ns > 0 else 0
         count_failure(state, t_ns, idx, due_ns, how == REFUSED)
+    if c["has_left"] == 0:
+        part_from_tree(state.fanout, state.trees, t_ns, c["tree"])
     close_call(state.process, state.calls, idx)
 
 
@@ -206,6 +248,14 @@ def arrive(
     attempt, found = recognise(state, t_ns, who, fingerprint, marked_attempt)
     if found >= 0:
         state.flows[who]["n_failed"][found] -= 1  # a failure excuses one retry
+        note_return(
+            state.forecast[0],
+            t_ns,
+            state.flows[who]["failed_ns"][found],
+            state.flows[who]["failed_due_ns"][found],
+            state.flows[who]["failed_attempt"][found],
+            state.flows[who]["failed_family"][found],
+        )
         count_return(state.shape, t_ns, state.flows[who]["failed_ns"][found])
     count_demand(state.shape, silent_ns, attempt > 0)
     if attempt > 0:
@@ -226,6 +276,8 @@ def arrive(
         c["arrived_ns"] = t_ns
         c["answered_ns"] = 0
         c["patience_ns"] = patience_ns
+        note_arrival(state.forecast[0], t_ns, attempt, family, who > 0, patience_ns)
+        join_tree(state.fanout, state.trees, state.agents, t_ns, tree, who, c["upstream"])
     return (idx << ATTEMPT_BITS) | attempt
 
 
@@ -239,8 +291,9 @@ def note(root: int, kind: int, now_ns: int, handle: int, value: int) -> int:
         How it ended (``ANSWERED``, ``FAILED``, ``REFUSED``, ``GONE``), or
         ``FIRST_BYTE``, ``LEFT``, ``PARENT``, ``CALLER``.
     value : int
-        With an end: for how long its caller was asked to stay away, 0 if it was
-        not told. With ``PARENT``: a flow. With ``CALLER``: an upstream.
+        With ``FAILED`` and ``REFUSED``: for how long the caller was asked to stay
+        away, 0 if it was not told. With ``PARENT``: a flow. With ``CALLER``: an
+        upstream.
 
     Returns
     -------
@@ -255,9 +308,13 @@ def note(root: int, kind: int, now_ns: int, handle: int, value: int) -> int:
     if kind <= GONE:
         count_end(state, t_ns, idx, kind, value)
     elif kind == FIRST_BYTE:
+        end_waiting(state, t_ns, idx, FIRST_BYTE)
         count_first_byte(state, t_ns, idx)
     elif kind == LEFT:
         count_leave(state, t_ns, idx)
+    elif kind == PARENT:
+        c = state.calls[idx]
+        link_parent(state.trees, state.agents, c["tree"], c["flow"], value)
     return 1
 
 

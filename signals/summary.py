@@ -8,6 +8,11 @@ reading is the same however often it is asked for.
 from __future__ import annotations
 
 from signals import matched, shape
+from signals.fanout import READINGS as FANOUT
+from signals.fanout import summarise_fanout
+from signals.forecast import N_READINGS as N_FORECAST
+from signals.forecast import READINGS as FORECAST
+from signals.forecast import summarise_forecast
 from signals.kernel import part
 from signals.matched import summarise_matched
 from signals.memory import State
@@ -41,7 +46,7 @@ QUALITY = (
     ("identified_share", "ratio"),
     ("coarse_clock", "bool"),
 )
-READINGS = (*RATES, *SCANS, *QUALITY, *matched.READINGS, *shape.READINGS)
+READINGS = (*RATES, *SCANS, *QUALITY, *matched.READINGS, *shape.READINGS, *FORECAST, *FANOUT)
 """Name and unit, in the order of the state's ``readings``."""
 
 N_RATES = len(RATES)
@@ -49,6 +54,7 @@ N_SCANS = len(SCANS)
 N_QUALITY = len(QUALITY)
 N_MATCHED = len(matched.READINGS)
 N_SHAPE = len(shape.READINGS)
+N_FANOUT = len(FANOUT)
 N_READINGS = len(READINGS)
 N_PER_SCAN = N_SCANS // N_STREAMS
 
@@ -57,6 +63,8 @@ FIRST_SCAN = FIRST_RATE + N_RATES
 FIRST_QUALITY = FIRST_SCAN + N_SCANS
 FIRST_MATCHED = FIRST_QUALITY + N_QUALITY
 FIRST_SHAPE = FIRST_MATCHED + N_MATCHED
+FIRST_FORECAST = FIRST_SHAPE + N_SHAPE
+FIRST_FANOUT = FIRST_FORECAST + N_FORECAST
 
 ORGANIC_RATE = 1
 RETRY_SHARE = 2
@@ -145,3 +153,10 @@ def summarise(state: State) -> None:
     summarise_quality(bank, is_coarse, out[FIRST_QUALITY:FIRST_MATCHED])
     summarise_matched(state.matched, bank, is_coarse, out[FIRST_MATCHED:FIRST_SHAPE])
     summarise_shape(state.shape, bank, is_coarse, out[FIRST_SHAPE : FIRST_SHAPE + N_SHAPE])
+    summarise_forecast(state.forecast, out[FIRST_FORECAST : FIRST_FORECAST + N_FORECAST])
+    summarise_fanout(
+        state.fanout,
+        state.trees,
+        state.process[0]["now_ns"],
+        out[FIRST_FANOUT : FIRST_FANOUT + N_FANOUT],
+    )

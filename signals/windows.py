@@ -11,6 +11,7 @@ arrivals leave the same state.
 
 from __future__ import annotations
 
+from signals.forecast import close_forecast
 from signals.kernel import part
 from signals.matched import close_matched, settle_hint
 from signals.memory import State
@@ -49,6 +50,7 @@ def close_bucket(state: State, bucket: int) -> None:
     close_matched(state.matched, state.bank, bucket)
     settle_hint(state.matched, state.bank, bucket)
     close_shape(state.shape, state.bank, state.matched, bucket)
+    close_forecast(state.forecast, bucket, state.forecast[0]["patience"]["proven_hz"])
     s["open_arrivals"] = 0
     s["open_unidentified"] = 0
     s["open_retries"] = 0
