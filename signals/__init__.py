@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from signals.bank import UNMARKED, SignalBank
 from signals.calls import ATTEMPT_MASK
-from signals.events import ANSWERED, FAILED, GONE, REFUSED
+from signals.events import ANSWERED, FAILED, FIRST_BYTE, GONE, LEFT, REFUSED
 from signals.memory import Shared
 from signals.reading import Reading
 
@@ -32,7 +32,9 @@ __all__ = [
     "ANSWERED",
     "ATTEMPT_MASK",
     "FAILED",
+    "FIRST_BYTE",
     "GONE",
+    "LEFT",
     "REFUSED",
     "UNMARKED",
     "Reading",

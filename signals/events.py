@@ -137,13 +137,13 @@ def count_first_byte(state: State, t_ns: int, idx: int) -> None:
 
 
 @part
-def count_end(state: State, t_ns: int, idx: int, how: int, retry_after_ns: int) -> None:
+def count_end(state: State, t_ns: int, idx: int, how: int, value: int) -> None:
     """Count the end of a call and give its place back."""
     c = state.calls[idx]
     if how in (ANSWERED, FAILED):
         count_first_byte(state, t_ns, idx)
     if how in (FAILED, REFUSED) and c["has_left"] == 0:
-        count_failure(state, t_ns, idx, t_ns + retry_after_ns if retry_after_ns > 0 else 0)
+        count_failure(state, t_ns, idx, t_ns + value if value > 0 else 0)
     close_call(state.process, state.calls, idx)
 
 
@@ -228,8 +228,9 @@ def note(root: int, kind: int, now_ns: int, handle: int, value: int) -> int:
         How it ended (``ANSWERED``, ``FAILED``, ``REFUSED``, ``GONE``), or
         ``FIRST_BYTE``, ``LEFT``, ``PARENT``, ``CALLER``.
     value : int
-        With an end: for how long its caller was asked to stay away, 0 if it was
-        not told. With ``PARENT``: a flow. With ``CALLER``: an upstream.
+        With ``FAILED`` and ``REFUSED``: for how long the caller was asked to stay
+        away, 0 if it was not told. With ``GONE``: 1 if the upstream had worked on
+        the call. With ``PARENT``: a flow. With ``CALLER``: an upstream.
 
     Returns
     -------
