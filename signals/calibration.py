@@ -116,20 +116,20 @@ def find_depth(attempt: int) -> int:
 
 
 @part
-def compute_repeat_share(calibration: Records, family: int) -> float:
+def compute_repeat_share(calibration: Records, told: int) -> float:
     """Return the share of a family's successes that are followed by the same shape."""
     c = calibration[0]
-    if c["n_watched"][family] <= 0.0:
+    if c["n_watched"][told] <= 0.0:
         return 0.0
-    return float(c["n_repeated"][family] / c["n_watched"][family])
+    return float(c["n_repeated"][told] / c["n_watched"][told])
 
 
 @part
-def is_in_use(calibration: Records, family: int) -> bool:
+def is_in_use(calibration: Records, told: int) -> bool:
     """Return whether a family surely repeats shapes after success."""
-    n_repeated = calibration[0]["n_repeated"][family]
+    n_repeated = calibration[0]["n_repeated"][told]
     least = n_repeated - ERRORS * math.sqrt(n_repeated)
-    return bool(least > REPEAT_MIN * calibration[0]["n_watched"][family])
+    return bool(least > REPEAT_MIN * calibration[0]["n_watched"][told])
 
 
 @part
@@ -140,15 +140,15 @@ def bound_range(n_after_failure: float, n_control: float, n_repeated: float) -> 
 
 
 @part
-def bound_fresh(calibration: Records, family: int, depth: int) -> float:
+def bound_fresh(calibration: Records, told: int, family: int, depth: int) -> float:
     """Return the least bound on fresh calls among the lags after failures.
 
     Ranges: from the first bin up to each, from each to the last, and each octave.
     """
     c = calibration[0]
-    seen, control = c["after_failure"][family, depth], c["after_success"][family]
-    n_seen, n_control = c["n_returned"][family, depth], c["n_repeated"][family]
-    fresh = min(n_seen, c["n_failed"][family, depth] * compute_repeat_share(calibration, family))
+    seen, control = c["after_failure"][family, depth], c["after_success"][told]
+    n_seen, n_control = c["n_returned"][family, depth], c["n_repeated"][told]
+    fresh = min(n_seen, c["n_failed"][family, depth] * compute_repeat_share(calibration, told))
     low_seen = low_control = octave_seen = octave_control = 0.0
     for idx in range(N_BINS):
         low_seen += seen[idx]
@@ -168,40 +168,50 @@ def bound_fresh(calibration: Records, family: int, depth: int) -> float:
 
 
 @part
-def judge_return(calibration: Records, family: int, attempt: int, lag_ns: int) -> float:
-    """Return the chance that a repeated shape so long after its failure is a retry."""
+def judge_return(calibration: Records, told: int, family: int, attempt: int, lag_ns: int) -> float:
+    """Return the chance that a repeated shape so long after its failure is a retry.
+
+    Parameters
+    ----------
+    told, family : int
+        The family that headers tell, which chooses the control, and the family that
+        the caller uses as far as is known, which chooses the lags after failures.
+    attempt : int
+        The failed one.
+    """
     c = calibration[0]
-    if not is_in_use(calibration, family):
+    if not is_in_use(calibration, told):
         return 1.0 - PRIOR
     depth, idx = find_depth(attempt), find_bin(lag_ns)
     first, stop = max(idx - 1, 0), min(idx + 2, N_BINS)
     seen = control = 0.0
     for near in range(first, stop):
         seen += c["after_failure"][family, depth, near]
-        control += c["after_success"][family, near]
-    fresh = c["n_fresh"][family, depth] * control / max(c["n_repeated"][family], 1.0)
+        control += c["after_success"][told, near]
+    fresh = c["n_fresh"][family, depth] * control / c["n_repeated"][told]
     return float(max(0.0, 1.0 - (fresh + PRIOR) / (seen + 1.0)))
 
 
 @part
-def learn_return(calibration: Records, family: int, attempt: int, lag_ns: int) -> None:
+def learn_return(calibration: Records, told: int, family: int, attempt: int, lag_ns: int) -> None:
     """Count the lag between a failure and the same shape's return."""
     c = calibration[0]
     depth = find_depth(attempt)
-    c["after_failure"][family, depth, find_bin(lag_ns)] += 1.0
+    seen = c["after_failure"][family, depth]
+    seen[find_bin(lag_ns)] += 1.0
     c["n_returned"][family, depth] += 1.0
-    n_returned = c["n_returned"][family, depth]
-    if n_returned >= FORGET:
-        c["n_returned"][family, depth] = 0.0
+    if c["n_returned"][family, depth] >= FORGET:
+        n_returned = 0.0
         for idx in range(N_BINS):
-            c["after_failure"][family, depth, idx] *= 0.5
-            c["n_returned"][family, depth] += c["after_failure"][family, depth, idx]
+            seen[idx] *= 0.5
+            n_returned += seen[idx]
+        c["n_returned"][family, depth] = n_returned
         c["n_failed"][family, depth] *= 0.5
         c["n_renewed"][family, depth] = 0.0
-        n_returned = c["n_returned"][family, depth]
+    n_returned = c["n_returned"][family, depth]
     if n_returned >= c["n_renewed"][family, depth] * (1.0 + 1.0 / RENEW):
         c["n_renewed"][family, depth] = n_returned
-        c["n_fresh"][family, depth] = bound_fresh(calibration, family, depth)
+        c["n_fresh"][family, depth] = bound_fresh(calibration, told, family, depth)
 
 
 @part
@@ -211,16 +221,16 @@ def learn_failure(calibration: Records, family: int, attempt: int) -> None:
 
 
 @part
-def learn_success(calibration: Records, family: int, lag_ns: int) -> None:
+def learn_success(calibration: Records, told: int, lag_ns: int) -> None:
     """Count how a watched success ended: repeated after this lag, or not (negative)."""
     c = calibration[0]
-    c["n_watched"][family] += 1.0
+    c["n_watched"][told] += 1.0
     if lag_ns >= 0:
-        c["after_success"][family, find_bin(lag_ns)] += 1.0
-        c["n_repeated"][family] += 1.0
-    if c["n_watched"][family] >= FORGET:
-        c["n_watched"][family] *= 0.5
-        c["n_repeated"][family] = 0.0
+        c["after_success"][told, find_bin(lag_ns)] += 1.0
+        c["n_repeated"][told] += 1.0
+    if c["n_watched"][told] >= FORGET:
+        c["n_watched"][told] *= 0.5
+        c["n_repeated"][told] = 0.0
         for idx in range(N_BINS):
-            c["after_success"][family, idx] *= 0.5
-            c["n_repeated"][family] += c["after_success"][family, idx]
+            c["after_success"][told, idx] *= 0.5
+            c["n_repeated"][told] += c["after_success"][told, idx]

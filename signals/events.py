@@ -16,9 +16,11 @@ from __future__ import annotations
 from numba import types
 
 from signals.calls import ATTEMPT_BITS, UNOBSERVED, close_call, find_call, open_call
+from signals.families import N_FAMILIES, UNKNOWN
 from signals.kernel import kernel, part
 from signals.memory import ROOT, State, open_state
-from signals.retry import ATTEMPT_MAX, count_retrying, find_failure, keep_failure
+from signals.recognition import note_failure, recognise, watch_success
+from signals.retry import count_retrying, keep_failure
 from signals.state import (
     BUCKET_NS,
     FRESH,
@@ -77,22 +79,6 @@ def count_retry(state: State, t_ns: int, who: int) -> None:
 
 
 @part
-def recognise(
-    state: State, t_ns: int, who: int, fingerprint: float, marked_attempt: int
-) -> tuple[int, int]:
-    """Return an arrival's attempt, and which remembered failure of its flow it answers (or -1)."""
-    attempt = 0
-    found = -1
-    if marked_attempt != 0 and who != 0:
-        found = find_failure(state.flows, who, fingerprint, t_ns)
-        if found >= 0:
-            attempt = min(int(state.flows[who]["failed_attempt"][found]) + 1, ATTEMPT_MAX)
-    if marked_attempt >= 0:
-        attempt = min(marked_attempt, ATTEMPT_MAX)
-    return attempt, found
-
-
-@part
 def count_failure(state: State, t_ns: int, idx: int, due_ns: int) -> None:
     """Count one call's failure and remember it, to recognise its retry.
 
@@ -106,6 +92,7 @@ def count_failure(state: State, t_ns: int, idx: int, due_ns: int) -> None:
     s["n_failures"] += 1
     c = state.calls[idx]
     if c["flow"] > 0:
+        note_failure(state.calibration, c["family"], c["attempt"], due_ns)
         keep_failure(
             state.flows,
             c["flow"],
@@ -144,6 +131,8 @@ def count_end(state: State, t_ns: int, idx: int, how: int, value: int) -> None:
         count_first_byte(state, t_ns, idx)
     if how in (FAILED, REFUSED) and c["has_left"] == 0:
         count_failure(state, t_ns, idx, t_ns + value if value > 0 else 0)
+    if how == ANSWERED and c["has_left"] == 0 and c["flow"] > 0:
+        watch_success(state.flows, state.calibration, c["flow"], c["fingerprint"], c["told"], t_ns)
     close_call(state.process, state.calls, idx)
 
 
@@ -194,7 +183,17 @@ def arrive(
     t_ns = read_clock(state.process, now_ns)
     who = flow if 0 < flow < len(state.flows) else 0
     count_arrival(state, t_ns, who, is_identified)
-    attempt, found = recognise(state, t_ns, who, fingerprint, marked_attempt)
+    told = family if 0 <= family < N_FAMILIES else UNKNOWN
+    attempt, found = recognise(
+        state.flows,
+        state.calibration,
+        state.recognition,
+        who,
+        fingerprint,
+        marked_attempt,
+        told,
+        t_ns,
+    )
     if found >= 0:
         state.flows[who]["n_failed"][found] -= 1  # a failure excuses one retry
     if attempt > 0:
@@ -210,7 +209,8 @@ def arrive(
         c["flow"] = who
         c["tree"] = tree
         c["attempt"] = attempt
-        c["family"] = family
+        c["told"] = told
+        c["family"] = told if told != UNKNOWN or who == 0 else state.flows[who]["family"]
         c["fingerprint"] = fingerprint
         c["arrived_ns"] = t_ns
         c["answered_ns"] = 0

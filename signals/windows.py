@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from signals.kernel import part
 from signals.memory import State
+from signals.recognition import close_recognition
 from signals.retry import close_rates
 from signals.state import BUCKET_NS, N_SCALES, N_STREAMS, RING_MASK
 from signals.synchrony import scan
@@ -43,6 +44,7 @@ def close_bucket(state: State, bucket: int) -> None:
     fold(state, bucket)
     s["n_closed"] += 1
     close_rates(state.bank, bucket)
+    close_recognition(state.recognition, bucket)
     scan(state.bank, bucket)
     s["open_arrivals"] = 0
     s["open_unidentified"] = 0
