@@ -77,6 +77,9 @@ ERRORS = 2.0
 REPEAT_MIN = 0.05
 """Repeated share of successes above which a family's lags are judged; below, shape settles it."""
 
+ROW_MIN = 64.0
+"""Lags that a family told by habit needs before its own histogram counts."""
+
 RENEW = 16.0
 """Bounds are renewed when the lags have grown by one in this many."""
 

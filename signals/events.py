@@ -92,7 +92,7 @@ def count_failure(state: State, t_ns: int, idx: int, due_ns: int) -> None:
     s["n_failures"] += 1
     c = state.calls[idx]
     if c["flow"] > 0:
-        note_failure(state.calibration, c["family"], c["attempt"], due_ns)
+        note_failure(state.calibration, c["told"], c["family"], c["attempt"], due_ns)
         keep_failure(
             state.flows,
             c["flow"],

@@ -29,6 +29,8 @@ import numpy as np
 
 from signals.calibration import (
     RETRY_P,
+    ROW_MIN,
+    find_depth,
     is_in_use,
     judge_return,
     learn_failure,
@@ -101,6 +103,16 @@ def is_invited(t_ns: int, failed_ns: int, due_ns: int) -> bool:
 
 
 @part
+def choose_row(calibration: Records, told: int, family: int, attempt: int) -> int:
+    """Return whose lags a return is judged by: its family's if they are many, else those of all.
+
+    Only callers of whom no header tells may have a family beside the one told.
+    """
+    n_returned = calibration[0]["n_returned"][family, find_depth(attempt)]
+    return family if n_returned >= ROW_MIN else told
+
+
+@part
 def weigh_return(
     flows: Records,
     calibration: Records,
@@ -117,9 +129,12 @@ def weigh_return(
     lag_ns = t_ns - failed_ns
     is_retry = marked_attempt > 0 or is_invited(t_ns, failed_ns, due_ns)
     if not is_retry:
-        is_retry = judge_return(calibration, told, family, attempt, lag_ns) > RETRY_P
+        row = choose_row(calibration, told, family, attempt)
+        is_retry = judge_return(calibration, told, row, attempt, lag_ns) > RETRY_P
     if due_ns == 0:
-        learn_return(calibration, told, family, attempt, lag_ns)
+        learn_return(calibration, told, told, attempt, lag_ns)
+        if family != told:
+            learn_return(calibration, told, family, attempt, lag_ns)
         if is_retry and told == UNKNOWN:
             tell_lag(flows, flow, attempt + 1, lag_ns)
     return int(min(attempt + 1, ATTEMPT_MAX)) if is_retry else 0
@@ -200,10 +215,12 @@ def recognise(
 
 
 @part
-def note_failure(calibration: Records, family: int, attempt: int, due_ns: int) -> None:
+def note_failure(calibration: Records, told: int, family: int, attempt: int, due_ns: int) -> None:
     """Count a failure that its client may repeat in its own time."""
     if due_ns == 0:
-        learn_failure(calibration, family, attempt)
+        learn_failure(calibration, told, attempt)
+        if family != told:
+            learn_failure(calibration, family, attempt)
 
 
 @part

@@ -153,13 +153,15 @@ FLOW_DTYPE = np.dtype(
         ("watched_told", np.int32),
         # which client the flow uses, told by the lags of its retries (habits.py)
         ("family", np.int32),
-        ("lag_laws", np.int64),
+        ("n_lags", np.int32),
+        ("lag_late", np.int32),
+        ("lag_misfits", np.int64),
         ("lag_counts", np.int64),
         ("lag_sum_log", np.float64),
     ],
     align=True,
 )
-"""One flow at one upstream; 216 bytes. Index 0 is the shared overflow entry."""
+"""One flow at one upstream; 224 bytes. Index 0 is the shared overflow entry."""
 
 CALL_DTYPE = np.dtype(
     [
