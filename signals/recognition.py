@@ -215,7 +215,7 @@ def recognise(
 
 
 @part
-def note_failure(calibration: Records, told: int, family: int, attempt: int, due_ns: int) -> None:
+def await_return(calibration: Records, told: int, family: int, attempt: int, due_ns: int) -> None:
     """Count a failure that its client may repeat in its own time."""
     if due_ns == 0:
         learn_failure(calibration, told, attempt)
