@@ -62,8 +62,8 @@ class Plan(NamedTuple):
     fault: str
     repeat: float
     think_s: float = 10.0
-    n_callers: int = 100
-    stop_s: float = 1200.0
+    n_callers: int = 300
+    stop_s: float = 400.0
 
 
 class History(NamedTuple):
