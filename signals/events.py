@@ -16,6 +16,7 @@ from __future__ import annotations
 from numba import types
 
 from signals.calls import ATTEMPT_BITS, UNOBSERVED, close_call, find_call, open_call
+from signals.families import N_FAMILIES, UNKNOWN
 from signals.fanout import join_tree, link_parent, part_from_tree
 from signals.forecast import (
     note_arrival,
@@ -28,7 +29,8 @@ from signals.forecast import (
 from signals.kernel import kernel, part
 from signals.matched import expect_return
 from signals.memory import ROOT, State, open_state
-from signals.retry import ATTEMPT_MAX, count_retrying, find_failure, keep_failure
+from signals.recognition import await_return, recognise, watch_success
+from signals.retry import count_retrying, keep_failure
 from signals.shape import FRESH_NS, count_away, count_demand, count_retrying_flow, count_return
 from signals.state import (
     BUCKET_NS,
@@ -92,22 +94,6 @@ def count_retry(state: State, t_ns: int, who: int) -> None:
 
 
 @part
-def recognise(
-    state: State, t_ns: int, who: int, fingerprint: float, marked_attempt: int
-) -> tuple[int, int]:
-    """Return an arrival's attempt, and which remembered failure of its flow it answers (or -1)."""
-    attempt = 0
-    found = -1
-    if marked_attempt != 0 and who != 0:
-        found = find_failure(state.flows, who, fingerprint, t_ns)
-        if found >= 0:
-            attempt = min(int(state.flows[who]["failed_attempt"][found]) + 1, ATTEMPT_MAX)
-    if marked_attempt >= 0:
-        attempt = min(marked_attempt, ATTEMPT_MAX)
-    return attempt, found
-
-
-@part
 def count_failure(state: State, t_ns: int, idx: int, due_ns: int, is_refused: bool) -> None:
     """Count one call's failure and remember it, to recognise its retry.
 
@@ -124,6 +110,7 @@ def count_failure(state: State, t_ns: int, idx: int, due_ns: int, is_refused: bo
     c = state.calls[idx]
     expect_return(state.matched, t_ns, c["family"], c["attempt"], due_ns, is_refused)
     if c["flow"] > 0:
+        await_return(state.calibration, c["told"], c["family"], c["attempt"], due_ns)
         count_away(state.shape, t_ns)
         keep_failure(
             state.flows,
@@ -194,6 +181,8 @@ def count_end(state: State, t_ns: int, idx: int, how: int, retry_after_ns: int) 
         count_failure(state, t_ns, idx, due_ns, how == REFUSED)
     if c["has_left"] == 0:
         part_from_tree(state.fanout, state.trees, t_ns, c["tree"])
+    if how == ANSWERED and c["has_left"] == 0 and c["flow"] > 0:
+        watch_success(state.flows, state.calibration, c["flow"], c["fingerprint"], c["told"], t_ns)
     close_call(state.process, state.calls, idx)
 
 
@@ -245,7 +234,17 @@ def arrive(
     who = flow if 0 < flow < len(state.flows) else 0
     silent_ns = FRESH_NS if who == 0 else t_ns - state.flows[who]["last_ns"]
     count_arrival(state, t_ns, who, is_identified)
-    attempt, found = recognise(state, t_ns, who, fingerprint, marked_attempt)
+    told = family if 0 <= family < N_FAMILIES else UNKNOWN
+    attempt, found = recognise(
+        state.flows,
+        state.calibration,
+        state.recognition,
+        who,
+        fingerprint,
+        marked_attempt,
+        told,
+        t_ns,
+    )
     if found >= 0:
         state.flows[who]["n_failed"][found] -= 1  # a failure excuses one retry
         note_return(
@@ -271,7 +270,8 @@ def arrive(
         c["flow"] = who
         c["tree"] = tree
         c["attempt"] = attempt
-        c["family"] = family
+        c["told"] = told
+        c["family"] = told if told != UNKNOWN or who == 0 else state.flows[who]["family"]
         c["fingerprint"] = fingerprint
         c["arrived_ns"] = t_ns
         c["answered_ns"] = 0

@@ -19,10 +19,12 @@ import numpy as np
 import numpy.typing as npt
 from numba import types
 
+from signals.calibration import CALIBRATION_DTYPE, make_calibration
 from signals.forecast import FORECAST_DTYPE, make_forecast
 from signals.kernel import IS_COMPILED, make_view, part
 from signals.matched import MATCHED_DTYPE, make_matched
 from signals.quota import QUOTA_DTYPE, make_quota
+from signals.recognition import RECOGNITION_DTYPE, make_recognition
 from signals.shape import SHAPE_DTYPE, make_shape
 from signals.state import (
     BANK_DTYPE,
@@ -69,6 +71,8 @@ class State(NamedTuple):
     agents: Records
     """A table, by flow: its place in a tree."""
     quota: Records
+    calibration: Records
+    recognition: Records
 
 
 class Shared:
@@ -107,6 +111,8 @@ def make_state(shared: Shared, n_flows: int, n_readings: int) -> State:
         trees=shared.trees,
         agents=shared.agents,
         quota=make_quota(),
+        calibration=make_calibration(),
+        recognition=make_recognition(),
     )
 
 
@@ -122,6 +128,8 @@ _view_bank = make_view(array_of(BANK_DTYPE))
 _view_flows = make_view(array_of(FLOW_DTYPE))
 _view_matched = make_view(array_of(MATCHED_DTYPE))
 _view_shape = make_view(array_of(SHAPE_DTYPE))
+_view_calibration = make_view(array_of(CALIBRATION_DTYPE))
+_view_recognition = make_view(array_of(RECOGNITION_DTYPE))
 _view_readings = make_view(array_of(READING_DTYPE))
 _view_forecast = make_view(array_of(FORECAST_DTYPE))
 _view_fanout = make_view(array_of(FANOUT_DTYPE))
@@ -148,6 +156,8 @@ def _open_root(root: int) -> State:
         _view_trees(r[18], r[19]),
         _view_agents(r[20], r[21]),
         _view_quota(r[22], r[23]),
+        _view_calibration(r[24], r[25]),
+        _view_recognition(r[26], r[27]),
     )
 
 

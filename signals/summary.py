@@ -17,6 +17,8 @@ from signals.kernel import part
 from signals.matched import summarise_matched
 from signals.memory import State
 from signals.quota import summarise_quota
+from signals.recognition import READINGS as RECOGNITION
+from signals.recognition import summarise_recognition
 from signals.retry import CASCADE_FLOWS, CASCADE_SHARE
 from signals.shape import summarise_shape
 from signals.state import FRESH, N_GAPS, N_STREAMS, RING_MASK, SECOND, Records, put
@@ -48,8 +50,8 @@ QUALITY = (
     ("coarse_clock", "bool"),
 )
 READINGS = (
-    *(*RATES, *SCANS, *QUALITY),
-    *(*matched.READINGS, *shape.READINGS, *FORECAST, *FANOUT, *quota.READINGS),
+    *(*RATES, *SCANS, *QUALITY, *matched.READINGS, *shape.READINGS),
+    *(*FORECAST, *FANOUT, *quota.READINGS, *RECOGNITION),
 )
 """Name and unit, in the order of the state's ``readings``."""
 
@@ -71,6 +73,7 @@ FIRST_SHAPE = FIRST_MATCHED + N_MATCHED
 FIRST_FORECAST = FIRST_SHAPE + N_SHAPE
 FIRST_FANOUT = FIRST_FORECAST + N_FORECAST
 FIRST_QUOTA = FIRST_FANOUT + N_FANOUT
+FIRST_RECOGNITION = FIRST_QUOTA + N_QUOTA
 
 ORGANIC_RATE = 1
 RETRY_SHARE = 2
@@ -163,3 +166,4 @@ def summarise(state: State) -> None:
     now_ns = state.process[0]["now_ns"]
     summarise_fanout(state.fanout, state.trees, now_ns, out[FIRST_FANOUT:FIRST_QUOTA])
     summarise_quota(state.quota, now_ns, out[FIRST_QUOTA : FIRST_QUOTA + N_QUOTA])
+    summarise_recognition(state.calibration, state.recognition, out[FIRST_RECOGNITION:])

@@ -15,6 +15,7 @@ from signals.forecast import close_forecast
 from signals.kernel import part
 from signals.matched import close_matched, settle_hint
 from signals.memory import State
+from signals.recognition import close_recognition
 from signals.retry import close_rates
 from signals.shape import close_shape
 from signals.state import BUCKET_NS, N_SCALES, N_STREAMS, RING_MASK
@@ -46,6 +47,7 @@ def close_bucket(state: State, bucket: int) -> None:
     fold(state, bucket)
     s["n_closed"] += 1
     close_rates(state.bank, bucket)
+    close_recognition(state.recognition, bucket)
     scan(state.bank, bucket)
     close_matched(state.matched, state.bank, bucket)
     settle_hint(state.matched, state.bank, bucket)
