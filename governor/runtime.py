@@ -31,7 +31,7 @@ from governor.proxy.router import Route, Router
 from governor.proxy.server import ProxyServer
 from governor.proxy.stats import ProxyStats
 from policies.limit import AdaptiveLimit, FixedLimit, Limit
-from signals import SignalBank
+from signals import Shared, SignalBank
 
 TICK_S = 0.05
 """The detectors look across their windows twenty times a second."""
@@ -86,8 +86,10 @@ class Runtime:
         self.lag = LoopLag()
         self.access_log = AccessLogWriter(config.access_log.mode, config.access_log.path)
         self.stats = ProxyStats()
+        self.shared_signals = Shared()
         self.gates = {
-            name: self._make_gate(name, upstream) for name, upstream in config.upstreams.items()
+            name: self._make_gate(idx, name, upstream)
+            for idx, (name, upstream) in enumerate(config.upstreams.items())
         }
         self.pools = {
             name: tuple(EndpointPool(x, upstream, self.stats) for x in upstream.addresses)
@@ -118,18 +120,18 @@ class Runtime:
             self.tally.for_route(route.upstream, name).count,
         )
 
-    def _make_gate(self, name: str, upstream: Upstream) -> Gate:
+    def _make_gate(self, idx: int, name: str, upstream: Upstream) -> Gate:
         policies = self.config.policies
         limits: list[Limit] = [
-            AdaptiveLimit(rng_seed=idx + 1)
+            AdaptiveLimit(rng_seed=number + 1)
             if upstream.limit == "auto"
             else FixedLimit(upstream.limit)
-            for idx in range(len(upstream.endpoints))
+            for number in range(len(upstream.endpoints))
         ]
         return Gate(
             name,
             limits,
-            SignalBank(self.identities.flows.capacity),
+            SignalBank(self.identities.flows.capacity, self.shared_signals, idx),
             self.identities,
             is_observing=policies.mode == "observe",
             patience_ns=int(policies.patience_s * _NS),

@@ -2,14 +2,18 @@
 
 ::
 
-    bank = SignalBank(n_flows)
-    attempt = bank.observe_arrival(now_ns, flow, fingerprint, marked_attempt, is_identified)
-    bank.observe_departure(now_ns, flow, fingerprint, attempt, is_failure)
+    shared = Shared()                       # once a process
+    bank = SignalBank(n_flows, shared, 0)   # once an upstream
+    call = bank.observe_arrival(now_ns, tenant, flow, tree, fingerprint, …)
+    bank.observe_answer(now_ns, call)
+    bank.observe_leave(now_ns, call)
+    bank.observe_end(now_ns, call, how)
     bank.tick(now_ns)
     bank.read()
 
-The map: ``state`` (memory and clock) <- ``retry``, ``synchrony`` (detectors) <-
-``windows`` (what closes when), ``summary`` (readings) <- ``events`` (the entrance) <- ``bank`` (the
+The map: ``state`` (memory that detectors share, and the clock) <- the detectors
+(``retry``, ``synchrony``) <- ``memory`` (all arrays gathered) <- ``windows`` (what
+closes when), ``summary`` (readings) <- ``events`` (the entrances) <- ``bank`` (the
 calls). ``kernel`` compiles.
 
 Nothing here reads a clock, waits, logs or draws random numbers: time comes in
@@ -19,9 +23,25 @@ as an argument, and only differences between instants matter.
 from __future__ import annotations
 
 from signals.bank import UNMARKED, SignalBank
+from signals.calls import ATTEMPT_MASK
+from signals.events import ANSWERED, FAILED, FIRST_BYTE, GONE, LEFT, REFUSED
+from signals.memory import Shared
 from signals.reading import Reading
 
-__all__ = ["UNMARKED", "Reading", "SignalBank", "warm_up"]
+__all__ = [
+    "ANSWERED",
+    "ATTEMPT_MASK",
+    "FAILED",
+    "FIRST_BYTE",
+    "GONE",
+    "LEFT",
+    "REFUSED",
+    "UNMARKED",
+    "Reading",
+    "Shared",
+    "SignalBank",
+    "warm_up",
+]
 
 
 def warm_up() -> None:
@@ -32,7 +52,8 @@ def warm_up() -> None:
     """
     bank = SignalBank(4)
     for step in range(64):
-        attempt = bank.observe_arrival(step * 30_000_000, 1 + step % 3, step % 2, UNMARKED, True)
-        bank.observe_departure(step * 30_000_000 + 1_000_000, 1 + step % 3, step % 2, attempt, True)
+        now_ns = step * 30_000_000
+        call = bank.observe_arrival(now_ns, 1, 1 + step % 3, 1, step % 2)
+        bank.observe_end(now_ns + 1_000_000, call, FAILED)
     bank.tick(64 * 30_000_000)
     bank.read()

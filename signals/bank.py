@@ -1,26 +1,39 @@
-"""All signals of one upstream behind three calls: an arrival, a departure, a tick.
+"""All signals of one upstream: an arrival, what happens to it later, a tick.
 
-*Rule of this file*: from Python to the compiled entrance and back. The
-detectors are in :mod:`signals.retry` and :mod:`signals.synchrony`.
+*Rule of this file*: from Python to the compiled entrances and back. The
+detectors are in files of their own.
 
-*Cost*: an arrival is one call of one compiled function on two arrays that live
-as long as the bank: no allocation, no Python frame. A good end costs nothing.
-Memory is fixed at construction: 70 KB and 112 bytes a flow, touched as flows
-appear.
+*Cost*: an event is one call of one compiled function with numbers only: no
+allocation. Memory is fixed at construction and touched as callers appear.
+
+Two ways in. The ``observe_…`` methods take care of time themselves. The gate,
+which counts every nanosecond, uses ``arrive`` and ``note`` directly and keeps
+their one rule: call :meth:`SignalBank.advance` first whenever ``boundary_ns``
+has been reached.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
-from signals.events import ARRIVAL, FAILURE, TICK, UNMARKED, observe
-from signals.kernel import get_entry
+from signals.events import ANSWERED, FIRST_BYTE, GONE, LEFT, UNMARKED, arrive, note, pass_time
+from signals.kernel import IS_COMPILED, get_entry
+from signals.memory import Shared, make_root, make_state
 from signals.reading import Reading
-from signals.state import make_bank, make_flows
-from signals.summary import ORGANIC_RATE, READINGS, RETRY_SHARE, RETRY_SYNCHRONY, SYNCHRONY
+from signals.summary import (
+    N_READINGS,
+    ORGANIC_RATE,
+    READINGS,
+    RETRY_SHARE,
+    RETRY_SYNCHRONY,
+    SYNCHRONY,
+)
 
 __all__ = ["UNMARKED", "SignalBank"]
+
+_LONG_AGO_NS = -(1 << 62)
 
 
 class SignalBank:
@@ -30,78 +43,140 @@ class SignalBank:
     ----------
     n_flows : int
         Size of the identity table that ``flow`` indexes, overflow entry 0 included.
+    shared : Shared, optional
+        Memory that the upstreams of a process share; a small one of its own if left out.
+    upstream : int
+        This upstream's number among those that share.
 
     Attributes
     ----------
-    observe_arrival : Callable[[int, int, int, int, bool], int]
-        ``(now_ns, flow, fingerprint, marked_attempt, is_identified) -> attempt``;
-        see :func:`signals.events.count_arrival`. Positional only. Instants are
-        compared only with each other: any origin will do.
+    arrive, note : Callable
+        The compiled entrances, see :mod:`signals.events`; positional only.
+    boundary_ns : int
+        When the open bucket ends. An event at or after it needs :meth:`advance` first.
 
     Examples
     --------
     >>> bank = SignalBank(8)
-    >>> bank.observe_arrival(0, 1, 77, UNMARKED, True)
-    0
-    >>> bank.observe_departure(50_000_000, 1, 77, 0, True)
-    >>> bank.observe_arrival(600_000_000, 1, 77, UNMARKED, True)
+    >>> call = bank.observe_arrival(0, 1, 1, 1, 77, UNMARKED, 0, True)
+    >>> bank.observe_end(50_000_000, call, 1)
+    >>> bank.observe_arrival(600_000_000, 1, 1, 1, 77, UNMARKED, 0, True) & 127
     1
     """
 
-    __slots__ = ("_bank", "_enter", "_flows", "_values", "observe_arrival")
+    __slots__ = ("_pass_time", "_root", "_values", "arrive", "boundary_ns", "note", "state")
 
-    observe_arrival: Callable[[int, int, int, int, bool], int]
+    arrive: Callable[..., int]
+    note: Callable[[int, int, int, int], int]
 
-    def __init__(self, n_flows: int) -> None:
-        self._bank = make_bank()
-        self._flows = make_flows(n_flows)
-        self._values: list[float] = [0.0] * len(READINGS)
-        enter = partial(get_entry(observe), self._bank, self._flows)
-        self.observe_arrival = partial(enter, ARRIVAL)
-        self._enter = enter
+    def __init__(self, n_flows: int, shared: Shared | None = None, upstream: int = 0) -> None:
+        self.state = make_state(shared or Shared(1_024), n_flows, N_READINGS)
+        self.state.bank[0]["upstream"] = upstream
+        self._root = make_root(self.state)
+        root: Any = int(self._root.ctypes.data) if IS_COMPILED else self.state
+        self.arrive = partial(get_entry(arrive), root)
+        self.note = partial(get_entry(note), root)
+        self._pass_time = partial(get_entry(pass_time), root)
+        self._values: list[float] = [0.0] * N_READINGS
+        self.boundary_ns = _LONG_AGO_NS
 
     def __repr__(self) -> str:
-        return f"SignalBank(n_flows={len(self._flows)}, n_arrivals={self._bank[0]['n_arrivals']})"
+        n = self.state.bank[0]["n_arrivals"]
+        return f"SignalBank(n_flows={len(self.state.flows)}, n_arrivals={n})"
 
-    def observe_departure(
-        self, now_ns: int, flow: int, fingerprint: int, attempt: int, is_failure: bool
+    # -- events -------------------------------------------------------------
+
+    def observe_arrival(
+        self,
+        now_ns: int,
+        tenant: int,
+        flow: int,
+        tree: int,
+        fingerprint: int,
+        marked_attempt: int = UNMARKED,
+        family: int = 0,
+        is_identified: bool = True,
+        patience_ns: int = 0,
+    ) -> int:
+        """Count an arrival; return its handle. See :func:`signals.events.arrive`."""
+        if now_ns >= self.boundary_ns:
+            self.advance(now_ns)
+        return self.arrive(
+            now_ns,
+            tenant,
+            flow,
+            tree,
+            fingerprint,
+            marked_attempt,
+            family,
+            is_identified,
+            patience_ns,
+        )
+
+    def observe_answer(self, now_ns: int, call: int) -> None:
+        """Count the first byte of an answer that is not complete yet."""
+        self._note(FIRST_BYTE, now_ns, call, 0)
+
+    def observe_leave(self, now_ns: int, call: int) -> None:
+        """Count a caller that left; its call stays open until its end is told."""
+        self._note(LEFT, now_ns, call, 0)
+
+    def observe_end(
+        self, now_ns: int, call: int, how: int = ANSWERED, retry_after_ns: int = 0
     ) -> None:
-        """Take note of one call's end; only a failure leaves a trace, to recognise its retry.
+        """Count a call's end; a second one changes nothing.
 
-        Failure: status 408, 409, 429 or >= 500 (whoever answered), a broken
-        connection, or a caller that left first. A good end changes nothing:
-        whoever has the choice need not call.
+        Parameters
+        ----------
+        how : int
+            ``ANSWERED``, ``FAILED``, ``REFUSED`` or ``GONE``.
+        retry_after_ns : int
+            How long its caller was asked to stay away; 0 if it was not told.
+
+        Raises
+        ------
+        ValueError
+            ``how`` is none of the four.
         """
-        if is_failure:
-            self._enter(FAILURE, now_ns, flow, fingerprint, attempt, True)
+        if not ANSWERED <= how <= GONE:
+            raise ValueError(f"how is {how}: must be ANSWERED, FAILED, REFUSED or GONE (0..3)")
+        self._note(how, now_ns, call, retry_after_ns)
+
+    def _note(self, kind: int, now_ns: int, call: int, value: int) -> None:
+        if now_ns >= self.boundary_ns:
+            self.advance(now_ns)
+        self.note(kind, now_ns, call, value)
+
+    def advance(self, now_ns: int) -> None:
+        """Close the buckets that have ended; due when ``boundary_ns`` is reached."""
+        self.boundary_ns = self._pass_time(now_ns, False)
 
     def tick(self, now_ns: int) -> None:
         """Let time pass and renew the readings; call it every 50 ms or so.
 
         How often changes no reading.
         """
-        self._enter(TICK, now_ns, 0, 0, 0, False)
-        self._values = self._bank["values"][0].tolist()
+        self.boundary_ns = self._pass_time(now_ns, True)
+        self._values = self.state.readings["value"].tolist()
+
+    # -- readings, as of the last tick ----------------------------------------
 
     def organic_hz(self) -> float:
-        """Arrivals that are no retries, per second, decayed with 10 s, as of the last tick."""
+        """Arrivals that are no retries, per second, decayed with 10 s."""
         return self._values[ORGANIC_RATE]
 
     def retry_ratio(self) -> float:
-        """Share of retries among the arrivals of the last second, as of the last tick."""
+        """Share of retries among the arrivals of the last second."""
         return self._values[RETRY_SHARE]
 
     def synchrony_nats(self) -> float:
-        """The stronger of the two scans over the last second, as of the last tick; 20 alarms."""
+        """The stronger of the two scans over the last second; 20 alarms."""
         return max(self._values[SYNCHRONY], self._values[RETRY_SYNCHRONY])
 
     def read(self) -> tuple[Reading, ...]:
-        """Return every reading, as of the last tick."""
-        samples = self._bank["samples"][0].tolist()
-        ready = self._bank["ready"][0].tolist()
+        """Return every reading."""
+        rows = self.state.readings.tolist()
         return tuple(
-            Reading(name, value, unit, n, bool(is_ready))
-            for (name, unit), value, n, is_ready in zip(
-                READINGS, self._values, samples, ready, strict=True
-            )
+            Reading(name, value, unit, int(samples), ready != 0.0)
+            for (name, unit), (value, samples, ready) in zip(READINGS, rows, strict=True)
         )

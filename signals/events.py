@@ -1,65 +1,52 @@
-"""The one compiled entrance: an arrival, a failure or a tick, in the order detectors see it.
+"""The three compiled entrances: an arrival, what happens to a call later, and time.
 
-*Rule of this file*: the order of work within an event.
+*Rule of this file*: the order in which detectors see an event.
 
-*Cost*: about 30 ns inside; the call from Python costs ten times that, which is
-why there is one call per event, on two arrays that live as long as the bank.
-One kernel for all three kinds loads in a third of the time of three.
+*Theory*: before an event is handled, all buckets that ended before it are
+closed (:func:`pass_time`), so an event only ever touches what is open, and it
+makes no difference when, or how often, time is passed in between.
+
+*Cost*: tens of nanoseconds inside; the call from Python costs several times
+that, 20-40 ns for each number handed over. Three kernels rather than one so
+that the request's path loads and touches little code.
 """
 
 from __future__ import annotations
 
 from numba import types
 
+from signals.calls import ATTEMPT_BITS, UNOBSERVED, close_call, find_call, open_call
 from signals.kernel import kernel, part
-from signals.retry import ATTEMPT_MAX, count_retrying, keep_failure, take_failure
+from signals.memory import ROOT, State, open_state
+from signals.retry import ATTEMPT_MAX, count_retrying, find_failure, keep_failure
 from signals.state import (
-    BANK,
     BUCKET_NS,
-    FLOWS,
     FRESH,
     N_GAPS,
     N_SCALES,
     RETRY,
-    Records,
     read_clock,
 )
 from signals.summary import summarise
 from signals.synchrony import classify_gap
 from signals.windows import advance
 
-ARRIVAL, FAILURE, TICK = 0, 1, 2
-"""Kinds of event."""
+ANSWERED, FAILED, REFUSED, GONE = 0, 1, 2, 3
+"""How a call ended: answered well; failed, and its caller was told (408, 409, 429, >= 500,
+a broken connection); refused by Governor itself; or nobody was there to be told."""
+
+FIRST_BYTE, LEFT, PARENT, CALLER = 4, 5, 6, 7
+"""What else is noted of an open call."""
 
 UNMARKED = -1
 """The attempt of an arrival whose headers say nothing: infer it."""
 
 
 @part
-def count_arrival(
-    bank: Records,
-    flows: Records,
-    t_ns: int,
-    flow: int,
-    fingerprint: float,
-    marked_attempt: int,
-    is_identified: bool,
-) -> int:
-    """Count one arrival in every signal; return its attempt, 0 for fresh demand.
-
-    Parameters
-    ----------
-    flow : int
-        Index in the identity table; 0, or anything outside it, is 'unknown'.
-    fingerprint : float
-        The 64-bit fingerprint; any Python int is taken, signed or not, and
-        compared by its leading 53 bits (two shapes of one flow collide with
-        chance 2**-53).
-    marked_attempt : int
-        What a header said; ``UNMARKED`` to infer.
-    """
-    s = bank[0]
-    who = flow if 0 < flow < len(flows) else 0
+def count_arrival(state: State, t_ns: int, who: int, is_identified: bool) -> None:
+    """Count one arrival in the open bucket, by how long its flow was silent."""
+    s = state.bank[0]
+    flows = state.flows
     gap_ns = t_ns - s["last_arrival_ns"]
     s["gaps"][s["n_gaps"] % N_GAPS] = gap_ns
     s["n_gaps"] += 1
@@ -73,73 +60,209 @@ def count_arrival(
         s["open_fresh"][FRESH, scale] += 1
     flows[who]["last_ns"] = t_ns
 
-    attempt = 0
-    if marked_attempt != 0 and who != 0:
-        attempt = take_failure(flows, who, fingerprint, t_ns)
-    if marked_attempt >= 0:
-        attempt = min(marked_attempt, ATTEMPT_MAX)
-    if attempt > 0:
-        previous_ns = flows[who]["last_retry_ns"]
-        scale = N_SCALES - 1 if who == 0 else classify_gap(t_ns - previous_ns)
-        if scale >= 0:
-            s["open_fresh"][RETRY, scale] += 1
-        s["open_retries"] += 1
-        s["n_retries"] += 1
-        count_retrying(bank, t_ns // BUCKET_NS, previous_ns // BUCKET_NS)
-        flows[who]["last_retry_ns"] = t_ns
-    return attempt
+
+@part
+def count_retry(state: State, t_ns: int, who: int) -> None:
+    """Count one retry in the open bucket."""
+    s = state.bank[0]
+    flows = state.flows
+    previous_ns = flows[who]["last_retry_ns"]
+    scale = N_SCALES - 1 if who == 0 else classify_gap(t_ns - previous_ns)
+    if scale >= 0:
+        s["open_fresh"][RETRY, scale] += 1
+    s["open_retries"] += 1
+    s["n_retries"] += 1
+    count_retrying(state.bank, t_ns // BUCKET_NS, previous_ns // BUCKET_NS)
+    flows[who]["last_retry_ns"] = t_ns
 
 
 @part
-def count_failure(
-    bank: Records, flows: Records, t_ns: int, flow: int, fingerprint: float, attempt: int
-) -> None:
-    """Count one call's failure and remember it, to recognise its retry."""
-    s = bank[0]
+def recognise(
+    state: State, t_ns: int, who: int, fingerprint: float, marked_attempt: int
+) -> tuple[int, int]:
+    """Return an arrival's attempt, and which remembered failure of its flow it answers (or -1)."""
+    attempt = 0
+    found = -1
+    if marked_attempt != 0 and who != 0:
+        found = find_failure(state.flows, who, fingerprint, t_ns)
+        if found >= 0:
+            attempt = min(int(state.flows[who]["failed_attempt"][found]) + 1, ATTEMPT_MAX)
+    if marked_attempt >= 0:
+        attempt = min(marked_attempt, ATTEMPT_MAX)
+    return attempt, found
+
+
+@part
+def count_failure(state: State, t_ns: int, idx: int, due_ns: int) -> None:
+    """Count one call's failure and remember it, to recognise its retry.
+
+    Parameters
+    ----------
+    due_ns : int
+        When its caller was asked to come back; 0 if it was not told.
+    """
+    s = state.bank[0]
     s["open_failures"] += 1
     s["n_failures"] += 1
-    if 0 < flow < len(flows):
-        keep_failure(flows, flow, fingerprint, attempt, t_ns)
+    c = state.calls[idx]
+    if c["flow"] > 0:
+        keep_failure(
+            state.flows,
+            c["flow"],
+            c["fingerprint"],
+            c["attempt"],
+            c["family"],
+            t_ns,
+            due_ns,
+        )
+
+
+@part
+def count_leave(state: State, t_ns: int, idx: int) -> None:
+    """Count a caller that has left; before the first byte that is a failure."""
+    c = state.calls[idx]
+    if c["has_left"] == 1:
+        return
+    c["has_left"] = 1
+    if c["answered_ns"] == 0:
+        count_failure(state, t_ns, idx, 0)
+
+
+@part
+def count_first_byte(state: State, t_ns: int, idx: int) -> None:
+    """Count the first byte of an answer, whether or not it is complete."""
+    c = state.calls[idx]
+    if c["answered_ns"] == 0:
+        c["answered_ns"] = t_ns
+
+
+@part
+def count_end(state: State, t_ns: int, idx: int, how: int, value: int) -> None:
+    """Count the end of a call and give its place back."""
+    c = state.calls[idx]
+    if how in (ANSWERED, FAILED):
+        count_first_byte(state, t_ns, idx)
+    if how in (FAILED, REFUSED) and c["has_left"] == 0:
+        count_failure(state, t_ns, idx, t_ns + value if value > 0 else 0)
+    close_call(state.process, state.calls, idx)
 
 
 @kernel(
     types.int64(
-        BANK,
-        FLOWS,
+        ROOT,
+        types.int64,
         types.int64,
         types.int64,
         types.int64,
         types.float64,
         types.int64,
+        types.int64,
         types.boolean,
+        types.int64,
     )
 )
-def observe(
-    bank: Records,
-    flows: Records,
-    kind: int,
+def arrive(
+    root: int,
     now_ns: int,
+    tenant: int,
     flow: int,
+    tree: int,
     fingerprint: float,
-    attempt: int,
-    flag: bool,
+    marked_attempt: int,
+    family: int,
+    is_identified: bool,
+    patience_ns: int,
 ) -> int:
-    """Take one event in; return an arrival's attempt, else 0.
+    """Take an arrival in; return its handle, with its attempt in the low bits.
+
+    Parameters
+    ----------
+    tenant, flow, tree : int
+        Indices in the identity tables; 0, or anything outside, is 'unknown'.
+    fingerprint : float
+        The 64-bit fingerprint; any Python int is taken, signed or not, and
+        compared by its leading 53 bits (two shapes of one flow collide with
+        chance 2**-53).
+    marked_attempt : int
+        What a header said; ``UNMARKED`` to infer.
+    family : int
+        Index in ``signals.families.FAMILIES``, 0 if unknown.
+    patience_ns : int
+        How long the caller said it waits for a first byte, 0 if unknown.
+    """
+    state = open_state(root)
+    t_ns = read_clock(state.process, now_ns)
+    who = flow if 0 < flow < len(state.flows) else 0
+    count_arrival(state, t_ns, who, is_identified)
+    attempt, found = recognise(state, t_ns, who, fingerprint, marked_attempt)
+    if found >= 0:
+        state.flows[who]["n_failed"][found] -= 1  # a failure excuses one retry
+    if attempt > 0:
+        count_retry(state, t_ns, who)
+    state.flows[who]["tenant"] = tenant
+    state.flows[who]["tree"] = tree
+    idx = open_call(state.process, state.calls)
+    if idx != UNOBSERVED:
+        c = state.calls[idx]
+        c["has_left"] = 0
+        c["upstream"] = state.bank[0]["upstream"]
+        c["tenant"] = tenant
+        c["flow"] = who
+        c["tree"] = tree
+        c["attempt"] = attempt
+        c["family"] = family
+        c["fingerprint"] = fingerprint
+        c["arrived_ns"] = t_ns
+        c["answered_ns"] = 0
+        c["patience_ns"] = patience_ns
+    return (idx << ATTEMPT_BITS) | attempt
+
+
+@kernel(types.int64(ROOT, types.int64, types.int64, types.int64, types.int64))
+def note(root: int, kind: int, now_ns: int, handle: int, value: int) -> int:
+    """Take note of what happened to an open call; a handle that is not open changes nothing.
 
     Parameters
     ----------
     kind : int
-        ``ARRIVAL``, ``FAILURE`` or ``TICK`` (which uses ``now_ns`` only).
-    attempt, flag : int, bool
-        Of an arrival: what a header said, and whether the flow is identified.
-        Of a failure: its attempt, and nothing.
+        How it ended (``ANSWERED``, ``FAILED``, ``REFUSED``, ``GONE``), or
+        ``FIRST_BYTE``, ``LEFT``, ``PARENT``, ``CALLER``.
+    value : int
+        With ``FAILED`` and ``REFUSED``: for how long the caller was asked to stay
+        away, 0 if it was not told. With ``GONE``: 1 if the upstream had worked on
+        the call. With ``PARENT``: a flow. With ``CALLER``: an upstream.
+
+    Returns
+    -------
+    int
+        1 if the call was open, else 0.
     """
-    t_ns = read_clock(bank, now_ns)
-    advance(bank, t_ns)
-    if kind == ARRIVAL:
-        return count_arrival(bank, flows, t_ns, flow, fingerprint, attempt, flag)
-    if kind == FAILURE:
-        count_failure(bank, flows, t_ns, flow, fingerprint, attempt)
-    else:
-        summarise(bank)
-    return 0
+    state = open_state(root)
+    t_ns = read_clock(state.process, now_ns)
+    idx = find_call(state.calls, handle)
+    if idx == UNOBSERVED:
+        return 0
+    if kind <= GONE:
+        count_end(state, t_ns, idx, kind, value)
+    elif kind == FIRST_BYTE:
+        count_first_byte(state, t_ns, idx)
+    elif kind == LEFT:
+        count_leave(state, t_ns, idx)
+    return 1
+
+
+@kernel(types.int64(ROOT, types.int64, types.boolean))
+def pass_time(root: int, now_ns: int, is_tick: bool) -> int:
+    """Close every bucket that has ended; on a tick renew the readings.
+
+    Returns
+    -------
+    int
+        The instant, on the caller's clock, at which the open bucket ends.
+    """
+    state = open_state(root)
+    t_ns = read_clock(state.process, now_ns)
+    advance(state, t_ns)
+    if is_tick:
+        summarise(state)
+    return int((state.bank[0]["bucket"] + 1) * BUCKET_NS - state.process[0]["shift_ns"])

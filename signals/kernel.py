@@ -32,11 +32,17 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numba
+from numba import types
 from numba.core import config as _config
+from numba.extending import intrinsic
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 config: Any = _config
+carray: Any = cast(Any, numba).carray
+
+IS_COMPILED = not config.DISABLE_JIT
+"""False under ``NUMBA_DISABLE_JIT=1``: kernels are then plain Python functions."""
 
 _PACKAGE = Path(__file__).resolve().parent
 
@@ -158,3 +164,31 @@ def get_entry(function: F) -> F:
     if not overloads or len(overloads) != 1:
         return function
     return cast(F, getattr(next(iter(overloads.values())), "entry_point", None) or function)
+
+
+def make_view(array_type: Any) -> Callable[[int, int], Any]:
+    """Return a part ``(address, n) -> array`` for memory that Python owns and keeps alive.
+
+    Handing an array to a kernel costs 60-90 ns, a number 20-40 ns. A bank's
+    arrays live as long as the bank, so their addresses are handed over once.
+
+    Parameters
+    ----------
+    array_type : numba array type
+        One-dimensional and contiguous.
+    """
+    pointer: Any = cast(Any, types.CPointer)(array_type.dtype)
+
+    def type_pointer(context: Any, address: Any) -> Any:
+        def generate(backend: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            return builder.inttoptr(arguments[0], backend.get_value_type(signature.return_type))
+
+        return pointer(types.int64), generate
+
+    cast_address: Any = intrinsic(type_pointer)
+
+    @part
+    def view(address: int, n: int) -> Any:
+        return carray(cast_address(address), n)
+
+    return view

@@ -64,21 +64,28 @@ CASCADE_FLOWS = 5
 
 
 @part
-def take_failure(flows: Records, flow: int, fingerprint: float, now_ns: int) -> int:
-    """Use up one remembered failure of this shape; return its attempt + 1, 0 if none."""
+def find_failure(flows: Records, flow: int, fingerprint: float, now_ns: int) -> int:
+    """Return where a remembered failure of this shape stands among its flow's, -1 if nowhere."""
     f = flows[flow]
     for idx in range(N_FAILURES):
         if f["n_failed"][idx] > 0 and f["failed_fingerprint"][idx] == fingerprint:
             if now_ns - f["failed_ns"][idx] >= MEMORY_NS:
                 f["n_failed"][idx] = 0
-                return 0
-            f["n_failed"][idx] -= 1
-            return int(min(f["failed_attempt"][idx] + 1, ATTEMPT_MAX))
-    return 0
+                return -1
+            return idx
+    return -1
 
 
 @part
-def keep_failure(flows: Records, flow: int, fingerprint: float, attempt: int, now_ns: int) -> None:
+def keep_failure(
+    flows: Records,
+    flow: int,
+    fingerprint: float,
+    attempt: int,
+    family: int,
+    now_ns: int,
+    due_ns: int,
+) -> None:
     """Remember a failed call; in a full memory the oldest shape makes room."""
     f = flows[flow]
     chosen = 0
@@ -98,7 +105,9 @@ def keep_failure(flows: Records, flow: int, fingerprint: float, attempt: int, no
         f["failed_fingerprint"][chosen] = fingerprint
     f["n_failed"][chosen] = min(f["n_failed"][chosen] + 1, FAILED_MAX)
     f["failed_attempt"][chosen] = min(max(attempt, 0), ATTEMPT_MAX)
+    f["failed_family"][chosen] = family
     f["failed_ns"][chosen] = now_ns
+    f["failed_due_ns"][chosen] = due_ns
 
 
 @part

@@ -1,19 +1,21 @@
-"""The memory of a signal bank: two structured arrays, declared once, shared by all kernels.
+"""Memory that several detectors read: clock, counts, flows, calls. Declared once.
 
-*Rule of this file*: layout, sizes and the bank's own clock. No detector.
+*Rule of this file*: layout, sizes and the inner clock. No detector; what only
+one detector needs stands in that detector's file.
 
 *Theory*: every detector works on counts in buckets of 10 ms. A ring keeps
 running totals, so the count of any window is one difference of two entries.
 Only closed buckets are ever read; an arrival that opens a new bucket closes
 those before it, so readings do not depend on when or how often ``tick`` runs.
 
-*The clock*: kernels live on an inner time that starts at ``EPOCH_NS`` with the
+*The clock*: one per process, shared by the banks of all upstreams. Kernels live
+on an inner time that starts at ``EPOCH_NS`` with the
 first call, never runs backwards and never leaps by more than ``LEAP_MAX_NS``.
 So shifting all instants changes nothing; a small step back stands still; a
 large one re-anchors; a machine that slept an hour costs 6,000 empty buckets
 (under a millisecond), not 360,000.
 
-*State*: owned by one :class:`signals.bank.SignalBank`; one writer.
+*State*: gathered in :mod:`signals.memory`; one writer.
 """
 
 from __future__ import annotations
@@ -53,9 +55,6 @@ RETRYING_RING = 128
 N_FAILURES = 4
 """Failed calls remembered per flow. Recorded agents have at most 5 calls live at once."""
 
-N_READINGS = 19
-"""Readings that a bank gives (summary.py)."""
-
 EPOCH_NS = 3_600_000_000_000
 """Inner time of the first call: an hour, so that a zeroed 'last seen' lies long ago."""
 
@@ -65,12 +64,26 @@ LEAP_MAX_NS = 60_000_000_000
 STEP_BACK_MAX_NS = 1_000_000_000
 """A clock set back further than this re-anchors; less stands still until caught up."""
 
-BANK_DTYPE = np.dtype(
+PROCESS_DTYPE = np.dtype(
     [
-        # clock
         ("has_started", np.int64),
         ("shift_ns", np.int64),
         ("now_ns", np.int64),
+        # the table of open calls (calls.py)
+        ("free_call", np.int64),
+        ("n_calls_used", np.int64),
+        ("n_calls_open", np.int64),
+        ("n_calls_overflowed", np.int64),
+    ],
+    align=True,
+)
+"""What all upstreams of a process share: the inner clock and the head of the calls' free list."""
+
+BANK_DTYPE = np.dtype(
+    [
+        ("upstream", np.int64),
+        # time
+        ("has_started", np.int64),
         ("bucket", np.int64),
         ("n_closed", np.int64),
         # counts of the open bucket
@@ -115,10 +128,6 @@ BANK_DTYPE = np.dtype(
         ("hint_bucket", np.int64),
         ("n_hints", np.int64),
         ("n_coarse", np.int64),
-        # readings as of the last tick (summary.py)
-        ("values", np.float64, (N_READINGS,)),
-        ("samples", np.int64, (N_READINGS,)),
-        ("ready", np.int64, (N_READINGS,)),
     ],
     align=True,
 )
@@ -128,20 +137,54 @@ FLOW_DTYPE = np.dtype(
     [
         ("last_ns", np.int64),
         ("last_retry_ns", np.int64),
+        ("tenant", np.int32),
+        ("tree", np.int32),
+        # failed calls not yet repeated (retry.py); due: the instant that an answer
+        # asked the caller to come back at, 0 if none did
         ("failed_ns", np.int64, (N_FAILURES,)),
+        ("failed_due_ns", np.int64, (N_FAILURES,)),
         ("failed_fingerprint", np.float64, (N_FAILURES,)),
         ("failed_attempt", np.int32, (N_FAILURES,)),
+        ("failed_family", np.int32, (N_FAILURES,)),
         ("n_failed", np.int32, (N_FAILURES,)),
     ],
     align=True,
 )
-"""One flow; 112 bytes. Index 0 is the shared overflow entry."""
+"""One flow at one upstream; 168 bytes. Index 0 is the shared overflow entry."""
 
-BANK = types.Array(from_dtype(BANK_DTYPE), 1, "C")
-FLOWS = types.Array(from_dtype(FLOW_DTYPE), 1, "C")
+CALL_DTYPE = np.dtype(
+    [
+        ("is_open", np.int32),
+        ("has_left", np.int32),
+        ("next_free", np.int64),
+        ("upstream", np.int32),
+        ("tenant", np.int32),
+        ("flow", np.int32),
+        ("tree", np.int32),
+        ("attempt", np.int32),
+        ("family", np.int32),
+        ("fingerprint", np.float64),
+        ("arrived_ns", np.int64),
+        ("answered_ns", np.int64),
+        ("patience_ns", np.int64),
+    ],
+    align=True,
+)
+"""One open call. ``answered_ns`` is 0 before the first byte, ``patience_ns`` 0 if unknown.
+Index 0 stands for calls beyond the table: it is never open."""
+
+READING_DTYPE = np.dtype(
+    [("value", np.float64), ("samples", np.float64), ("ready", np.float64)], align=True
+)
+"""One reading as of the last tick."""
 
 Records = npt.NDArray[Any]
-"""A structured array of ``BANK_DTYPE`` (one record) or ``FLOW_DTYPE``."""
+"""A structured array: one record, or a table of them."""
+
+
+def array_of(dtype: np.dtype[Any]) -> Any:
+    """Return the type, to kernels, of a contiguous array of such records."""
+    return types.Array(from_dtype(dtype), 1, "C")
 
 
 def make_bank() -> Records:
@@ -160,25 +203,39 @@ def make_flows(n_flows: int) -> Records:
     return np.zeros(n_flows, FLOW_DTYPE)
 
 
+def make_calls(n_calls: int) -> Records:
+    """Allocate the table of open calls; pages are touched only as calls overlap."""
+    if n_calls < 1:
+        raise ValueError(f"n_calls is {n_calls}: must be at least 1 (entry 0 is the overflow)")
+    return np.zeros(n_calls, CALL_DTYPE)
+
+
 @part
-def read_clock(bank: Records, now_ns: int) -> int:
+def read_clock(process: Records, now_ns: int) -> int:
     """Return the inner time of an instant: monotonic, anchored, without long leaps."""
-    s = bank[0]
-    if s["has_started"] == 0:
-        s["has_started"] = 1
-        s["shift_ns"] = EPOCH_NS - now_ns
-        s["now_ns"] = EPOCH_NS
-        s["bucket"] = EPOCH_NS // BUCKET_NS
-        s["last_arrival_ns"] = EPOCH_NS
+    p = process[0]
+    if p["has_started"] == 0:
+        p["has_started"] = 1
+        p["shift_ns"] = EPOCH_NS - now_ns
+        p["now_ns"] = EPOCH_NS
         return EPOCH_NS
-    last_ns = s["now_ns"]
-    inner_ns = now_ns + s["shift_ns"]
+    last_ns = p["now_ns"]
+    inner_ns = now_ns + p["shift_ns"]
     if inner_ns < last_ns:
         if inner_ns < last_ns - STEP_BACK_MAX_NS:
-            s["shift_ns"] += last_ns - inner_ns
+            p["shift_ns"] += last_ns - inner_ns
         return int(last_ns)
     if inner_ns > last_ns + LEAP_MAX_NS:
-        s["shift_ns"] -= inner_ns - last_ns - LEAP_MAX_NS
+        p["shift_ns"] -= inner_ns - last_ns - LEAP_MAX_NS
         inner_ns = last_ns + LEAP_MAX_NS
-    s["now_ns"] = inner_ns
+    p["now_ns"] = inner_ns
     return int(inner_ns)
+
+
+@part
+def put(readings: Records, idx: int, value: float, samples: float, is_ready: bool) -> None:
+    """Write one reading."""
+    r = readings[idx]
+    r["value"] = value
+    r["samples"] = samples
+    r["ready"] = 1.0 if is_ready else 0.0

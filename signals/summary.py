@@ -8,17 +8,20 @@ reading is the same however often it is asked for.
 from __future__ import annotations
 
 from signals.kernel import part
+from signals.memory import State
 from signals.retry import CASCADE_FLOWS, CASCADE_SHARE
-from signals.state import FRESH, N_GAPS, N_READINGS, N_STREAMS, RING_MASK, SECOND, Records
+from signals.state import FRESH, N_GAPS, N_STREAMS, RING_MASK, SECOND, Records, put
 from signals.synchrony import LAG, MERGE_BUCKETS, NARROWEST_NS, READY_BUCKETS, is_clock_coarse
 
-READINGS = (
+RATES = (
     ("arrival_rate", "hz"),
     ("organic_rate", "hz"),
     ("retry_share", "ratio"),
     ("retrying_flows", "flows"),
     ("failure_share", "ratio"),
     ("cascade", "bool"),
+)
+SCANS = (
     ("synchrony", "nats"),
     ("synchrony_excess", "flows"),
     ("synchrony_width", "seconds"),
@@ -29,30 +32,29 @@ READINGS = (
     ("retry_synchrony_width", "seconds"),
     ("retry_synchrony_alarm", "bool"),
     ("retry_synchrony_alarms", "count"),
+)
+QUALITY = (
     ("synchrony_hint", "bool"),
     ("identified_share", "ratio"),
     ("coarse_clock", "bool"),
 )
-"""Name and unit, in the order of the state's ``values``."""
+READINGS = (*RATES, *SCANS, *QUALITY)
+"""Name and unit, in the order of the state's ``readings``."""
 
-(
-    ARRIVAL_RATE,
-    ORGANIC_RATE,
-    RETRY_SHARE,
-    RETRYING_FLOWS,
-    FAILURE_SHARE,
-    CASCADE,
-    SYNCHRONY,
-    *_,
-    SYNCHRONY_HINT,
-    IDENTIFIED_SHARE,
-    COARSE_CLOCK,
-) = range(N_READINGS)
+N_RATES = len(RATES)
+N_SCANS = len(SCANS)
+N_QUALITY = len(QUALITY)
+N_READINGS = len(READINGS)
+N_PER_SCAN = N_SCANS // N_STREAMS
 
-N_PER_SCAN = 5
-"""Readings of one scan: nats, excess, width, alarm, alarms."""
+FIRST_RATE = 0
+FIRST_SCAN = FIRST_RATE + N_RATES
+FIRST_QUALITY = FIRST_SCAN + N_SCANS
 
-RETRY_SYNCHRONY = SYNCHRONY + N_PER_SCAN
+ORGANIC_RATE = 1
+RETRY_SHARE = 2
+SYNCHRONY = FIRST_SCAN
+RETRY_SYNCHRONY = FIRST_SCAN + N_PER_SCAN
 
 
 @part
@@ -68,77 +70,66 @@ def compute_ratio(share: float, whole: float) -> float:
 
 
 @part
-def summarise_rates(bank: Records) -> None:
+def summarise_rates(bank: Records, out: Records) -> None:
     """Rates and shares of the last second (organic demand: ten)."""
     s = bank[0]
-    values, samples = s["values"], s["samples"]
+    n, n_retries = s["n_arrivals"], s["n_retries"]
     n_retrying = s["n_retrying"]
     share = compute_ratio(s["retries_1s"], s["arrivals_1s"])
     is_cascade = share >= CASCADE_SHARE and n_retrying >= CASCADE_FLOWS
-    values[ARRIVAL_RATE] = compute_rate_hz(s["arrivals_1s"], s["weight_1s"])
-    values[ORGANIC_RATE] = compute_rate_hz(s["organic_10s"], s["weight_10s"])
-    values[RETRY_SHARE] = share
-    values[RETRYING_FLOWS] = n_retrying
-    values[FAILURE_SHARE] = compute_ratio(s["failures_1s"], s["arrivals_1s"])
-    values[CASCADE] = 1.0 if is_cascade else 0.0
-    for idx in range(ARRIVAL_RATE, CASCADE + 1):
-        samples[idx] = s["n_arrivals"]
-        s["ready"][idx] = s["n_closed"] >= SECOND
-    samples[ORGANIC_RATE] = s["n_arrivals"] - s["n_retries"]
-    samples[RETRYING_FLOWS] = s["n_retries"]
-    samples[CASCADE] = s["n_retries"]
+    is_ready = s["n_closed"] >= SECOND
+    put(out, 0, compute_rate_hz(s["arrivals_1s"], s["weight_1s"]), n, is_ready)
+    put(out, 1, compute_rate_hz(s["organic_10s"], s["weight_10s"]), n - n_retries, is_ready)
+    put(out, 2, share, n, is_ready)
+    put(out, 3, n_retrying, n_retries, is_ready)
+    put(out, 4, compute_ratio(s["failures_1s"], s["arrivals_1s"]), n, is_ready)
+    put(out, 5, 1.0 if is_cascade else 0.0, n_retries, is_ready)
 
 
 @part
-def summarise_scans(bank: Records) -> None:
+def summarise_scans(bank: Records, out: Records) -> None:
     """The strongest window of the last second in each stream, and its alarms."""
     s = bank[0]
-    values = s["values"]
     for stream in range(N_STREAMS):
-        first = SYNCHRONY if stream == FRESH else RETRY_SYNCHRONY
+        first = N_PER_SCAN * stream
         has_peak = s["bucket"] - s["peak_bucket"][stream] <= MERGE_BUCKETS + 1
         has_peak = has_peak and s["peak_nats"][stream] > 0.0
-        for idx in range(first, first + N_PER_SCAN):
-            values[idx] = 0.0
-            s["samples"][idx] = s["peak_count"][stream] if has_peak else 0
-            s["ready"][idx] = s["slow_n"] >= READY_BUCKETS or (
-                stream != FRESH and s["n_closed"] > 0
-            )
+        is_ready = s["slow_n"] >= READY_BUCKETS or (stream != FRESH and s["n_closed"] > 0)
+        nats = excess = width_s = 0.0
+        n = 0
         if has_peak:
-            values[first] = s["peak_nats"][stream]
-            values[first + 1] = max(0.0, s["peak_count"][stream] - s["peak_expected"][stream])
-            values[first + 2] = (NARROWEST_NS << s["peak_scale"][stream]) * 1e-9
-        if s["bucket"] - s["alarm_bucket"][stream] <= MERGE_BUCKETS:
-            values[first + 3] = 1.0
-        values[first + 4] = s["n_alarms"][stream]
+            n = s["peak_count"][stream]
+            nats = s["peak_nats"][stream]
+            excess = max(0.0, n - s["peak_expected"][stream])
+            width_s = (NARROWEST_NS << s["peak_scale"][stream]) * 1e-9
+        is_alarm = s["bucket"] - s["alarm_bucket"][stream] <= MERGE_BUCKETS
+        put(out, first, nats, n, is_ready)
+        put(out, first + 1, excess, n, is_ready)
+        put(out, first + 2, width_s, n, is_ready)
+        put(out, first + 3, 1.0 if is_alarm else 0.0, n, is_ready)
+        put(out, first + 4, s["n_alarms"][stream], n, is_ready)
 
 
 @part
-def summarise_quality(bank: Records) -> None:
+def summarise_quality(bank: Records, out: Records) -> None:
     """How far the scans can be trusted: identity and clock."""
     s = bank[0]
-    values, samples, ready = s["values"], s["samples"], s["ready"]
-    values[SYNCHRONY_HINT] = 1.0 if s["bucket"] - s["hint_bucket"] <= MERGE_BUCKETS else 0.0
-    samples[SYNCHRONY_HINT] = s["n_hints"]
-    ready[SYNCHRONY_HINT] = s["slow_n"] >= READY_BUCKETS
+    is_hint = s["bucket"] - s["hint_bucket"] <= MERGE_BUCKETS
+    put(out, 0, 1.0 if is_hint else 0.0, s["n_hints"], s["slow_n"] >= READY_BUCKETS)
     newest = (s["bucket"] - 1) & RING_MASK
     oldest = (s["bucket"] - 1 - LAG) & RING_MASK
     seen = s["cum_arrivals"][newest] - s["cum_arrivals"][oldest]
     unidentified = s["cum_unidentified"][newest] - s["cum_unidentified"][oldest]
-    values[IDENTIFIED_SHARE] = 1.0 - unidentified / seen if seen > 0 else 0.0
-    samples[IDENTIFIED_SHARE] = seen
-    ready[IDENTIFIED_SHARE] = seen > 0
-    values[COARSE_CLOCK] = 1.0 if is_clock_coarse(bank) else 0.0
-    samples[COARSE_CLOCK] = min(s["n_gaps"], N_GAPS)
-    ready[COARSE_CLOCK] = s["n_gaps"] >= N_GAPS
+    share = 1.0 - unidentified / seen if seen > 0 else 0.0
+    put(out, 1, share, seen, seen > 0)
+    is_coarse = is_clock_coarse(bank)
+    put(out, 2, 1.0 if is_coarse else 0.0, min(s["n_gaps"], N_GAPS), s["n_gaps"] >= N_GAPS)
 
 
 @part
-def summarise(bank: Records) -> None:
+def summarise(state: State) -> None:
     """Compute every reading from the closed buckets."""
-    summarise_rates(bank)
-    summarise_scans(bank)
-    summarise_quality(bank)
-
-
-assert len(READINGS) == N_READINGS
+    out = state.readings
+    summarise_rates(state.bank, out[FIRST_RATE : FIRST_RATE + N_RATES])
+    summarise_scans(state.bank, out[FIRST_SCAN : FIRST_SCAN + N_SCANS])
+    summarise_quality(state.bank, out[FIRST_QUALITY : FIRST_QUALITY + N_QUALITY])

@@ -2,9 +2,9 @@
 
 *Rule of this file*: the order of work at a boundary, nothing else.
 
-*Theory*: whichever call first sees a later bucket, an arrival, a departure or
-a tick, closes all buckets up to it, one by one. So a late tick, two ticks in
-place of one, or no tick at all between two arrivals leave the same state.
+*Theory*: before whatever comes next, all buckets that have ended are closed, one
+by one. So a late tick, two ticks in place of one, or no tick at all between two
+arrivals leave the same state.
 
 *Cost*: O(1) per closed bucket, amortised; see :mod:`signals.synchrony`.
 """
@@ -12,16 +12,16 @@ place of one, or no tick at all between two arrivals leave the same state.
 from __future__ import annotations
 
 from signals.kernel import part
+from signals.memory import State
 from signals.retry import close_rates
-from signals.state import BUCKET_NS, N_SCALES, N_STREAMS, RING_MASK, Records
+from signals.state import BUCKET_NS, N_SCALES, N_STREAMS, RING_MASK
 from signals.synchrony import scan
 
 
 @part
-def close_bucket(bank: Records) -> None:
-    """Fold the open bucket into the running totals, scan, and open the next."""
-    s = bank[0]
-    bucket = s["bucket"]
+def fold(state: State, bucket: int) -> None:
+    """Add the closing bucket's counts to the running totals."""
+    s = state.bank[0]
     now = bucket & RING_MASK
     before = (bucket - 1) & RING_MASK
     s["cum_arrivals"][now] = s["cum_arrivals"][before] + s["open_arrivals"]
@@ -34,9 +34,16 @@ def close_bucket(bank: Records) -> None:
             fresh += s["open_fresh"][stream, scale]
             s["open_fresh"][stream, scale] = 0
             cum[now, stream, scale] = cum[before, stream, scale] + fresh
+
+
+@part
+def close_bucket(state: State, bucket: int) -> None:
+    """Let every detector see the bucket that has ended, and open the next."""
+    s = state.bank[0]
+    fold(state, bucket)
     s["n_closed"] += 1
-    close_rates(bank, bucket)
-    scan(bank, bucket)
+    close_rates(state.bank, bucket)
+    scan(state.bank, bucket)
     s["open_arrivals"] = 0
     s["open_unidentified"] = 0
     s["open_retries"] = 0
@@ -45,8 +52,13 @@ def close_bucket(bank: Records) -> None:
 
 
 @part
-def advance(bank: Records, inner_ns: int) -> None:
+def advance(state: State, t_ns: int) -> None:
     """Close every bucket that ended at or before the inner time."""
-    target = inner_ns // BUCKET_NS
-    while bank[0]["bucket"] < target:
-        close_bucket(bank)
+    s = state.bank[0]
+    target = t_ns // BUCKET_NS
+    if s["has_started"] == 0:
+        s["has_started"] = 1
+        s["bucket"] = target
+        s["last_arrival_ns"] = t_ns
+    while s["bucket"] < target:
+        close_bucket(state, s["bucket"])

@@ -31,6 +31,10 @@ class Arrival:
         RFC 9218 urgency, 0..7.
     patience_ns : int
         How long the caller said it will wait for a first byte; 0 if unknown.
+    family : int
+        The client library, an index of ``signals.families.FAMILIES``; 0 if unknown.
+    parent_flow : int
+        The flow that made this one, as a header said; 0 if none did.
     is_identified : bool
         Whether ``flow`` comes from a header that names an agent, rather than
         from the connection.
@@ -45,10 +49,12 @@ class Arrival:
     __slots__ = (
         "attempt",
         "can_retry",
+        "family",
         "fingerprint",
         "flow",
         "is_exempt",
         "is_identified",
+        "parent_flow",
         "patience_ns",
         "tenant",
         "tree",
@@ -67,6 +73,8 @@ class Arrival:
         is_identified: bool = False,
         is_exempt: bool = False,
         can_retry: bool = True,
+        family: int = 0,
+        parent_flow: int = 0,
     ) -> None:
         self.tenant = tenant
         self.flow = flow
@@ -78,3 +86,5 @@ class Arrival:
         self.is_identified = is_identified
         self.is_exempt = is_exempt
         self.can_retry = can_retry
+        self.family = family
+        self.parent_flow = parent_flow

@@ -25,6 +25,7 @@ from governor.core.lease import Decision, Lease, LeaseState
 from governor.core.ledger import Ledger
 from governor.core.reservations import Reservations
 from policies.decision import Action, Outcome, Reason
+from signals import ANSWERED, FAILED, FIRST_BYTE, GONE, LEFT, REFUSED
 
 if TYPE_CHECKING:
     from governor.core.identity import Identities
@@ -103,7 +104,7 @@ class Gate:
         self.reservations = Reservations(slot_horizon_ns)
         self.ledger = Ledger()
         self.log = log
-        self._observe_arrival = signals.observe_arrival
+        self._signal_arrival = signals.arrive
         self._opened = identities.opened
         self._closed = identities.closed
         self._book = self.ledger.close
@@ -120,15 +121,28 @@ class Gate:
         ledger = self.ledger
         ledger.n_arrived += 1
         flow = arrival.flow
-        try:
-            attempt = self._observe_arrival(
-                now_ns, flow, arrival.fingerprint, arrival.attempt, arrival.is_identified
-            )
-        except Exception:
-            ledger.n_faults += 1
-            attempt = arrival.attempt if arrival.attempt > 0 else 0
-        lease = Lease(arrival, now_ns, attempt, owner)
-        if attempt:
+        if arrival.is_exempt:
+            call = arrival.attempt if arrival.attempt > 0 else 0
+        else:
+            try:
+                if now_ns >= self.signals.boundary_ns:
+                    self.signals.advance(now_ns)
+                call = self._signal_arrival(
+                    now_ns,
+                    arrival.tenant,
+                    flow,
+                    arrival.tree,
+                    arrival.fingerprint,
+                    arrival.attempt,
+                    arrival.family,
+                    arrival.is_identified,
+                    arrival.patience_ns,
+                )
+            except Exception:
+                ledger.n_faults += 1
+                call = arrival.attempt if arrival.attempt > 0 else 0
+        lease = Lease(arrival, now_ns, call, owner)
+        if lease.attempt:
             ledger.n_attempts_repeated += 1
         if self.reservations.n_outstanding:
             self._redeem(now_ns, lease)
@@ -158,6 +172,7 @@ class Gate:
             return
         lease.answered_at_ns = now_ns
         if is_normal(status):
+            self._signal(FIRST_BYTE, now_ns, lease)
             self._learn_answer(now_ns, lease)
 
     def leave(self, now_ns: int, lease: Lease) -> Sequence[Decision]:
@@ -166,12 +181,12 @@ class Gate:
         if lease.state is _CLOSED or lease.has_left:
             return ()
         lease.has_left = True
+        self._signal(LEFT, now_ns, lease)
         if not lease.answered_at_ns:
             self.patience.on_leave(now_ns - lease.arrived_at_ns)
-            self._observe_failure(now_ns, lease)
         if lease.state is _PENDING:
             self.ledger.n_left_waiting += 1
-            self._settle(lease)
+            self._settle(now_ns, lease, GONE)
         return ()
 
     def depart(
@@ -206,8 +221,10 @@ class Gate:
         held_s = held_ns * 1e-9
         self._book(outcome, held_s, has_sample)
         self._closed(arrival.tenant, arrival.flow, arrival.tree, held_s)
-        if outcome and not lease.has_left:
-            self._observe_failure(now_ns, lease)
+        if lease.has_left:
+            self._signal(GONE, now_ns, lease, 1)
+        else:
+            self._signal(FAILED if outcome else ANSWERED, now_ns, lease)
         if self.line.n_live:
             decisions: list[Decision] = []
             self._dispatch(now_ns, decisions)
@@ -335,16 +352,16 @@ class Gate:
             now_ns, _slot_key(arrival), self.best_capacity_hz, self.signals.organic_hz()
         )
         is_waiting = lease.line_key >= 0
-        self._observe_failure(now_ns, lease)
-        self._settle(lease)
+        self._settle(now_ns, lease, REFUSED, retry_after_ns)
         answered = self.ledger.n_answered
         answered[reason] = answered.get(reason, 0) + 1
         decision = Decision(Action.ANSWER, reason, lease, retry_after_ns, STATUS_WAIT)
         self._note(now_ns, decision, now_ns - lease.arrived_at_ns if is_waiting else 0)
         return decision
 
-    def _settle(self, lease: Lease) -> None:
+    def _settle(self, now_ns: int, lease: Lease, how: int, retry_after_ns: int = 0) -> None:
         """Close a lease that never reached the upstream."""
+        self._signal(how, now_ns, lease, retry_after_ns)
         lease.state = _CLOSED
         if lease.line_key >= 0:
             self.line.forget(lease)
@@ -365,13 +382,13 @@ class Gate:
         if not lease.has_left and self.patience.is_learned:
             self.patience.on_answer(now_ns - lease.arrived_at_ns)
 
-    def _observe_failure(self, now_ns: int, lease: Lease) -> None:
-        """Tell the signals what its caller may come back for; a good end tells them nothing."""
-        arrival = lease.arrival
+    def _signal(self, kind: int, now_ns: int, lease: Lease, value: int = 0) -> None:
+        """Tell the signals what happened to a call."""
+        signals = self.signals
         try:
-            self.signals.observe_departure(
-                now_ns, arrival.flow, arrival.fingerprint, lease.attempt, True
-            )
+            if now_ns >= signals.boundary_ns:
+                signals.advance(now_ns)
+            signals.note(kind, now_ns, lease.call, value)
         except Exception:
             self.ledger.n_faults += 1
 

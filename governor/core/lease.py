@@ -12,6 +12,7 @@ from typing import Any
 
 from governor.core.arrival import Arrival
 from policies.decision import Action, Reason
+from signals import ATTEMPT_MASK
 
 
 class LeaseState(IntEnum):
@@ -38,6 +39,8 @@ class Lease:
         Index of the endpoint within the upstream; -1 while pending.
     arrived_at_ns, dispatched_at_ns, answered_at_ns : int
         Monotonic instants; 0 while unknown. ``answered_at_ns`` is the first byte.
+    call : int
+        The signals' handle of this call, see :mod:`signals.calls`.
     attempt : int
         Attempt number after inference: 0 fresh, >= 1 a retry.
     has_left : bool
@@ -51,6 +54,7 @@ class Lease:
         "arrival",
         "arrived_at_ns",
         "attempt",
+        "call",
         "dispatched_at_ns",
         "endpoint_idx",
         "has_left",
@@ -61,9 +65,7 @@ class Lease:
         "state",
     )
 
-    def __init__(
-        self, arrival: Arrival, arrived_at_ns: int, attempt: int, owner: Any = None
-    ) -> None:
+    def __init__(self, arrival: Arrival, arrived_at_ns: int, call: int, owner: Any = None) -> None:
         self.arrival = arrival
         self.owner = owner
         self.state: LeaseState = _PENDING
@@ -71,7 +73,8 @@ class Lease:
         self.arrived_at_ns = arrived_at_ns
         self.dispatched_at_ns = 0
         self.answered_at_ns = 0
-        self.attempt = attempt
+        self.call = call
+        self.attempt = call & ATTEMPT_MASK
         self.has_left = False
         self.phase = -1
         self.in_flight_at_dispatch = 0

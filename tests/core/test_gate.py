@@ -14,6 +14,8 @@ from governor.core.identity import Identities
 from governor.core.lease import Decision, Lease, LeaseState
 from policies.decision import Action, Outcome, Reason
 from policies.limit import FixedLimit
+from signals import FAILED, GONE, LEFT
+from signals.calls import ATTEMPT_BITS
 
 MS = 1_000_000
 S = 1_000_000_000
@@ -22,25 +24,33 @@ S = 1_000_000_000
 class SilentSignals:
     """Signals that see nothing, or that are broken."""
 
+    boundary_ns = 1 << 62
+
     def __init__(self, is_broken: bool = False) -> None:
         self.is_broken = is_broken
-        self.departures: list[tuple[int, bool]] = []
+        self.noted: list[tuple[int, int]] = []
 
-    def observe_arrival(
-        self, now_ns: int, flow: int, fingerprint: int, attempt: int, is_identified: bool
+    def arrive(
+        self,
+        now_ns: int,
+        tenant: int,
+        flow: int,
+        tree: int,
+        fingerprint: int,
+        attempt: int,
+        *_: Any,
     ) -> int:
-        """Believe the marks."""
+        """Believe the marks; the handle tells the flow."""
         if self.is_broken:
             raise ZeroDivisionError
-        return max(attempt, 0)
+        return flow << ATTEMPT_BITS | max(attempt, 0)
 
-    def observe_departure(
-        self, now_ns: int, flow: int, fingerprint: int, attempt: int, is_failure: bool
-    ) -> None:
-        """Remember whether it failed."""
+    def note(self, kind: int, now_ns: int, call: int, value: int) -> int:
+        """Remember what happened to whose call."""
         if self.is_broken:
             raise ZeroDivisionError
-        self.departures.append((flow, is_failure))
+        self.noted.append((kind, call >> ATTEMPT_BITS))
+        return 1
 
     def tick(self, now_ns: int) -> None:
         """Look across no window."""
@@ -217,7 +227,7 @@ def test_broken_signals_let_everything_through() -> None:
     [granted] = gate.depart(60 * MS, first.lease, Outcome.COMPLETED, 200)
     assert granted.lease is third.lease
     gate.depart(61 * MS, second.lease, Outcome.FAILED, 500)
-    assert gate.ledger.n_faults == 5
+    assert gate.ledger.n_faults == 6
 
 
 def test_failures_are_told_to_the_signals_once() -> None:
@@ -230,7 +240,7 @@ def test_failures_are_told_to_the_signals_once() -> None:
     gate.depart(2 * S, lease, Outcome.ORPHANED, 200)
     lease = gate.arrive(2 * S, refused).lease
     gate.depart(3 * S, lease, Outcome.REFUSED, 429)
-    assert signals.departures == [(1, True), (2, True)]
+    assert signals.noted == [(LEFT, 1), (GONE, 1), (FAILED, 2)]
 
 
 def test_most_headroom_is_chosen() -> None:

@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from signals import UNMARKED, SignalBank, warm_up
+from signals import UNMARKED, warm_up
 from signals.state import LEAP_MAX_NS
 from tests.naive import NaiveBank
+from tests.signals.short import ShortBank
 
 MS = 1_000_000
 S = 1_000 * MS
@@ -45,7 +46,7 @@ def make_events(seed: int, n: int, n_flows: int, rate_hz: float, p_fail: float) 
     return events
 
 
-def feed(bank: SignalBank | NaiveBank, events: list[Event], shift_ns: int = 0) -> list[int]:
+def feed(bank: ShortBank | NaiveBank, events: list[Event], shift_ns: int = 0) -> list[int]:
     """Play events into a bank; return the attempts that it inferred."""
     attempts = []
     for kind, now_ns, *rest in events:
@@ -58,7 +59,7 @@ def feed(bank: SignalBank | NaiveBank, events: list[Event], shift_ns: int = 0) -
     return attempts
 
 
-def read(bank: SignalBank) -> dict[str, float]:
+def read(bank: ShortBank) -> dict[str, float]:
     """All readings by name."""
     return {reading.name: reading.value for reading in bank.read()}
 
@@ -72,7 +73,7 @@ def read(bank: SignalBank) -> dict[str, float]:
 def test_bank_equals_its_slow_twin(seed: int, rate_hz: float, p_fail: float) -> None:
     """Every attempt and every reading is what whole histories and plain sums give."""
     events = make_events(seed, 300, 40, rate_hz, p_fail)
-    fast, slow = SignalBank(40), NaiveBank(40)
+    fast, slow = ShortBank(40), NaiveBank(40)
     for start in range(0, len(events), 50):
         part = events[start : start + 50]
         assert feed(fast, part) == feed(slow, part)
@@ -89,7 +90,7 @@ def test_bank_equals_its_slow_twin(seed: int, rate_hz: float, p_fail: float) -> 
 def test_shifting_time_changes_no_reading(seed: int, shift_ns: int) -> None:
     """Only differences between instants matter."""
     events = make_events(seed, 300, 20, 50.0, 0.3)
-    here, there = SignalBank(32), SignalBank(32)
+    here, there = ShortBank(32), ShortBank(32)
     assert feed(here, events) == feed(there, events, shift_ns)
     assert here.read() == there.read()
 
@@ -102,7 +103,7 @@ def test_renumbering_flows_changes_no_reading(seed: int, order: Any) -> None:
     names = list(range(1, 64))
     order.shuffle(names)
     renamed = [(k, t, names[f] if f else 0, *rest) for k, t, f, *rest in events]
-    here, there = SignalBank(64), SignalBank(64)
+    here, there = ShortBank(64), ShortBank(64)
     assert feed(here, events) == feed(there, renamed)
     assert here.read() == there.read()
 
@@ -115,7 +116,7 @@ def test_splitting_a_tick_changes_no_reading(seed: int, tick_ms: int) -> None:
     stop_ns = events[-1][1] + S
     ticks: list[Event] = [("tick", t) for t in range(0, stop_ns, tick_ms * MS)]
     often = sorted(events + ticks, key=lambda event: event[1])
-    here, there = SignalBank(32), SignalBank(32)
+    here, there = ShortBank(32), ShortBank(32)
     here.tick(0)
     feed(here, events)
     feed(there, often)
@@ -135,7 +136,7 @@ def test_any_clock_and_any_number_leave_sane_readings(
     instants: list[int], flow: int, fingerprint: int, marked: int
 ) -> None:
     """Stalled, leaping and backward clocks, and absurd numbers, give finite readings in range."""
-    bank = SignalBank(8)
+    bank = ShortBank(8)
     for now_ns in instants:
         attempt = bank.observe_arrival(now_ns, flow, fingerprint, marked, True)
         assert 0 <= attempt <= 100
@@ -150,7 +151,7 @@ def test_any_clock_and_any_number_leave_sane_readings(
 
 def test_reading_is_pure_and_a_new_bank_is_not_ready() -> None:
     """Reading twice gives the same; nothing is claimed before anything was seen."""
-    bank = SignalBank(4)
+    bank = ShortBank(4)
     assert bank.read() == bank.read()
     assert not any(reading.is_ready for reading in bank.read())
     assert all(reading.value == 0.0 for reading in bank.read())
@@ -160,21 +161,21 @@ def test_reading_is_pure_and_a_new_bank_is_not_ready() -> None:
 def test_a_bank_without_entries_is_refused() -> None:
     """Entry 0, the overflow, must exist."""
     with pytest.raises(ValueError, match="n_flows is 0"):
-        SignalBank(0)
+        ShortBank(0)
 
 
 def test_memory_does_not_grow_with_callers() -> None:
     """A million distinct flow numbers leave the arrays as they were."""
-    bank = SignalBank(16)
-    size = bank._bank.nbytes + bank._flows.nbytes
+    bank = ShortBank(16)
+    size = sum(array.nbytes for array in bank.state)
     for flow in range(1_000_000):
         bank.observe_arrival(flow * 1_000, flow, flow, UNMARKED, True)
-    assert bank._bank.nbytes + bank._flows.nbytes == size
+    assert sum(array.nbytes for array in bank.state) == size
 
 
 def test_organic_rate_follows_fresh_demand_only() -> None:
     """At 20 fresh arrivals and 20 retries a second, organic demand reads 20/s."""
-    bank = SignalBank(64)
+    bank = ShortBank(64)
     for step in range(1200):
         bank.observe_arrival(step * 25 * MS, step % 60, 0, step % 2, True)
     bank.tick(30 * S)
@@ -185,16 +186,16 @@ def test_organic_rate_follows_fresh_demand_only() -> None:
 
 def test_a_long_silence_counts_as_one_minute() -> None:
     """A machine that slept a week forgets as after a minute and goes on at once."""
-    bank = SignalBank(4)
+    bank = ShortBank(4)
     bank.observe_arrival(0, 1, 1, UNMARKED, True)
     bank.tick(7 * 86_400 * S)
-    assert bank._bank[0]["n_closed"] == LEAP_MAX_NS // (10 * MS)
+    assert bank.state.bank[0]["n_closed"] == LEAP_MAX_NS // (10 * MS)
     assert read(bank)["arrival_rate"] == 0.0
 
 
 def test_warm_up_leaves_nothing_to_compile() -> None:
     """After warm-up an arrival and a departure cost microseconds, not seconds."""
     warm_up()
-    bank = SignalBank(4)
+    bank = ShortBank(4)
     cost_s = timeit.timeit(lambda: bank.observe_arrival(0, 1, 1, UNMARKED, True), number=1000)
     assert cost_s < 0.05

@@ -7,35 +7,36 @@ import math
 import numpy as np
 import pytest
 
-from signals import UNMARKED, SignalBank
+from signals import UNMARKED
 from signals.retry import ATTEMPT_MAX, FAILED_MAX, MEMORY_NS, NOTHING, decay
 from signals.state import N_FAILURES
+from tests.signals.short import ShortBank
 
 MS = 1_000_000
 S = 1_000 * MS
 
 
-def read(bank: SignalBank) -> dict[str, float]:
+def read(bank: ShortBank) -> dict[str, float]:
     """All readings by name."""
     return {reading.name: reading.value for reading in bank.read()}
 
 
 @pytest.fixture
-def bank() -> SignalBank:
+def bank() -> ShortBank:
     """A bank whose flow 1 has failed with shape 7 at the first attempt."""
-    bank = SignalBank(16)
+    bank = ShortBank(16)
     assert bank.observe_arrival(0, 1, 7, UNMARKED, True) == 0
     bank.observe_departure(100 * MS, 1, 7, 0, True)
     return bank
 
 
-def test_the_same_shape_after_a_failure_is_a_retry_once(bank: SignalBank) -> None:
+def test_the_same_shape_after_a_failure_is_a_retry_once(bank: ShortBank) -> None:
     """A failure excuses one retry; the next call of that shape is fresh again."""
     assert bank.observe_arrival(600 * MS, 1, 7, UNMARKED, True) == 1
     assert bank.observe_arrival(700 * MS, 1, 7, UNMARKED, True) == 0
 
 
-def test_attempts_count_on(bank: SignalBank) -> None:
+def test_attempts_count_on(bank: ShortBank) -> None:
     """A retry that fails makes the next one attempt 2, and so on up to the bound."""
     attempt = 0
     for step in range(ATTEMPT_MAX + 5):
@@ -46,20 +47,20 @@ def test_attempts_count_on(bank: SignalBank) -> None:
 
 
 @pytest.mark.parametrize(("flow", "shape"), [(1, 8), (2, 7), (0, 7), (-1, 7), (99, 7)])
-def test_another_shape_or_flow_is_no_retry(bank: SignalBank, flow: int, shape: int) -> None:
+def test_another_shape_or_flow_is_no_retry(bank: ShortBank, flow: int, shape: int) -> None:
     """Both must match, and unknown callers are never inferred to be anyone."""
     assert bank.observe_arrival(600 * MS, flow, shape, UNMARKED, True) == 0
 
 
-def test_a_failure_is_forgotten_after_a_minute(bank: SignalBank) -> None:
+def test_a_failure_is_forgotten_after_a_minute(bank: ShortBank) -> None:
     """No SDK backs off for longer."""
-    early, late = SignalBank(2), bank
+    early, late = ShortBank(2), bank
     early.observe_departure(0, 1, 7, 0, True)
     assert early.observe_arrival(MEMORY_NS - 1, 1, 7, UNMARKED, True) == 1
     assert late.observe_arrival(100 * MS + MEMORY_NS, 1, 7, UNMARKED, True) == 0
 
 
-def test_a_mark_is_believed(bank: SignalBank) -> None:
+def test_a_mark_is_believed(bank: ShortBank) -> None:
     """A marked 0 is fresh and leaves the memory alone; a marked 3 is 3 and uses it up."""
     assert bank.observe_arrival(200 * MS, 1, 7, 0, True) == 0
     assert bank.observe_arrival(300 * MS, 1, 7, 3, True) == 3
@@ -69,7 +70,7 @@ def test_a_mark_is_believed(bank: SignalBank) -> None:
 
 def test_success_leaves_no_trace() -> None:
     """The same shape again after a good answer is a poll, not a retry."""
-    bank = SignalBank(4)
+    bank = ShortBank(4)
     bank.observe_arrival(0, 1, 7, UNMARKED, True)
     bank.observe_departure(MS, 1, 7, 0, False)
     assert bank.observe_arrival(2 * MS, 1, 7, UNMARKED, True) == 0
@@ -77,7 +78,7 @@ def test_success_leaves_no_trace() -> None:
 
 def test_memory_per_flow_is_bounded_and_the_oldest_shape_goes() -> None:
     """Four shapes a flow, sixty-four failures a shape."""
-    bank = SignalBank(4)
+    bank = ShortBank(4)
     for shape in range(N_FAILURES + 1):
         bank.observe_departure(shape * MS, 1, shape, 0, True)
     found = [bank.observe_arrival(S, 1, shape, UNMARKED, True) for shape in range(N_FAILURES + 1)]
@@ -92,7 +93,7 @@ def test_memory_per_flow_is_bounded_and_the_oldest_shape_goes() -> None:
 
 def test_a_shape_is_any_64_bit_number() -> None:
     """Signed or not, a fingerprint matches itself and not its neighbours."""
-    bank = SignalBank(4)
+    bank = ShortBank(4)
     shapes = (-(2**63), -1, 2**64 - 1, 0x0123456789ABCDEF)
     for shape in shapes:
         bank.observe_departure(0, 1, shape, 0, True)
@@ -118,7 +119,7 @@ def make_agents(rng: np.random.Generator, backoff_s: float) -> list[tuple[float,
 def test_precision_and_recall_on_agents(backoff_s: float) -> None:
     """All retries of agents are found, hardly one is false, attempts are exact."""
     calls = make_agents(np.random.default_rng(int(backoff_s * 100)), backoff_s)
-    bank = SignalBank(64)
+    bank = ShortBank(64)
     is_failed = [
         after[1:3] == call[1:3] and after[3] == call[3] + 1
         for call, after in zip(calls, [*calls[1:], (0.0, 0, 0, 0)], strict=True)
@@ -142,7 +143,7 @@ def test_precision_and_recall_on_agents(backoff_s: float) -> None:
 
 def test_cascade_needs_share_and_distinct_flows() -> None:
     """One stuck caller is no cascade, however often it retries; five are."""
-    one, five = SignalBank(16), SignalBank(16)
+    one, five = ShortBank(16), ShortBank(16)
     for step in range(200):
         one.observe_arrival(step * 10 * MS, 1, 0, 1, True)
         five.observe_arrival(step * 10 * MS, 1 + step % 5, 0, step % 2, True)
@@ -156,7 +157,7 @@ def test_cascade_needs_share_and_distinct_flows() -> None:
 
 def test_retrying_flows_expire_after_a_second() -> None:
     """Each flow is counted by its latest retry."""
-    bank = SignalBank(16)
+    bank = ShortBank(16)
     for flow in range(1, 11):
         bank.observe_arrival(0, flow, 0, 1, True)
     bank.observe_arrival(600 * MS, 1, 0, 2, True)

@@ -13,7 +13,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from signals import UNMARKED, SignalBank
+from signals import UNMARKED
+from tests.signals.short import ShortBank
 
 S = 1_000_000_000
 FAULT_S = 20.0
@@ -36,7 +37,7 @@ def simulate(law: str, n_callers: int, seed: int) -> list[dict[str, float]]:
     """Refuse nine in ten from ``FAULT_S`` to ``FAULT_ENDS_S``; return the readings of each tick."""
     n_retries, backoff = BACKOFFS[law]
     rng = np.random.default_rng(seed)
-    bank = SignalBank(n_callers + 1)
+    bank = ShortBank(n_callers + 1)
     queue: list[tuple[float, int, int, int]] = []  # when, caller, retry number, shape
     for caller in range(1, n_callers + 1):
         queue.append((rng.exponential(10.0), caller, 0, int(rng.integers(2**60))))

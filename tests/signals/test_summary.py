@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import pytest
 
-from signals import Reading, SignalBank
+from signals import Reading
 from signals.summary import READINGS
+from tests.signals.short import ShortBank
 
 MS = 1_000_000
 S = 1_000 * MS
 
 
-def read(bank: SignalBank) -> dict[str, Reading]:
+def read(bank: ShortBank) -> dict[str, Reading]:
     """All readings by name."""
     return {reading.name: reading for reading in bank.read()}
 
 
 def test_readings_change_with_the_tick_only() -> None:
     """However often asked between two ticks, the answer is the same."""
-    bank = SignalBank(8)
+    bank = ShortBank(8)
     bank.tick(0)
     for idx in range(100):
         bank.observe_arrival(idx * 10 * MS, 1, 0, 0, True)
@@ -30,7 +31,7 @@ def test_readings_change_with_the_tick_only() -> None:
 
 def test_rates_are_ready_after_a_second_and_the_scan_after_its_null() -> None:
     """Nothing is claimed before enough was seen."""
-    bank = SignalBank(8)
+    bank = ShortBank(8)
     bank.tick(0)
     bank.tick(990 * MS)
     assert not read(bank)["arrival_rate"].is_ready
@@ -44,7 +45,7 @@ def test_rates_are_ready_after_a_second_and_the_scan_after_its_null() -> None:
 
 def test_samples_say_what_stands_behind() -> None:
     """Arrivals, retries and recent identities are counted for the reader."""
-    bank = SignalBank(8)
+    bank = ShortBank(8)
     for idx in range(10):
         bank.observe_arrival(idx * 20 * MS, idx % 4, 0, idx % 2, True)
     bank.tick(400 * MS)
@@ -59,7 +60,7 @@ def test_samples_say_what_stands_behind() -> None:
 
 def test_failures_are_counted_over_arrivals() -> None:
     """Two arrivals, one failure: a half; more failures than arrivals: one."""
-    bank = SignalBank(8)
+    bank = ShortBank(8)
     for idx in range(2):
         bank.observe_arrival(0, 1, idx, 0, True)
     bank.observe_departure(MS, 1, 0, 0, True)

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from signals import UNMARKED, SignalBank
+from signals import UNMARKED
 from signals.state import N_SCALES, make_bank
 from signals.synchrony import (
     ALARM_NATS,
@@ -24,6 +24,7 @@ from signals.synchrony import (
     is_clock_coarse,
 )
 from tests import naive
+from tests.signals.short import ShortBank
 
 TRACES = Path(__file__).resolve().parents[3] / "shared" / "traces"
 MS = 1_000_000
@@ -31,13 +32,13 @@ S = 1_000 * MS
 N_FLOWS = 4_096
 
 
-def read(bank: SignalBank) -> dict[str, float]:
+def read(bank: ShortBank) -> dict[str, float]:
     """All readings by name."""
     return {reading.name: reading.value for reading in bank.read()}
 
 
 def play(
-    bank: SignalBank, at_ns: np.ndarray, flows: np.ndarray, *, is_identified: bool = True
+    bank: ShortBank, at_ns: np.ndarray, flows: np.ndarray, *, is_identified: bool = True
 ) -> None:
     """Let fresh calls arrive in order of time."""
     for idx in np.argsort(at_ns, kind="stable"):
@@ -93,7 +94,7 @@ def test_a_wave_of_distinct_callers_alarms(jitter_ms: int, k: int, rate_hz: floa
     """Callers in step are seen within two windows, on calm and on busy traffic."""
     for seed in range(3):
         rng = np.random.default_rng(seed)
-        bank = SignalBank(N_FLOWS)
+        bank = ShortBank(N_FLOWS)
         at_ns, flows = make_organic(rng, rate_hz, 32.0)
         wave_ns = 30 * S + rng.integers(0, jitter_ms * MS, k)
         wave = rng.permutation(np.arange(2_000, 3_000))[:k]
@@ -106,7 +107,7 @@ def test_a_wave_of_distinct_callers_alarms(jitter_ms: int, k: int, rate_hz: floa
 def test_one_caller_however_fast_is_no_herd() -> None:
     """A burst of one flow, or of seven, leaves the scan silent."""
     rng = np.random.default_rng(1)
-    bank = SignalBank(N_FLOWS)
+    bank = ShortBank(N_FLOWS)
     at_ns, flows = make_organic(rng, 5.0, 32.0)
     burst_ns = 30 * S + rng.integers(0, 20 * MS, 700)
     play(bank, np.concatenate([at_ns, burst_ns]), np.concatenate([flows, 2_000 + burst_ns % 7]))
@@ -117,7 +118,7 @@ def test_one_caller_however_fast_is_no_herd() -> None:
 def test_an_unidentified_burst_is_a_hint_only() -> None:
     """Without identity a burst of one caller looks like a wave: no alarm is raised on it."""
     rng = np.random.default_rng(2)
-    bank = SignalBank(N_FLOWS)
+    bank = ShortBank(N_FLOWS)
     at_ns, flows = make_organic(rng, 2.0, 30.4)
     wave_ns = 30 * S + rng.integers(0, MS, 30)
     at_ns, flows = np.concatenate([at_ns, wave_ns]), np.concatenate([flows, np.zeros(30, int)])
@@ -132,7 +133,7 @@ def test_an_unidentified_burst_is_a_hint_only() -> None:
 def test_a_surge_of_fresh_callers_is_no_synchrony(factor: int, ramp_s: float) -> None:
     """Demand that rises and stays is told from a wave that passes."""
     rng = np.random.default_rng(factor)
-    bank = SignalBank(N_FLOWS)
+    bank = ShortBank(N_FLOWS)
     parts = [make_organic(rng, 18.0, 40.0)]
     n = rng.poisson(18.0 * (factor - 1) * 10)
     rise_s = 30.0 + rng.uniform(0, 10.0, n)
@@ -146,7 +147,7 @@ def test_a_surge_of_fresh_callers_is_no_synchrony(factor: int, ramp_s: float) ->
 def test_a_clock_of_whole_seconds_is_not_taken_for_synchrony() -> None:
     """Coarse stamps void the scan instead of alarming."""
     rng = np.random.default_rng(3)
-    bank = SignalBank(N_FLOWS)
+    bank = ShortBank(N_FLOWS)
     at_ns, flows = make_organic(rng, 30.0, 60.0)
     play(bank, at_ns // S * S, flows)
     bank.tick(60 * S)
@@ -172,7 +173,7 @@ def test_coarse_clock_guard_is_the_formula(gaps_ns: list[int]) -> None:
 def test_a_step_of_retries_alarms_within_a_window(k: int) -> None:
     """Retries of distinct flows are seen 0.1 s after they begin, over background retries."""
     rng = np.random.default_rng(k)
-    bank = SignalBank(N_FLOWS)
+    bank = ShortBank(N_FLOWS)
     at_ns, flows = make_organic(rng, 20.0, 30.0)
     for idx in np.argsort(at_ns):
         marked = int(rng.random() < 0.01)
@@ -188,7 +189,7 @@ def test_a_step_of_retries_alarms_within_a_window(k: int) -> None:
 
 def test_alarms_less_than_a_second_apart_are_one() -> None:
     """One event is counted once, and reads as over a second after its end."""
-    bank = SignalBank(N_FLOWS)
+    bank = ShortBank(N_FLOWS)
     bank.tick(0)
     for idx in range(300):
         bank.observe_arrival(10 * S + idx * 5 * MS, 1 + idx, 0, 1, True)
@@ -214,7 +215,7 @@ def read_trace(name: str, flow: str, speed: float) -> Iterator[tuple[int, int]]:
 @pytest.mark.parametrize("speed", [1.0, 10.0])
 def test_recorded_agents_raise_no_alarm(speed: float) -> None:
     """Six hours of a Claude Code fleet, as recorded and ten times as fast: silence."""
-    bank = SignalBank(N_FLOWS)
+    bank = ShortBank(N_FLOWS)
     strongest = 0.0
     for now_ns, flow in read_trace("claude_code_fleet_6h.csv.gz", "agent", speed):
         bank.observe_arrival(now_ns, flow, now_ns, UNMARKED, True)

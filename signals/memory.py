@@ -1,0 +1,111 @@
+"""All memory of one upstream's signals, gathered: what kernels are handed.
+
+*Rule of this file*: which arrays there are and how kernels come by them.
+
+*Theory*: a bank hands its kernels one number, the address of a list of
+addresses and lengths, and they open it as a :class:`State`. Without a compiler
+the same name takes the :class:`State` itself.
+
+``process`` and ``calls`` are shared by the banks of a process (:class:`Shared`);
+the rest belongs to one upstream.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from numba import types
+
+from signals.kernel import IS_COMPILED, make_view, part
+from signals.state import (
+    BANK_DTYPE,
+    CALL_DTYPE,
+    FLOW_DTYPE,
+    PROCESS_DTYPE,
+    READING_DTYPE,
+    Records,
+    array_of,
+    make_bank,
+    make_calls,
+    make_flows,
+)
+
+ROOT = types.int64
+"""How a kernel receives its memory."""
+
+
+class State(NamedTuple):
+    """Every array that kernels read and write; records unless said to be tables."""
+
+    process: Records
+    calls: Records
+    """A table, by call."""
+    bank: Records
+    flows: Records
+    """A table, by flow."""
+    readings: Records
+    """A table, in the order of ``signals.summary.READINGS``."""
+
+
+class Shared:
+    """Memory that the banks of all upstreams of a process share.
+
+    Parameters
+    ----------
+    n_calls : int
+        Calls that can be open at once over all upstreams, plus one.
+    """
+
+    __slots__ = ("calls", "process")
+
+    def __init__(self, n_calls: int = 65_536) -> None:
+        self.process: Records = np.zeros(1, PROCESS_DTYPE)
+        self.calls = make_calls(n_calls)
+
+
+def make_state(shared: Shared, n_flows: int, n_readings: int) -> State:
+    """Allocate one upstream's memory beside what is shared."""
+    return State(
+        process=shared.process,
+        calls=shared.calls,
+        bank=make_bank(),
+        flows=make_flows(n_flows),
+        readings=np.zeros(n_readings, READING_DTYPE),
+    )
+
+
+def make_root(state: State) -> npt.NDArray[np.int64]:
+    """Return addresses and lengths of a state's arrays; both must outlive its use."""
+    return np.array([x for y in state for x in (y.ctypes.data, len(y))], np.int64)
+
+
+_view_root = make_view(types.Array(types.int64, 1, "C"))
+_view_process = make_view(array_of(PROCESS_DTYPE))
+_view_calls = make_view(array_of(CALL_DTYPE))
+_view_bank = make_view(array_of(BANK_DTYPE))
+_view_flows = make_view(array_of(FLOW_DTYPE))
+_view_readings = make_view(array_of(READING_DTYPE))
+
+_N_ROOT = 2 * len(State._fields)
+
+
+@part
+def _open_root(root: int) -> State:
+    r = _view_root(root, _N_ROOT)
+    return State(
+        _view_process(r[0], r[1]),
+        _view_calls(r[2], r[3]),
+        _view_bank(r[4], r[5]),
+        _view_flows(r[6], r[7]),
+        _view_readings(r[8], r[9]),
+    )
+
+
+def _pass_through(root: Any) -> State:
+    """Without a compiler the state is handed over as it is."""
+    return root  # type: ignore[no-any-return]
+
+
+open_state = _open_root if IS_COMPILED else _pass_through
