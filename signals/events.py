@@ -19,6 +19,7 @@ from signals.calls import ATTEMPT_BITS, UNOBSERVED, close_call, find_call, open_
 from signals.kernel import kernel, part
 from signals.memory import ROOT, State, open_state
 from signals.retry import ATTEMPT_MAX, count_retrying, find_failure, keep_failure
+from signals.saturation import begin_answer, count_demand, end_work
 from signals.state import (
     BUCKET_NS,
     FRESH,
@@ -140,6 +141,15 @@ def count_first_byte(state: State, t_ns: int, idx: int) -> None:
 def count_end(state: State, t_ns: int, idx: int, how: int, value: int) -> None:
     """Count the end of a call and give its place back."""
     c = state.calls[idx]
+    end_work(
+        state.saturation,
+        t_ns - c["arrived_ns"],
+        t_ns - c["answered_ns"],
+        c["n_met"],
+        c["answered_ns"] != 0,
+        how == ANSWERED or (how == GONE and value == 1),
+    )
+    c["n_met"] = 0
     if how in (ANSWERED, FAILED):
         count_first_byte(state, t_ns, idx)
     if how in (FAILED, REFUSED) and c["has_left"] == 0:
@@ -202,6 +212,7 @@ def arrive(
     state.flows[who]["tenant"] = tenant
     state.flows[who]["tree"] = tree
     idx = open_call(state.process, state.calls)
+    n_met = count_demand(state.saturation, idx != UNOBSERVED)
     if idx != UNOBSERVED:
         c = state.calls[idx]
         c["has_left"] = 0
@@ -215,6 +226,7 @@ def arrive(
         c["arrived_ns"] = t_ns
         c["answered_ns"] = 0
         c["patience_ns"] = patience_ns
+        c["n_met"] = n_met
     return (idx << ATTEMPT_BITS) | attempt
 
 
@@ -245,6 +257,9 @@ def note(root: int, kind: int, now_ns: int, handle: int, value: int) -> int:
     if kind <= GONE:
         count_end(state, t_ns, idx, kind, value)
     elif kind == FIRST_BYTE:
+        c = state.calls[idx]
+        if c["answered_ns"] == 0:
+            begin_answer(state.saturation, t_ns - c["arrived_ns"], c["n_met"])
         count_first_byte(state, t_ns, idx)
     elif kind == LEFT:
         count_leave(state, t_ns, idx)

@@ -19,6 +19,7 @@ import numpy.typing as npt
 from numba import types
 
 from signals.kernel import IS_COMPILED, make_view, part
+from signals.saturation import SATURATION_DTYPE, make_saturation
 from signals.state import (
     BANK_DTYPE,
     CALL_DTYPE,
@@ -45,6 +46,7 @@ class State(NamedTuple):
     bank: Records
     flows: Records
     """A table, by flow."""
+    saturation: Records
     readings: Records
     """A table, in the order of ``signals.summary.READINGS``."""
 
@@ -72,6 +74,7 @@ def make_state(shared: Shared, n_flows: int, n_readings: int) -> State:
         calls=shared.calls,
         bank=make_bank(),
         flows=make_flows(n_flows),
+        saturation=make_saturation(),
         readings=np.zeros(n_readings, READING_DTYPE),
     )
 
@@ -86,6 +89,7 @@ _view_process = make_view(array_of(PROCESS_DTYPE))
 _view_calls = make_view(array_of(CALL_DTYPE))
 _view_bank = make_view(array_of(BANK_DTYPE))
 _view_flows = make_view(array_of(FLOW_DTYPE))
+_view_saturation = make_view(array_of(SATURATION_DTYPE))
 _view_readings = make_view(array_of(READING_DTYPE))
 
 _N_ROOT = 2 * len(State._fields)
@@ -99,7 +103,8 @@ def _open_root(root: int) -> State:
         _view_calls(r[2], r[3]),
         _view_bank(r[4], r[5]),
         _view_flows(r[6], r[7]),
-        _view_readings(r[8], r[9]),
+        _view_saturation(r[8], r[9]),
+        _view_readings(r[10], r[11]),
     )
 
 

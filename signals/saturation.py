@@ -46,7 +46,7 @@ import math
 import numpy as np
 
 from signals.kernel import part
-from signals.state import SECOND, Records
+from signals.state import SECOND, Records, put
 
 N_LEVELS = 128
 """Levels of calls met on arrival, eight an octave: to 65,000."""
@@ -99,12 +99,13 @@ BASE_GAIN = 0.05
 BASE_SD = 3.0
 BASE_SD_LOWER = 4.0
 BASE_FALL = 0.3
+BASE_RISE = 0.1
 FLAT_S = 30
 """Base: gain per window; lower by 4 sd and a quarter is taken whole (the quick ones of a trend are
 no new base); higher by 3 sd is not learned until it has been flat for 30 s."""
 
-N_BASE_MIN = 4
-"""Windows that make a base: the first one holds only the calls that were quick enough to be in it."""
+N_BASE_MIN = 8
+"""Windows that make a base: the first holds only calls quick enough to be in it."""
 
 STREAM_GAIN = 0.2
 """Gain of the mean time from first byte to end, per window."""
@@ -117,6 +118,13 @@ PROOF_BIAS = 0.1
 
 N_PROOF = 12
 """Callers that a proof takes."""
+
+N_RATE = 400
+RATE_S = 20
+"""Answers, or seconds, of a rate that proves: two standard errors are then a tenth."""
+
+PENDING_MAX = 0.1
+"""A level is judged when nine in ten of its callers have their answer: the quick come first."""
 
 WAIT_MIN_S = 1e-6
 """A logarithm needs a floor."""
@@ -181,9 +189,9 @@ SATURATION_DTYPE = np.dtype(
         ("rate_s", np.int64),
         ("rate_n", np.int64),
         # ln W by calls met
+        ("level_pending", np.int64, (N_LEVELS,)),
         ("level_n", np.float64, (N_LEVELS,)),
         ("level_sum", np.float64, (N_LEVELS,)),
-        ("level_met", np.float64, (N_LEVELS,)),
     ],
     align=True,
 )
@@ -221,19 +229,24 @@ def make_saturation() -> Records:
 
 
 @part
-def count_demand(saturation: Records) -> int:
-    """Count an arrival; return how many calls are open with it (the call keeps that)."""
-    s = saturation[0]
-    s["n_open"] += 1
-    s["n_unanswered"] += 1
-    s["open_arrivals"] += 1
-    return int(s["n_open"])
-
-
-@part
 def find_level(n_met: int) -> int:
     """Return the level of a number of calls met."""
     return min(N_LEVELS - 1, int(LEVELS_PER_OCTAVE * math.log2(max(n_met, 1)) + 1e-9))
+
+
+@part
+def count_demand(saturation: Records, is_observed: bool) -> int:
+    """Count an arrival; return how many calls are open with it (the call keeps that).
+
+    A call beyond the table of open calls is demand and nothing else.
+    """
+    s = saturation[0]
+    s["open_arrivals"] += 1
+    if is_observed:
+        s["n_open"] += 1
+        s["n_unanswered"] += 1
+        s["level_pending"][find_level(s["n_open"])] += 1
+    return int(s["n_open"])
 
 
 @part
@@ -260,29 +273,41 @@ def count_wait(saturation: Records, wait_ns: int, n_met: int) -> None:
         level = find_level(n_met)
         s["level_n"][level] += 1.0
         s["level_sum"][level] += log_wait
-        s["level_met"][level] += n_met
 
 
 @part
-def count_first_byte(saturation: Records, wait_ns: int, n_met: int) -> None:
-    """A response has begun."""
-    saturation[0]["n_unanswered"] -= 1
+def begin_answer(saturation: Records, wait_ns: int, n_met: int) -> None:
+    """Take note of a first byte."""
+    if n_met <= 0:
+        return
+    s = saturation[0]
+    s["n_unanswered"] -= 1
+    s["level_pending"][find_level(n_met)] -= 1
     count_wait(saturation, wait_ns, n_met)
 
 
 @part
-def count_close(
+def end_work(
     saturation: Records, wait_ns: int, stream_ns: int, n_met: int, was_answered: bool, is_work: bool
 ) -> None:
-    """Close a call: ``is_work`` if the upstream worked on it to a good end.
+    """Close a call.
 
-    ``wait_ns`` is the time to its end if nothing came before, ``stream_ns`` the
-    time since its first byte if there was one.
+    Parameters
+    ----------
+    wait_ns, stream_ns : int
+        Time since its arrival; time since its first byte, if there was one.
+    n_met : int
+        What :func:`count_demand` returned; 0 for a call that was not counted.
+    is_work : bool
+        The upstream worked on it to a good end, whether or not its caller was still there.
     """
+    if n_met <= 0:
+        return
     s = saturation[0]
     s["n_open"] -= 1
     if not was_answered:
         s["n_unanswered"] -= 1
+        s["level_pending"][find_level(n_met)] -= 1
         if is_work:
             count_wait(saturation, wait_ns, n_met)
     if is_work:
@@ -291,7 +316,7 @@ def count_close(
 
 
 @part
-def measure_slope(saturation: Records, rate_hz: float) -> None:
+def measure_slope(saturation: Records) -> None:
     """Fold the window into the elasticity of latency to calls met; within windows only."""
     s = saturation[0]
     n = s["n"]
@@ -323,12 +348,11 @@ def has_slope(saturation: Records, is_steep: bool) -> bool:
 
 
 @part
-def move_base(saturation: Records, log_s: float, mean_s: float) -> None:
-    """Take a new base whole; what was proven before is scaled, never past its own proof."""
+def move_base(saturation: Records, step: float) -> None:
+    """Take a new level whole; what was proven before is scaled, never past its own proof."""
     s = saturation[0]
-    step = log_s - s["base_log"]
-    s["base_log"] = log_s
-    s["base_s"] = mean_s
+    s["base_log"] += step
+    s["base_s"] *= math.exp(step)
     s["flat_s"] = 0
     if abs(step) > BASE_STEP:
         best_hz = max(s["known_hz"], s["proven_hz"])
@@ -337,56 +361,61 @@ def move_base(saturation: Records, log_s: float, mean_s: float) -> None:
         for level in range(N_LEVELS):
             s["level_n"][level] = 0.0
             s["level_sum"][level] = 0.0
-            s["level_met"][level] = 0.0
+
+
+@part
+def start_base(saturation: Records) -> None:
+    """Average the first windows, whoever was met: the first callers met few and took long."""
+    s = saturation[0]
+    s["n_base"] += 1
+    s["base_log"] += (s["log_sum"] / s["n"] - s["base_log"]) / s["n_base"]
+    s["base_s"] += (s["wait_sum"] / s["n"] - s["base_s"]) / s["n_base"]
+    if s["n_base"] == N_BASE_MIN:
+        s["slope_num"] = s["slope_den"] = s["slope_noise"] = 0.0
 
 
 @part
 def learn_base(saturation: Records, window_s: int) -> None:
     """Teach the base by callers who met few, when nothing waits."""
     s = saturation[0]
+    if s["n_base"] < N_BASE_MIN:
+        start_base(saturation)
+        return
     n = s["n_low"]
     if n < N_WINDOW_LATE:
         return
-    log_s = s["low_log_sum"] / n
-    mean_s = s["low_wait_sum"] / n
-    if s["n_base"] == 0:
-        s["n_base"] = 1
-        s["base_log"] = log_s
-        s["base_s"] = mean_s
-        return
-    distance = log_s - s["base_log"]
+    distance = s["low_log_sum"] / n - s["base_log"]
     error = math.sqrt((s["spread"] + TINY) / n)
-    is_young = s["n_base"] < N_BASE_MIN
-    if distance < -max(BASE_SD_LOWER * error, BASE_FALL) and not is_young:
-        move_base(saturation, log_s, mean_s)
+    if distance < -max(BASE_SD_LOWER * error, BASE_FALL):
+        move_base(saturation, distance)
         return
-    is_far = distance > max(BASE_SD * error, 0.1)
-    if is_young or (s["is_full"] == 0 and not is_far):
-        gain = max(BASE_GAIN, 1.0 / (s["n_base"] + 1.0))
-        s["n_base"] += 1
-        s["base_log"] += gain * distance
-        s["base_s"] += gain * (mean_s - s["base_s"])
+    is_far = distance > max(BASE_SD * error, BASE_RISE)
+    is_flat = s["is_saturated"] == 0 and has_slope(saturation, False)
+    if not is_far and (s["is_full"] == 0 or is_flat):
+        s["base_log"] += BASE_GAIN * distance
+        s["base_s"] += BASE_GAIN * (s["low_wait_sum"] / n - s["base_s"])
+    if not is_far:
         s["flat_s"] = 0
-    elif is_far and s["is_saturated"] == 0 and has_slope(saturation, False):
+    elif is_flat:
         s["flat_s"] += window_s
         if s["flat_s"] >= FLAT_S:
-            move_base(saturation, log_s, mean_s)
+            move_base(saturation, distance)
 
 
 @part
 def find_proven_places(saturation: Records) -> float:
     """Return how many calls open were met by callers who then waited no longer than usual."""
     s = saturation[0]
-    n = total = met = 0.0
+    n = total = pending = 0.0
     best = 0.0
     for idx in range(N_LEVELS):
         level = N_LEVELS - 1 - idx
+        pending += s["level_pending"][level]
         if s["level_n"][level] <= 0.0:
             continue
         n += s["level_n"][level]
         total += s["level_sum"][level]
-        met += s["level_met"][level]
-        if n >= N_PROOF:
+        if n >= N_PROOF and pending <= PENDING_MAX * n:
             error = math.sqrt((s["spread"] + TINY) / n)
             if total / n + error - s["base_log"] <= PROOF_BIAS:
                 best = max(1.0, 2.0 ** (level / LEVELS_PER_OCTAVE))
@@ -413,6 +442,8 @@ def prove_rate(saturation: Records, window_s: int) -> None:
     s["rate_s"] += window_s
     s["rate_n"] += s["n"]
     if s["has_stream"] == 0 or s["rate_s"] < 2.0 * (s["base_s"] + s["stream_s"]):
+        return
+    if s["rate_n"] < N_RATE and s["rate_s"] < RATE_S:
         return
     n = float(s["rate_n"])
     proven_hz = max(0.0, n - 2.0 * math.sqrt(n)) / s["rate_s"]
@@ -493,7 +524,7 @@ def close_window(saturation: Records) -> None:
         s["has_stream"] = 1
         s["n_stream"] = 0
         s["stream_sum"] = 0.0
-    measure_slope(saturation, n / window_s)
+    measure_slope(saturation)
     judge_queue(saturation, window_s)
     learn_base(saturation, window_s)
     s["excess_s"] = max(0.0, s["wait_sum"] / n - s["base_s"])
@@ -508,7 +539,6 @@ def close_window(saturation: Records) -> None:
     for level in range(N_LEVELS):
         s["level_n"][level] *= LEVEL_DECAY**window_s
         s["level_sum"][level] *= LEVEL_DECAY**window_s
-        s["level_met"][level] *= LEVEL_DECAY**window_s
     open_window(saturation)
 
 
@@ -525,7 +555,7 @@ def open_window(saturation: Records) -> None:
 
 
 @part
-def close_bucket_saturation(saturation: Records, bucket: int) -> None:
+def close_saturation(saturation: Records, bucket: int) -> None:
     """Fold a bucket; every hundredth ends a second, and may end the window."""
     s = saturation[0]
     s["drain_1s"] = s["drain_1s"] * DECAY_1S + s["open_answers"]
@@ -580,17 +610,14 @@ def summarise_saturation(saturation: Records, out: Records) -> None:
     s = saturation[0]
     capacity_hz = get_capacity_hz(saturation)
     ratio = get_demand_hz(saturation) / capacity_hz if capacity_hz > 0.0 else 0.0
-    out[0, 0] = capacity_hz
-    out[1, 0] = 1.0 if s["known_hz"] > 0.0 else 0.0
-    out[2, 0] = get_drain_hz(saturation)
-    out[3, 0] = min(ratio, UTILISATION_MAX)
-    out[4, 0] = s["is_saturated"]
-    out[5, 0] = s["base_s"]
-    out[6, 0] = s["excess_s"]
-    out[7, 0] = s["n_unanswered"]
-    for idx in range(len(READINGS)):
-        out[idx, 1] = s["n_answers"]
-        out[idx, 2] = 1.0 if capacity_hz > 0.0 else 0.0
-    out[2, 2] = 1.0 if s["drain_weight"] > 0.0 else 0.0
-    out[5, 2] = out[6, 2] = 1.0 if s["n_base"] > 0 else 0.0
-    out[7, 2] = 1.0
+    is_ready = capacity_hz > 0.0
+    n = s["n_answers"]
+    has_base = s["n_base"] >= N_BASE_MIN
+    put(out, 0, capacity_hz, n, is_ready)
+    put(out, 1, 1.0 if s["known_hz"] > 0.0 else 0.0, n, is_ready)
+    put(out, 2, get_drain_hz(saturation), n, s["drain_weight"] > 0.0)
+    put(out, 3, min(ratio, UTILISATION_MAX), n, is_ready)
+    put(out, 4, s["is_saturated"], n, has_base)
+    put(out, 5, s["base_s"], n, has_base)
+    put(out, 6, s["excess_s"], n, has_base)
+    put(out, 7, s["n_unanswered"], n, True)

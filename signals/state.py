@@ -163,6 +163,7 @@ CALL_DTYPE = np.dtype(
         ("tree", np.int32),
         ("attempt", np.int32),
         ("family", np.int32),
+        ("n_met", np.int32),
         ("fingerprint", np.float64),
         ("arrived_ns", np.int64),
         ("answered_ns", np.int64),
@@ -170,7 +171,8 @@ CALL_DTYPE = np.dtype(
     ],
     align=True,
 )
-"""One open call. ``answered_ns`` is 0 before the first byte, ``patience_ns`` 0 if unknown.
+"""One open call. ``n_met`` is how many were open at its upstream when it arrived, itself
+included (saturation.py). ``answered_ns`` is 0 before the first byte, ``patience_ns`` 0 if unknown.
 Index 0 stands for calls beyond the table: it is never open."""
 
 READING_DTYPE = np.dtype(

@@ -10,6 +10,8 @@ from __future__ import annotations
 from signals.kernel import part
 from signals.memory import State
 from signals.retry import CASCADE_FLOWS, CASCADE_SHARE
+from signals.saturation import READINGS as SATURATION
+from signals.saturation import summarise_saturation
 from signals.state import FRESH, N_GAPS, N_STREAMS, RING_MASK, SECOND, Records, put
 from signals.synchrony import LAG, MERGE_BUCKETS, NARROWEST_NS, READY_BUCKETS, is_clock_coarse
 
@@ -38,18 +40,20 @@ QUALITY = (
     ("identified_share", "ratio"),
     ("coarse_clock", "bool"),
 )
-READINGS = (*RATES, *SCANS, *QUALITY)
+READINGS = (*RATES, *SCANS, *QUALITY, *SATURATION)
 """Name and unit, in the order of the state's ``readings``."""
 
 N_RATES = len(RATES)
 N_SCANS = len(SCANS)
 N_QUALITY = len(QUALITY)
+N_SATURATION = len(SATURATION)
 N_READINGS = len(READINGS)
 N_PER_SCAN = N_SCANS // N_STREAMS
 
 FIRST_RATE = 0
 FIRST_SCAN = FIRST_RATE + N_RATES
 FIRST_QUALITY = FIRST_SCAN + N_SCANS
+FIRST_SATURATION = FIRST_QUALITY + N_QUALITY
 
 ORGANIC_RATE = 1
 RETRY_SHARE = 2
@@ -133,3 +137,4 @@ def summarise(state: State) -> None:
     summarise_rates(state.bank, out[FIRST_RATE : FIRST_RATE + N_RATES])
     summarise_scans(state.bank, out[FIRST_SCAN : FIRST_SCAN + N_SCANS])
     summarise_quality(state.bank, out[FIRST_QUALITY : FIRST_QUALITY + N_QUALITY])
+    summarise_saturation(state.saturation, out[FIRST_SATURATION : FIRST_SATURATION + N_SATURATION])

@@ -14,6 +14,7 @@ from __future__ import annotations
 from signals.kernel import part
 from signals.memory import State
 from signals.retry import close_rates
+from signals.saturation import close_saturation
 from signals.state import BUCKET_NS, N_SCALES, N_STREAMS, RING_MASK
 from signals.synchrony import scan
 
@@ -44,6 +45,7 @@ def close_bucket(state: State, bucket: int) -> None:
     s["n_closed"] += 1
     close_rates(state.bank, bucket)
     scan(state.bank, bucket)
+    close_saturation(state.saturation, bucket)
     s["open_arrivals"] = 0
     s["open_unidentified"] = 0
     s["open_retries"] = 0
