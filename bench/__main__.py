@@ -14,6 +14,7 @@ COMMANDS = {
     "storm": ("bench.storm", "a fleet that retries against a service that stalls"),
     "replay": ("bench.replay", "a recorded fleet through the proxy"),
     "limit": ("bench.limit", "the adaptive limit on a virtual clock"),
+    "detect": ("bench.detect", "what the signals see, when, and what they mistake"),
 }
 
 

@@ -18,7 +18,18 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from signals.events import ANSWERED, FIRST_BYTE, GONE, LEFT, UNMARKED, arrive, note, pass_time
+from signals.events import (
+    ANSWERED,
+    FIRST_BYTE,
+    GONE,
+    LEFT,
+    PARENT,
+    UNMARKED,
+    arrive,
+    note,
+    pass_time,
+)
+from signals.fanout import Explosion, list_explosions
 from signals.kernel import IS_COMPILED, get_entry
 from signals.memory import Shared, make_root, make_state
 from signals.reading import Reading
@@ -142,6 +153,10 @@ class SignalBank:
             raise ValueError(f"how is {how}: must be ANSWERED, FAILED, REFUSED or GONE (0..3)")
         self._note(how, now_ns, call, retry_after_ns)
 
+    def note_parent(self, now_ns: int, call: int, parent_flow: int) -> None:
+        """Take note of the flow that made the one of this call, where a header tells."""
+        self._note(PARENT, now_ns, call, parent_flow)
+
     def _note(self, kind: int, now_ns: int, call: int, value: int) -> None:
         if now_ns >= self.boundary_ns:
             self.advance(now_ns)
@@ -172,6 +187,10 @@ class SignalBank:
     def synchrony_nats(self) -> float:
         """The stronger of the two scans over the last second; 20 alarms."""
         return max(self._values[SYNCHRONY], self._values[RETRY_SYNCHRONY])
+
+    def explosions(self) -> tuple[Explosion, ...]:
+        """Return the latest fan-outs that exploded, over all upstreams of the process."""
+        return list_explosions(self.state.fanout, int(self.state.process[0]["now_ns"]))
 
     def read(self) -> tuple[Reading, ...]:
         """Return every reading."""

@@ -16,10 +16,21 @@ from __future__ import annotations
 from numba import types
 
 from signals.calls import ATTEMPT_BITS, UNOBSERVED, close_call, find_call, open_call
+from signals.fanout import join_tree, link_parent, part_from_tree
+from signals.forecast import (
+    note_arrival,
+    note_drop,
+    note_failure,
+    note_first_byte,
+    note_leave,
+    note_return,
+)
 from signals.kernel import kernel, part
+from signals.matched import expect_return
 from signals.memory import ROOT, State, open_state
 from signals.retry import ATTEMPT_MAX, count_retrying, find_failure, keep_failure
-from signals.saturation import begin_answer, count_demand, end_work
+from signals.saturation import begin_answer, count_offered, end_work
+from signals.shape import FRESH_NS, count_away, count_demand, count_retrying_flow, count_return
 from signals.state import (
     BUCKET_NS,
     FRESH,
@@ -38,6 +49,9 @@ a broken connection); refused by Governor itself; or nobody was there to be told
 
 FIRST_BYTE, LEFT, PARENT, CALLER = 4, 5, 6, 7
 """What else is noted of an open call."""
+
+DROPPED_NS = 1_000_000
+"""A call whose caller left this shortly before its end was never worked on."""
 
 UNMARKED = -1
 """The attempt of an arrival whose headers say nothing: infer it."""
@@ -74,6 +88,7 @@ def count_retry(state: State, t_ns: int, who: int) -> None:
     s["open_retries"] += 1
     s["n_retries"] += 1
     count_retrying(state.bank, t_ns // BUCKET_NS, previous_ns // BUCKET_NS)
+    count_retrying_flow(state.shape, t_ns, previous_ns)
     flows[who]["last_retry_ns"] = t_ns
 
 
@@ -94,19 +109,23 @@ def recognise(
 
 
 @part
-def count_failure(state: State, t_ns: int, idx: int, due_ns: int) -> None:
+def count_failure(state: State, t_ns: int, idx: int, due_ns: int, is_refused: bool) -> None:
     """Count one call's failure and remember it, to recognise its retry.
 
     Parameters
     ----------
     due_ns : int
         When its caller was asked to come back; 0 if it was not told.
+    is_refused : bool
+        Governor itself sent it away.
     """
     s = state.bank[0]
     s["open_failures"] += 1
     s["n_failures"] += 1
     c = state.calls[idx]
+    expect_return(state.matched, t_ns, c["family"], c["attempt"], due_ns, is_refused)
     if c["flow"] > 0:
+        count_away(state.shape, t_ns)
         keep_failure(
             state.flows,
             c["flow"],
@@ -116,6 +135,8 @@ def count_failure(state: State, t_ns: int, idx: int, due_ns: int) -> None:
             t_ns,
             due_ns,
         )
+    if c["has_left"] == 0:
+        note_failure(state.forecast[0], t_ns, c["attempt"], c["family"], c["flow"] > 0, due_ns)
 
 
 @part
@@ -125,8 +146,18 @@ def count_leave(state: State, t_ns: int, idx: int) -> None:
     if c["has_left"] == 1:
         return
     c["has_left"] = 1
+    c["left_ns"] = t_ns
+    part_from_tree(state.fanout, state.trees, t_ns, c["tree"])
     if c["answered_ns"] == 0:
-        count_failure(state, t_ns, idx, 0)
+        count_failure(state, t_ns, idx, 0, False)
+        note_leave(
+            state.forecast[0],
+            t_ns,
+            c["arrived_ns"],
+            c["attempt"],
+            c["family"],
+            c["flow"] > 0,
+        )
 
 
 @part
@@ -138,22 +169,42 @@ def count_first_byte(state: State, t_ns: int, idx: int) -> None:
 
 
 @part
-def count_end(state: State, t_ns: int, idx: int, how: int, value: int) -> None:
+def end_waiting(state: State, t_ns: int, idx: int, how: int) -> None:
+    """Tell the forecast that a call has its first byte (``FIRST_BYTE``), or ended without one."""
+    c = state.calls[idx]
+    if c["answered_ns"] != 0:
+        return
+    f, left = state.forecast[0], c["has_left"] == 1
+    # Who left the line is dropped at once; later than that, the service has worked it off.
+    is_worked_off = how == GONE and left and t_ns - c["left_ns"] > DROPPED_NS
+    if how in (ANSWERED, FIRST_BYTE) or is_worked_off:
+        note_first_byte(f, t_ns, c["arrived_ns"], c["attempt"], left)
+    else:
+        note_drop(f, t_ns, c["arrived_ns"], c["attempt"], left)
+
+
+@part
+def count_end(state: State, t_ns: int, idx: int, how: int, retry_after_ns: int) -> None:
     """Count the end of a call and give its place back."""
     c = state.calls[idx]
+    end_waiting(state, t_ns, idx, how)
+    is_worked_off = c["has_left"] == 1 and t_ns - c["left_ns"] > DROPPED_NS
     end_work(
         state.saturation,
         t_ns - c["arrived_ns"],
         t_ns - c["answered_ns"],
         c["n_met"],
         c["answered_ns"] != 0,
-        how == ANSWERED or (how == GONE and value == 1),
+        how == ANSWERED or (how == GONE and is_worked_off),
     )
     c["n_met"] = 0
     if how in (ANSWERED, FAILED):
         count_first_byte(state, t_ns, idx)
     if how in (FAILED, REFUSED) and c["has_left"] == 0:
-        count_failure(state, t_ns, idx, t_ns + value if value > 0 else 0)
+        due_ns = t_ns + retry_after_ns if retry_after_ns > 0 else 0
+        count_failure(state, t_ns, idx, due_ns, how == REFUSED)
+    if c["has_left"] == 0:
+        part_from_tree(state.fanout, state.trees, t_ns, c["tree"])
     close_call(state.process, state.calls, idx)
 
 
@@ -203,16 +254,27 @@ def arrive(
     state = open_state(root)
     t_ns = read_clock(state.process, now_ns)
     who = flow if 0 < flow < len(state.flows) else 0
+    silent_ns = FRESH_NS if who == 0 else t_ns - state.flows[who]["last_ns"]
     count_arrival(state, t_ns, who, is_identified)
     attempt, found = recognise(state, t_ns, who, fingerprint, marked_attempt)
     if found >= 0:
         state.flows[who]["n_failed"][found] -= 1  # a failure excuses one retry
+        note_return(
+            state.forecast[0],
+            t_ns,
+            state.flows[who]["failed_ns"][found],
+            state.flows[who]["failed_due_ns"][found],
+            state.flows[who]["failed_attempt"][found],
+            state.flows[who]["failed_family"][found],
+        )
+        count_return(state.shape, t_ns, state.flows[who]["failed_ns"][found])
+    count_demand(state.shape, silent_ns, attempt > 0)
     if attempt > 0:
         count_retry(state, t_ns, who)
     state.flows[who]["tenant"] = tenant
     state.flows[who]["tree"] = tree
     idx = open_call(state.process, state.calls)
-    n_met = count_demand(state.saturation, idx != UNOBSERVED)
+    n_met = count_offered(state.saturation, idx != UNOBSERVED)
     if idx != UNOBSERVED:
         c = state.calls[idx]
         c["has_left"] = 0
@@ -227,6 +289,8 @@ def arrive(
         c["answered_ns"] = 0
         c["patience_ns"] = patience_ns
         c["n_met"] = n_met
+        note_arrival(state.forecast[0], t_ns, attempt, family, who > 0, patience_ns)
+        join_tree(state.fanout, state.trees, state.agents, t_ns, tree, who, c["upstream"])
     return (idx << ATTEMPT_BITS) | attempt
 
 
@@ -241,8 +305,8 @@ def note(root: int, kind: int, now_ns: int, handle: int, value: int) -> int:
         ``FIRST_BYTE``, ``LEFT``, ``PARENT``, ``CALLER``.
     value : int
         With ``FAILED`` and ``REFUSED``: for how long the caller was asked to stay
-        away, 0 if it was not told. With ``GONE``: 1 if the upstream had worked on
-        the call. With ``PARENT``: a flow. With ``CALLER``: an upstream.
+        away, 0 if it was not told. With ``PARENT``: a flow. With ``CALLER``: an
+        upstream.
 
     Returns
     -------
@@ -260,9 +324,13 @@ def note(root: int, kind: int, now_ns: int, handle: int, value: int) -> int:
         c = state.calls[idx]
         if c["answered_ns"] == 0:
             begin_answer(state.saturation, t_ns - c["arrived_ns"], c["n_met"])
+        end_waiting(state, t_ns, idx, FIRST_BYTE)
         count_first_byte(state, t_ns, idx)
     elif kind == LEFT:
         count_leave(state, t_ns, idx)
+    elif kind == PARENT:
+        c = state.calls[idx]
+        link_parent(state.trees, state.agents, c["tree"], c["flow"], value)
     return 1
 
 

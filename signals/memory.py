@@ -6,7 +6,7 @@
 addresses and lengths, and they open it as a :class:`State`. Without a compiler
 the same name takes the :class:`State` itself.
 
-``process`` and ``calls`` are shared by the banks of a process (:class:`Shared`);
+``process``, ``calls`` and what is known of trees are shared by the banks of a process (:class:`Shared`);
 the rest belongs to one upstream.
 """
 
@@ -18,8 +18,11 @@ import numpy as np
 import numpy.typing as npt
 from numba import types
 
+from signals.forecast import FORECAST_DTYPE, make_forecast
 from signals.kernel import IS_COMPILED, make_view, part
+from signals.matched import MATCHED_DTYPE, make_matched
 from signals.saturation import SATURATION_DTYPE, make_saturation
+from signals.shape import SHAPE_DTYPE, make_shape
 from signals.state import (
     BANK_DTYPE,
     CALL_DTYPE,
@@ -31,6 +34,14 @@ from signals.state import (
     make_bank,
     make_calls,
     make_flows,
+)
+from signals.trees import (
+    AGENT_DTYPE,
+    FANOUT_DTYPE,
+    TREE_DTYPE,
+    make_agents,
+    make_fanout,
+    make_trees,
 )
 
 ROOT = types.int64
@@ -46,9 +57,17 @@ class State(NamedTuple):
     bank: Records
     flows: Records
     """A table, by flow."""
+    matched: Records
+    shape: Records
     saturation: Records
     readings: Records
     """A table, in the order of ``signals.summary.READINGS``."""
+    forecast: Records
+    fanout: Records
+    trees: Records
+    """A table, by tree."""
+    agents: Records
+    """A table, by flow: its place in a tree."""
 
 
 class Shared:
@@ -58,13 +77,18 @@ class Shared:
     ----------
     n_calls : int
         Calls that can be open at once over all upstreams, plus one.
+    n_trees, n_flows : int
+        Sizes of the identity tables, overflow entry 0 included.
     """
 
-    __slots__ = ("calls", "process")
+    __slots__ = ("agents", "calls", "fanout", "process", "trees")
 
-    def __init__(self, n_calls: int = 65_536) -> None:
+    def __init__(self, n_calls: int = 65_536, n_trees: int = 65_536, n_flows: int = 65_536) -> None:
         self.process: Records = np.zeros(1, PROCESS_DTYPE)
         self.calls = make_calls(n_calls)
+        self.fanout = make_fanout()
+        self.trees = make_trees(n_trees)
+        self.agents = make_agents(n_flows)
 
 
 def make_state(shared: Shared, n_flows: int, n_readings: int) -> State:
@@ -74,8 +98,14 @@ def make_state(shared: Shared, n_flows: int, n_readings: int) -> State:
         calls=shared.calls,
         bank=make_bank(),
         flows=make_flows(n_flows),
+        matched=make_matched(),
+        shape=make_shape(),
         saturation=make_saturation(),
         readings=np.zeros(n_readings, READING_DTYPE),
+        forecast=make_forecast(),
+        fanout=shared.fanout,
+        trees=shared.trees,
+        agents=shared.agents,
     )
 
 
@@ -89,8 +119,14 @@ _view_process = make_view(array_of(PROCESS_DTYPE))
 _view_calls = make_view(array_of(CALL_DTYPE))
 _view_bank = make_view(array_of(BANK_DTYPE))
 _view_flows = make_view(array_of(FLOW_DTYPE))
+_view_matched = make_view(array_of(MATCHED_DTYPE))
+_view_shape = make_view(array_of(SHAPE_DTYPE))
 _view_saturation = make_view(array_of(SATURATION_DTYPE))
 _view_readings = make_view(array_of(READING_DTYPE))
+_view_forecast = make_view(array_of(FORECAST_DTYPE))
+_view_fanout = make_view(array_of(FANOUT_DTYPE))
+_view_trees = make_view(array_of(TREE_DTYPE))
+_view_agents = make_view(array_of(AGENT_DTYPE))
 
 _N_ROOT = 2 * len(State._fields)
 
@@ -103,8 +139,14 @@ def _open_root(root: int) -> State:
         _view_calls(r[2], r[3]),
         _view_bank(r[4], r[5]),
         _view_flows(r[6], r[7]),
-        _view_saturation(r[8], r[9]),
-        _view_readings(r[10], r[11]),
+        _view_matched(r[8], r[9]),
+        _view_shape(r[10], r[11]),
+        _view_saturation(r[12], r[13]),
+        _view_readings(r[14], r[15]),
+        _view_forecast(r[16], r[17]),
+        _view_fanout(r[18], r[19]),
+        _view_trees(r[20], r[21]),
+        _view_agents(r[22], r[23]),
     )
 
 

@@ -235,7 +235,7 @@ def find_level(n_met: int) -> int:
 
 
 @part
-def count_demand(saturation: Records, is_observed: bool) -> int:
+def count_offered(saturation: Records, is_observed: bool) -> int:
     """Count an arrival; return how many calls are open with it (the call keeps that).
 
     A call beyond the table of open calls is demand and nothing else.
@@ -297,7 +297,7 @@ def end_work(
     wait_ns, stream_ns : int
         Time since its arrival; time since its first byte, if there was one.
     n_met : int
-        What :func:`count_demand` returned; 0 for a call that was not counted.
+        What :func:`count_offered` returned; 0 for a call that was not counted.
     is_work : bool
         The upstream worked on it to a good end, whether or not its caller was still there.
     """

@@ -167,6 +167,7 @@ CALL_DTYPE = np.dtype(
         ("fingerprint", np.float64),
         ("arrived_ns", np.int64),
         ("answered_ns", np.int64),
+        ("left_ns", np.int64),
         ("patience_ns", np.int64),
     ],
     align=True,

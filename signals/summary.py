@@ -7,11 +7,19 @@ reading is the same however often it is asked for.
 
 from __future__ import annotations
 
+from signals import matched, shape
+from signals.fanout import READINGS as FANOUT
+from signals.fanout import summarise_fanout
+from signals.forecast import N_READINGS as N_FORECAST
+from signals.forecast import READINGS as FORECAST
+from signals.forecast import summarise_forecast
 from signals.kernel import part
+from signals.matched import summarise_matched
 from signals.memory import State
 from signals.retry import CASCADE_FLOWS, CASCADE_SHARE
 from signals.saturation import READINGS as SATURATION
 from signals.saturation import summarise_saturation
+from signals.shape import summarise_shape
 from signals.state import FRESH, N_GAPS, N_STREAMS, RING_MASK, SECOND, Records, put
 from signals.synchrony import LAG, MERGE_BUCKETS, NARROWEST_NS, READY_BUCKETS, is_clock_coarse
 
@@ -40,12 +48,24 @@ QUALITY = (
     ("identified_share", "ratio"),
     ("coarse_clock", "bool"),
 )
-READINGS = (*RATES, *SCANS, *QUALITY, *SATURATION)
+READINGS = (
+    *RATES,
+    *SCANS,
+    *QUALITY,
+    *matched.READINGS,
+    *shape.READINGS,
+    *FORECAST,
+    *FANOUT,
+    *SATURATION,
+)
 """Name and unit, in the order of the state's ``readings``."""
 
 N_RATES = len(RATES)
 N_SCANS = len(SCANS)
 N_QUALITY = len(QUALITY)
+N_MATCHED = len(matched.READINGS)
+N_SHAPE = len(shape.READINGS)
+N_FANOUT = len(FANOUT)
 N_SATURATION = len(SATURATION)
 N_READINGS = len(READINGS)
 N_PER_SCAN = N_SCANS // N_STREAMS
@@ -53,7 +73,11 @@ N_PER_SCAN = N_SCANS // N_STREAMS
 FIRST_RATE = 0
 FIRST_SCAN = FIRST_RATE + N_RATES
 FIRST_QUALITY = FIRST_SCAN + N_SCANS
-FIRST_SATURATION = FIRST_QUALITY + N_QUALITY
+FIRST_MATCHED = FIRST_QUALITY + N_QUALITY
+FIRST_SHAPE = FIRST_MATCHED + N_MATCHED
+FIRST_FORECAST = FIRST_SHAPE + N_SHAPE
+FIRST_FANOUT = FIRST_FORECAST + N_FORECAST
+FIRST_SATURATION = FIRST_FANOUT + N_FANOUT
 
 ORGANIC_RATE = 1
 RETRY_SHARE = 2
@@ -91,7 +115,7 @@ def summarise_rates(bank: Records, out: Records) -> None:
 
 
 @part
-def summarise_scans(bank: Records, out: Records) -> None:
+def summarise_scans(bank: Records, is_coarse: bool, out: Records) -> None:
     """The strongest window of the last second in each stream, and its alarms."""
     s = bank[0]
     for stream in range(N_STREAMS):
@@ -99,6 +123,7 @@ def summarise_scans(bank: Records, out: Records) -> None:
         has_peak = s["bucket"] - s["peak_bucket"][stream] <= MERGE_BUCKETS + 1
         has_peak = has_peak and s["peak_nats"][stream] > 0.0
         is_ready = s["slow_n"] >= READY_BUCKETS or (stream != FRESH and s["n_closed"] > 0)
+        is_ready = is_ready and not is_coarse
         nats = excess = width_s = 0.0
         n = 0
         if has_peak:
@@ -115,18 +140,18 @@ def summarise_scans(bank: Records, out: Records) -> None:
 
 
 @part
-def summarise_quality(bank: Records, out: Records) -> None:
+def summarise_quality(bank: Records, is_coarse: bool, out: Records) -> None:
     """How far the scans can be trusted: identity and clock."""
     s = bank[0]
     is_hint = s["bucket"] - s["hint_bucket"] <= MERGE_BUCKETS
-    put(out, 0, 1.0 if is_hint else 0.0, s["n_hints"], s["slow_n"] >= READY_BUCKETS)
+    is_ready = s["slow_n"] >= READY_BUCKETS and not is_coarse
+    put(out, 0, 1.0 if is_hint else 0.0, s["n_hints"], is_ready)
     newest = (s["bucket"] - 1) & RING_MASK
     oldest = (s["bucket"] - 1 - LAG) & RING_MASK
     seen = s["cum_arrivals"][newest] - s["cum_arrivals"][oldest]
     unidentified = s["cum_unidentified"][newest] - s["cum_unidentified"][oldest]
     share = 1.0 - unidentified / seen if seen > 0 else 0.0
     put(out, 1, share, seen, seen > 0)
-    is_coarse = is_clock_coarse(bank)
     put(out, 2, 1.0 if is_coarse else 0.0, min(s["n_gaps"], N_GAPS), s["n_gaps"] >= N_GAPS)
 
 
@@ -134,7 +159,18 @@ def summarise_quality(bank: Records, out: Records) -> None:
 def summarise(state: State) -> None:
     """Compute every reading from the closed buckets."""
     out = state.readings
-    summarise_rates(state.bank, out[FIRST_RATE : FIRST_RATE + N_RATES])
-    summarise_scans(state.bank, out[FIRST_SCAN : FIRST_SCAN + N_SCANS])
-    summarise_quality(state.bank, out[FIRST_QUALITY : FIRST_QUALITY + N_QUALITY])
+    bank = state.bank
+    is_coarse = is_clock_coarse(bank)
+    summarise_rates(bank, out[FIRST_RATE:FIRST_SCAN])
+    summarise_scans(bank, is_coarse, out[FIRST_SCAN:FIRST_QUALITY])
+    summarise_quality(bank, is_coarse, out[FIRST_QUALITY:FIRST_MATCHED])
+    summarise_matched(state.matched, bank, is_coarse, out[FIRST_MATCHED:FIRST_SHAPE])
+    summarise_shape(state.shape, bank, is_coarse, out[FIRST_SHAPE : FIRST_SHAPE + N_SHAPE])
+    summarise_forecast(state.forecast, out[FIRST_FORECAST : FIRST_FORECAST + N_FORECAST])
+    summarise_fanout(
+        state.fanout,
+        state.trees,
+        state.process[0]["now_ns"],
+        out[FIRST_FANOUT : FIRST_FANOUT + N_FANOUT],
+    )
     summarise_saturation(state.saturation, out[FIRST_SATURATION : FIRST_SATURATION + N_SATURATION])

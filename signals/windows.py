@@ -11,10 +11,13 @@ arrivals leave the same state.
 
 from __future__ import annotations
 
+from signals.forecast import close_forecast
 from signals.kernel import part
+from signals.matched import close_matched, settle_hint
 from signals.memory import State
 from signals.retry import close_rates
 from signals.saturation import close_saturation
+from signals.shape import close_shape
 from signals.state import BUCKET_NS, N_SCALES, N_STREAMS, RING_MASK
 from signals.synchrony import scan
 
@@ -46,6 +49,10 @@ def close_bucket(state: State, bucket: int) -> None:
     close_rates(state.bank, bucket)
     scan(state.bank, bucket)
     close_saturation(state.saturation, bucket)
+    close_matched(state.matched, state.bank, bucket)
+    settle_hint(state.matched, state.bank, bucket)
+    close_shape(state.shape, state.bank, state.matched, bucket)
+    close_forecast(state.forecast, bucket, state.forecast[0]["patience"]["proven_hz"])
     s["open_arrivals"] = 0
     s["open_unidentified"] = 0
     s["open_retries"] = 0

@@ -221,10 +221,7 @@ class Gate:
         held_s = held_ns * 1e-9
         self._book(outcome, held_s, has_sample)
         self._closed(arrival.tenant, arrival.flow, arrival.tree, held_s)
-        if lease.has_left:
-            self._signal(GONE, now_ns, lease, 1)
-        else:
-            self._signal(FAILED if outcome else ANSWERED, now_ns, lease)
+        self._signal(GONE if lease.has_left else FAILED if outcome else ANSWERED, now_ns, lease)
         if self.line.n_live:
             decisions: list[Decision] = []
             self._dispatch(now_ns, decisions)

@@ -1,0 +1,413 @@
+"""What kind of load this is: organic, surge, cascade, one stuck caller, or mixed; and whether
+failures multiply.
+
+*Rule of this file*: the verdict, its hysteresis, and the reproduction number.
+
+*Theory*: overload by demand and overload by retries ask for opposite acts, and
+dispersion cannot tell them apart; the retry share can. Judged every 50 ms on
+closed buckets (share: retries over arrivals; distinct flows exact):
+
+    cascade : share >= 0.2 and >= 5 distinct retrying flows, over 1 s or over 5 s;
+              without identity: matched filter L >= 12
+    mixed   : share >= 0.05 and >= 5 retrying flows; or a surge with such a share;
+              or L >= 12 though identities show no retries
+    surge   : fresh demand rises (below), share < 0.05, L < 12
+    stuck   : share over 5 s >= 0.2, at least 3 retries, fewer than 5 flows
+    organic : none of these
+
+*Surge*: Page's test for a doubling of the distinct flows that arrive fresh (no
+retries; silent for 0.64 s before), n a bin against their slow mean m:
+
+    S <- min(20, max(0, S + (n ln 2 - m) / F)),   surge at S >= 10
+
+F: variance over mean at 0.5 s or 5 s, the larger, winsorised. It takes at
+least 15 callers; a threefold rise of 2/s needs 5 s, a tenfold rise of 20/s
+0.1 s. It is no alarm, so e^-10 suffices. The mean follows with 60 s: after a
+minute a surge is the new demand.
+
+*Hysteresis*: a graver verdict (organic < stuck < surge < mixed < cascade) comes
+at once. A verdict is left for a milder one only after a full second in which
+not even half of what called for it was there (S falls by m a second by itself).
+
+*Reproduction number*: R = phi p. phi: failures over arrivals of the last 2 s.
+p: chance that a failure comes back within 60 s, by the life table over twelve
+classes of age: those still away count as at risk until the age they have
+reached (half-way in their class). So a failure not yet repeated is neither
+'returned' nor 'lost'. At R >= 1 every call makes another: no recovery by itself.
+
+*Regime*: p needs identity (failures of unknown flows are not followed). A flow's
+parallel failures of one shape share the latest one's age. On a coarse clock
+verdicts are not ready.
+*Cost*: O(1) an event and a 50 ms bin; 1,200 additions a tick while failures
+are out. 12 KB.
+*Source*: detection study, section 5 (thresholds); E. S. Page, "Continuous
+inspection schemes", Biometrika 1954; life table: Cutler & Ederer 1958.
+*Considered and rejected*: Hawkes branching from dispersion (organic 0.80, storms
+0.65-0.94); a level threshold on the rate (any trace crosses it); the plain
+share of failures that have returned (0 at the moment it matters).
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from signals.kernel import part
+from signals.matched import ALARM_NATS
+from signals.retry import CASCADE_FLOWS, CASCADE_SHARE
+from signals.state import BUCKET_NS, RING_MASK, SECOND, Records, put
+from signals.synchrony import LAG, is_clock_coarse
+
+ORGANIC, SURGE, CASCADE, STUCK, MIXED = range(5)
+SHAPES = ("organic", "surge", "cascade", "stuck_caller", "mixed")
+"""Word by code."""
+
+GRAVITY = (0, 2, 4, 1, 3)
+"""By code: a graver verdict comes at once, a milder one waits."""
+
+BIN_BUCKETS = 5
+BIN_NS = BIN_BUCKETS * BUCKET_NS
+"""50 ms."""
+
+FRESH_NS = 640_000_000
+"""A flow silent this long counts as another caller: the widest window of the scans."""
+
+MIXED_SHARE = 0.05
+"""Below this retries are noise: recorded organic demand has hardly any."""
+
+STUCK_RETRIES = 3
+"""One or two retries are ordinary bad luck."""
+
+SURGE_NATS, SURGE_MAX = 10.0, 20.0
+"""e^-10 a test and F on the safe side; the cap bounds how long a surge that is over is said."""
+
+RISE = math.log(2.0)
+"""The rise that is looked for: a doubling."""
+
+SLOW_BINS = 1_200
+"""60 s: time constant of the fresh callers' mean and of their dispersion."""
+
+READY_BINS = 200
+"""10 s of mean before a surge is looked for."""
+
+HALF_BINS, WIDE_BINS = 10, 100
+"""0.5 s and 5 s: windows of dispersion."""
+
+WINSOR, DISPERSION_MEAN_FLOOR = 25.0, 0.2
+"""As in :mod:`signals.synchrony`."""
+
+HOLD_BUCKETS = SECOND
+"""1 s: how long a verdict outlasts its last cause."""
+
+AGE_MAX = 3_600 * SECOND
+"""A verdict that has stood for an hour is as old as it gets."""
+
+RETRYING_RING, RETRYING_BINS = 128, 100
+"""Distinct retrying flows over 5 s, in bins of 50 ms."""
+
+AGES = 1_200
+"""Bins in 60 s, after which a failure is taken for lost (``signals.retry.MEMORY_NS``)."""
+
+N_CLASSES = 12
+"""Classes of age: below 50 ms, 50-100, 100-200, ... 25.6-51.2, 51.2-60 s."""
+
+FATES_MAX = 4_096.0
+"""After this many all weigh half: a storm is remembered, an old client is not."""
+
+FATES_MIN = 5
+"""Fates known before R is believed."""
+
+DECAY_2S = math.exp(-0.025)
+DECAY_5S = math.exp(-0.01)
+NOTHING = 1e-9
+
+SHAPE_DTYPE = np.dtype(
+    [
+        ("n_bins", np.int64),
+        # counts of the open bin
+        ("open_arrivals", np.int64),
+        ("open_retries", np.int64),
+        ("open_failures", np.int64),
+        ("open_fresh", np.int64),
+        # decayed sums over closed bins
+        ("arrivals_2s", np.float64),
+        ("failures_2s", np.float64),
+        ("arrivals_5s", np.float64),
+        ("retries_5s", np.float64),
+        # distinct flows by the bin of their latest retry
+        ("retrying", np.int64, (RETRYING_RING,)),
+        ("n_retrying", np.int64),
+        # surge
+        ("mean", np.float64),
+        ("sums", np.float64, (2,)),
+        ("means", np.float64, (2,)),
+        ("dispersion", np.float64, (2,)),
+        ("nats", np.float64),
+        # verdict
+        ("verdict", np.int64),
+        ("since_bucket", np.int64),
+        ("held_bucket", np.int64),
+        ("n_verdicts", np.int64, (5,)),
+        ("n_buckets", np.int64, (5,)),
+        # fates of failures
+        ("away", np.int64, (AGES,)),
+        ("n_away", np.int64),
+        ("returned", np.float64, (N_CLASSES,)),
+        ("lost", np.float64),
+        ("still_away", np.float64, (N_CLASSES,)),
+    ],
+    align=True,
+)
+"""One upstream; 12 KB."""
+
+READINGS = (
+    ("load_shape", "code"),
+    ("load_shape_age", "seconds"),
+    ("surge", "nats"),
+    ("return_share", "ratio"),
+    ("reproduction", "ratio"),
+)
+
+
+def make_shape() -> Records:
+    """Allocate the verdict of one upstream; dispersion starts at Poisson's 1."""
+    shape: Records = np.zeros(1, SHAPE_DTYPE)
+    shape["dispersion"] = 1.0
+    return shape
+
+
+@part
+def classify_age(n_bins: int) -> int:
+    """Return the class of an age: 0 below one bin, then one a doubling."""
+    found = 0
+    while n_bins > 0 and found < N_CLASSES - 1:
+        n_bins >>= 1
+        found += 1
+    return found
+
+
+@part
+def count_demand(shape: Records, silent_ns: int, is_retry: bool) -> None:
+    """Count an arrival; ``silent_ns``: since its flow's last one (long, if it is unknown)."""
+    if not is_retry and silent_ns >= FRESH_NS:
+        shape[0]["open_fresh"] += 1
+
+
+@part
+def count_retrying_flow(shape: Records, t_ns: int, previous_ns: int) -> None:
+    """Count a flow's retry in the open bin, moving it from its previous retry's."""
+    s = shape[0]
+    idx, previous = t_ns // BIN_NS, previous_ns // BIN_NS
+    if previous == idx:
+        return
+    if idx - previous <= RETRYING_BINS:
+        s["retrying"][previous & (RETRYING_RING - 1)] -= 1
+        s["n_retrying"] -= 1
+    s["retrying"][idx & (RETRYING_RING - 1)] += 1
+    s["n_retrying"] += 1
+
+
+@part
+def count_away(shape: Records, t_ns: int) -> None:
+    """Count a failure that was told to a caller with a name: it may come back."""
+    s = shape[0]
+    s["away"][(t_ns // BIN_NS) % AGES] += 1
+    s["n_away"] += 1
+
+
+@part
+def count_return(shape: Records, t_ns: int, failed_ns: int) -> None:
+    """Count the return of a call that failed."""
+    s = shape[0]
+    age = t_ns // BIN_NS - failed_ns // BIN_NS
+    idx = (failed_ns // BIN_NS) % AGES
+    if age < AGES and s["away"][idx] > 0:
+        s["away"][idx] -= 1
+        s["n_away"] -= 1
+        s["returned"][classify_age(age)] += 1.0
+
+
+@part
+def compute_return_share(shape: Records, now: int) -> float:
+    """Return the chance that a failure comes back, by the life table; O(1,200) if any is out.
+
+    Parameters
+    ----------
+    now : int
+        The open bin.
+    """
+    s = shape[0]
+    away = s["still_away"]
+    away[:] = 0.0
+    if s["n_away"] > 0:
+        for idx in range(AGES):
+            if s["away"][idx] > 0:
+                away[classify_age((now - idx) % AGES)] += s["away"][idx]
+    at_risk = s["lost"] + s["n_away"] + s["returned"].sum()
+    still = 1.0
+    for idx in range(N_CLASSES):
+        exposed = at_risk - 0.5 * away[idx]
+        if exposed > 0.0:
+            still *= 1.0 - min(1.0, s["returned"][idx] / exposed)
+        at_risk -= s["returned"][idx] + away[idx]
+    return 1.0 - still
+
+
+@part
+def share_of(part_of: float, whole: float) -> float:
+    """Divide, calling less than a hundredth of an event nothing at all."""
+    return min(1.0, part_of / whole) if whole >= 0.01 else 0.0
+
+
+@part
+def is_anonymous(bank: Records) -> bool:
+    """Tell whether most of the last 2.56 s' arrivals have no flow."""
+    s = bank[0]
+    newest = s["bucket"] & RING_MASK
+    oldest = (s["bucket"] - LAG) & RING_MASK
+    seen = s["cum_arrivals"][newest] - s["cum_arrivals"][oldest]
+    unidentified = s["cum_unidentified"][newest] - s["cum_unidentified"][oldest]
+    return bool(2 * unidentified > seen)
+
+
+@part
+def judge(shape: Records, bank: Records, matched: Records, half: float) -> int:
+    """Return what the load looks like now.
+
+    Parameters
+    ----------
+    half : float
+        1 to enter a verdict; 0.5 asks for half of everything, to stay in it.
+    """
+    s = shape[0]
+    b = bank[0]
+    share = share_of(b["retries_1s"], b["arrivals_1s"])
+    wide_share = share_of(s["retries_5s"], s["arrivals_5s"])
+    n_min = math.ceil(half * CASCADE_FLOWS)
+    is_matched = matched[0]["nats"] >= half * ALARM_NATS
+    is_surge = s["nats"] >= half * SURGE_NATS and s["n_bins"] > READY_BINS
+    many = s["n_retrying"] >= n_min
+    if share >= half * CASCADE_SHARE and b["n_retrying"] >= n_min:
+        return CASCADE
+    if wide_share >= half * CASCADE_SHARE and many:
+        return CASCADE
+    if is_matched and is_anonymous(bank):
+        return CASCADE
+    if is_matched or (share >= half * MIXED_SHARE and (many or is_surge)):
+        return MIXED
+    if is_surge:
+        return SURGE
+    if wide_share >= half * CASCADE_SHARE and s["retries_5s"] >= half * STUCK_RETRIES:
+        return STUCK
+    return ORGANIC
+
+
+@part
+def decide(shape: Records, bank: Records, matched: Records, bucket: int) -> None:
+    """Renew the verdict: a graver one at once, a milder one when nothing holds the old."""
+    s = shape[0]
+    found = judge(shape, bank, matched, 1.0)
+    if found != ORGANIC and is_clock_coarse(bank):
+        found = ORGANIC
+    verdict = s["verdict"]
+    if GRAVITY[found] <= GRAVITY[verdict]:
+        if GRAVITY[judge(shape, bank, matched, 0.5)] >= GRAVITY[verdict]:
+            s["held_bucket"] = bucket
+        if found == verdict or bucket - s["held_bucket"] <= HOLD_BUCKETS:
+            return
+    s["verdict"] = found
+    s["since_bucket"] = bucket
+    s["held_bucket"] = bucket
+    s["n_verdicts"][found] += 1
+
+
+@part
+def watch_demand(shape: Records) -> None:
+    """Look for a doubling of fresh callers in the bin that ends, then teach its null."""
+    s = shape[0]
+    count = float(s["open_fresh"])
+    mean = s["mean"]
+    if s["n_bins"] > READY_BINS:
+        f = max(s["dispersion"][0], s["dispersion"][1])
+        s["nats"] = min(max(0.0, s["nats"] + (count * RISE - mean) / f), SURGE_MAX)
+    for idx in range(2):
+        width = HALF_BINS if idx == 0 else WIDE_BINS
+        s["sums"][idx] += count
+        s["means"][idx] += mean
+        if s["n_bins"] % width == 0:
+            floor = max(s["means"][idx], DISPERSION_MEAN_FLOOR)
+            f = s["dispersion"][idx]
+            off = s["sums"][idx] - s["means"][idx]
+            square = min(off * off, WINSOR * f * floor)
+            s["dispersion"][idx] = max(1.0, f + (square / floor - f) * width / SLOW_BINS)
+            s["sums"][idx] = 0.0
+            s["means"][idx] = 0.0
+    s["mean"] += (count - mean) / min(s["n_bins"], SLOW_BINS)
+
+
+@part
+def fade(total: float, factor: float, new: float) -> float:
+    """Return a decayed sum with what is new; silence ends at 0, not in denormal numbers."""
+    total = total * factor + new
+    return total if total > NOTHING else 0.0
+
+
+@part
+def let_go(shape: Records, idx: int) -> None:
+    """Give up failures 60 s old, forget old fates, and let old retrying flows expire."""
+    s = shape[0]
+    gone = (idx + 1) % AGES
+    s["lost"] += s["away"][gone]
+    s["n_away"] -= s["away"][gone]
+    s["away"][gone] = 0
+    if s["lost"] + s["returned"].sum() > FATES_MAX:
+        s["lost"] *= 0.5
+        for k in range(N_CLASSES):
+            s["returned"][k] *= 0.5
+    expired = (idx - RETRYING_BINS) & (RETRYING_RING - 1)
+    s["n_retrying"] -= s["retrying"][expired]
+    s["retrying"][expired] = 0
+
+
+@part
+def close_shape(shape: Records, bank: Records, matched: Records, bucket: int) -> None:
+    """Take the closing bucket in; at the end of a bin renew the verdict."""
+    s = shape[0]
+    b = bank[0]
+    s["n_buckets"][s["verdict"]] += 1
+    s["open_arrivals"] += b["open_arrivals"]
+    s["open_retries"] += b["open_retries"]
+    s["open_failures"] += b["open_failures"]
+    if bucket % BIN_BUCKETS != BIN_BUCKETS - 1:
+        return
+    s["n_bins"] += 1
+    s["arrivals_2s"] = fade(s["arrivals_2s"], DECAY_2S, s["open_arrivals"])
+    s["failures_2s"] = fade(s["failures_2s"], DECAY_2S, s["open_failures"])
+    s["arrivals_5s"] = fade(s["arrivals_5s"], DECAY_5S, s["open_arrivals"])
+    s["retries_5s"] = fade(s["retries_5s"], DECAY_5S, s["open_retries"])
+    watch_demand(shape)
+    let_go(shape, bucket // BIN_BUCKETS)
+    decide(shape, bank, matched, bucket)
+    s["open_arrivals"] = 0
+    s["open_retries"] = 0
+    s["open_failures"] = 0
+    s["open_fresh"] = 0
+
+
+@part
+def summarise_shape(shape: Records, bank: Records, is_coarse: bool, out: Records) -> None:
+    """The verdict with the arrivals behind it, and the reproduction number."""
+    s = shape[0]
+    b = bank[0]
+    n = s["arrivals_5s"]
+    is_ready = s["n_bins"] > READY_BINS and not is_coarse
+    put(out, 0, s["verdict"], n, b["n_closed"] >= SECOND and not is_coarse)
+    age = min(b["bucket"] - s["since_bucket"], b["n_closed"], AGE_MAX)
+    put(out, 1, age / SECOND, n, is_ready)
+    put(out, 2, s["nats"], n, is_ready)
+    fates = s["lost"] + s["returned"].sum()
+    p = compute_return_share(shape, b["bucket"] // BIN_BUCKETS)
+    phi = share_of(s["failures_2s"], s["arrivals_2s"])
+    put(out, 3, p, fates, fates >= FATES_MIN)
+    put(out, 4, phi * p, fates, fates >= FATES_MIN)
