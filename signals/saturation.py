@@ -588,6 +588,15 @@ def get_capacity_hz(saturation: Records) -> float:
 
 
 @part
+def get_capacity_var(saturation: Records) -> float:
+    """Return the variance of a known capacity, hz^2; twice Poisson's, for it was measured once."""
+    s = saturation[0]
+    if s["known_hz"] <= 0.0:
+        return 0.0
+    return float(2.0 * s["known_hz"] / max(s["run_s"], 1.0))
+
+
+@part
 def get_drain_hz(saturation: Records) -> float:
     """Return answers per second now: the last second, or ten where that holds too few."""
     s = saturation[0]
