@@ -19,9 +19,12 @@ import numpy as np
 import numpy.typing as npt
 from numba import types
 
+from signals.contention import CONTENTION_DTYPE, TENANT_DTYPE, make_contention, make_tenants
 from signals.forecast import FORECAST_DTYPE, make_forecast
+from signals.headroom import HEADROOM_DTYPE, make_headroom
 from signals.kernel import IS_COMPILED, make_view, part
 from signals.matched import MATCHED_DTYPE, make_matched
+from signals.quota import QUOTA_DTYPE, make_quotas
 from signals.saturation import SATURATION_DTYPE, make_saturation
 from signals.shape import SHAPE_DTYPE, make_shape
 from signals.state import (
@@ -69,6 +72,12 @@ class State(NamedTuple):
     """A table, by tree."""
     agents: Records
     """A table, by flow: its place in a tree."""
+    headroom: Records
+    quotas: Records
+    """A table, by credential and kind."""
+    contention: Records
+    tenants: Records
+    """A table, by tenant."""
 
 
 class Shared:
@@ -92,7 +101,7 @@ class Shared:
         self.agents = make_agents(n_flows)
 
 
-def make_state(shared: Shared, n_flows: int, n_readings: int) -> State:
+def make_state(shared: Shared, n_flows: int, n_tenants: int, n_readings: int) -> State:
     """Allocate one upstream's memory beside what is shared."""
     return State(
         process=shared.process,
@@ -107,6 +116,10 @@ def make_state(shared: Shared, n_flows: int, n_readings: int) -> State:
         fanout=shared.fanout,
         trees=shared.trees,
         agents=shared.agents,
+        headroom=make_headroom(),
+        quotas=make_quotas(),
+        contention=make_contention(),
+        tenants=make_tenants(n_tenants),
     )
 
 
@@ -128,6 +141,10 @@ _view_forecast = make_view(array_of(FORECAST_DTYPE))
 _view_fanout = make_view(array_of(FANOUT_DTYPE))
 _view_trees = make_view(array_of(TREE_DTYPE))
 _view_agents = make_view(array_of(AGENT_DTYPE))
+_view_headroom = make_view(array_of(HEADROOM_DTYPE))
+_view_quotas = make_view(array_of(QUOTA_DTYPE))
+_view_contention = make_view(array_of(CONTENTION_DTYPE))
+_view_tenants = make_view(array_of(TENANT_DTYPE))
 
 _N_ROOT = 2 * len(State._fields)
 
@@ -148,6 +165,10 @@ def _open_root(root: int) -> State:
         _view_fanout(r[18], r[19]),
         _view_trees(r[20], r[21]),
         _view_agents(r[22], r[23]),
+        _view_headroom(r[24], r[25]),
+        _view_quotas(r[26], r[27]),
+        _view_contention(r[28], r[29]),
+        _view_tenants(r[30], r[31]),
     )
 
 
