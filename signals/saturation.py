@@ -45,20 +45,26 @@ import math
 
 import numpy as np
 
+from signals.capacity import (
+    PROVEN_DECAY,
+    get_capacity_hz,
+    measure_capacity,
+    prove_places,
+    prove_rate,
+)
 from signals.kernel import part
+from signals.latency import (
+    LEVELS_PER_OCTAVE,
+    N_BASE_MIN,
+    N_LEVELS,
+    N_WINDOW,
+    N_WINDOW_LATE,
+    TINY,
+    has_slope,
+    learn_base,
+    measure_slope,
+)
 from signals.state import SECOND, Records, put
-
-N_LEVELS = 128
-"""Levels of calls met on arrival, eight an octave: to 65,000."""
-
-LEVELS_PER_OCTAVE = 8
-
-N_WINDOW = 24
-"""Answers in a window: the mean of ln W is then known to 0.1 at a spread of 0.5."""
-
-N_WINDOW_LATE = 8
-LATE_S = 60
-"""After a minute eight answers must do: calls of a minute in four places end at 4 a minute."""
 
 STALE_S = 600
 """A window that has not filled in ten minutes is dropped: it would mix two times of day."""
@@ -70,66 +76,21 @@ FULL_SD = 2.0
 EXPLAINED = 1.3
 """Open calls over X W beyond which those answered are not those who wait."""
 
-SLOPE_MIN = 0.3
-SLOPE_FLAT = 0.5
-SLOPE_SD = 1.5
-"""Elasticity that proves a queue, and that disproves it; in slack it is 0, behind a queue 1."""
-
 N_QUEUED = 2
 """Full windows with proof of a queue before it is believed: calls grouped by their answer are a
 biased choice while traffic changes."""
 
-SLOPE_DECAY = 0.85
-"""Memory of the elasticity: about six windows."""
-
 LEVEL_DECAY = 0.5 ** (1.0 / 120.0)
 """Memory of the levels: half in two minutes of answers."""
-
-PROVEN_DECAY = 0.5 ** (1.0 / 600.0)
-"""What was proven fades: half in ten minutes, longer than any fault, shorter than a day's tide."""
-
-SLUMP_RATIO = 0.7
-SLUMP_S = 30
-"""Saturated below 0.7 of the best is a fault for 30 s, then a smaller upstream."""
-
-RUN_S = 60.0
-"""Memory of the measurement while saturated."""
-
-BASE_GAIN = 0.05
-BASE_SD = 3.0
-BASE_SD_LOWER = 4.0
-BASE_FALL = 0.3
-BASE_RISE = 0.1
-FLAT_S = 30
-"""Base: gain per window; lower by 4 sd and a quarter is taken whole (the quick ones of a trend are
-no new base); higher by 3 sd is not learned until it has been flat for 30 s."""
-
-N_BASE_MIN = 8
-"""Windows that make a base: the first holds only calls quick enough to be in it."""
 
 STREAM_GAIN = 0.2
 """Gain of the mean time from first byte to end, per window."""
 
-BASE_STEP = 0.4
-"""A base that moves by more (half as long again) scales what was proven and ends what was known."""
-
-PROOF_BIAS = 0.1
-"""Callers above a level prove it if their mean ln W is surely within 0.1 of the base."""
-
-N_PROOF = 12
-"""Callers that a proof takes."""
-
-N_RATE = 400
-RATE_S = 20
-"""Answers, or seconds, of a rate that proves: two standard errors are then a tenth."""
-
-PENDING_MAX = 0.1
-"""A level is judged when nine in ten of its callers have their answer: the quick come first."""
-
 WAIT_MIN_S = 1e-6
 """A logarithm needs a floor."""
 
-TINY = 1e-9
+LATE_S = 60
+"""After a minute eight answers make a window: calls of a minute in four places end 4 a minute."""
 
 SATURATION_DTYPE = np.dtype(
     [
@@ -316,177 +277,6 @@ def end_work(
 
 
 @part
-def measure_slope(saturation: Records) -> None:
-    """Fold the window into the elasticity of latency to calls met; within windows only."""
-    s = saturation[0]
-    n = s["n"]
-    met_sq = s["met_sq_sum"] - s["met_sum"] * s["met_sum"] / n
-    product = s["met_log_sum"] - s["met_sum"] * s["log_sum"] / n
-    log_sq = max(0.0, s["log_sq_sum"] - s["log_sum"] * s["log_sum"] / n)
-    keep = SLOPE_DECAY
-    s["slope_num"] *= keep
-    s["slope_den"] *= keep
-    s["slope_noise"] *= keep * keep
-    if met_sq > TINY:
-        rest = max(0.0, log_sq - product * product / met_sq) / max(n - 2, 1)
-        s["slope_num"] += product
-        s["slope_den"] += met_sq
-        s["slope_noise"] += rest * met_sq
-
-
-@part
-def has_slope(saturation: Records, is_steep: bool) -> bool:
-    """Whether latency surely follows the calls met (or surely does not)."""
-    s = saturation[0]
-    if s["slope_den"] <= TINY:
-        return False
-    slope = s["slope_num"] / s["slope_den"]
-    error = math.sqrt(s["slope_noise"]) / s["slope_den"]
-    if is_steep:
-        return bool(slope - SLOPE_SD * error > SLOPE_MIN)
-    return bool(slope + SLOPE_SD * error < SLOPE_FLAT)
-
-
-@part
-def move_base(saturation: Records, step: float) -> None:
-    """Take a new level whole; what was proven before is scaled, never past its own proof."""
-    s = saturation[0]
-    s["base_log"] += step
-    s["base_s"] *= math.exp(step)
-    s["flat_s"] = 0
-    if abs(step) > BASE_STEP:
-        best_hz = max(s["known_hz"], s["proven_hz"])
-        s["proven_hz"] = best_hz * math.exp(-max(step, 0.0))
-        s["known_hz"] = 0.0
-        for level in range(N_LEVELS):
-            s["level_n"][level] = 0.0
-            s["level_sum"][level] = 0.0
-
-
-@part
-def start_base(saturation: Records) -> None:
-    """Average the first windows, whoever was met: the first callers met few and took long."""
-    s = saturation[0]
-    s["n_base"] += 1
-    s["base_log"] += (s["log_sum"] / s["n"] - s["base_log"]) / s["n_base"]
-    s["base_s"] += (s["wait_sum"] / s["n"] - s["base_s"]) / s["n_base"]
-    if s["n_base"] == N_BASE_MIN:
-        s["slope_num"] = s["slope_den"] = s["slope_noise"] = 0.0
-
-
-@part
-def learn_base(saturation: Records, window_s: int) -> None:
-    """Teach the base by callers who met few, when nothing waits."""
-    s = saturation[0]
-    if s["n_base"] < N_BASE_MIN:
-        start_base(saturation)
-        return
-    n = s["n_low"]
-    if n < N_WINDOW_LATE:
-        return
-    distance = s["low_log_sum"] / n - s["base_log"]
-    error = math.sqrt((s["spread"] + TINY) / n)
-    if distance < -max(BASE_SD_LOWER * error, BASE_FALL):
-        move_base(saturation, distance)
-        return
-    is_far = distance > max(BASE_SD * error, BASE_RISE)
-    is_flat = s["is_saturated"] == 0 and has_slope(saturation, False)
-    if not is_far and (s["is_full"] == 0 or is_flat):
-        s["base_log"] += BASE_GAIN * distance
-        s["base_s"] += BASE_GAIN * (s["low_wait_sum"] / n - s["base_s"])
-    if not is_far:
-        s["flat_s"] = 0
-    elif is_flat:
-        s["flat_s"] += window_s
-        if s["flat_s"] >= FLAT_S:
-            move_base(saturation, distance)
-
-
-@part
-def find_proven_places(saturation: Records) -> float:
-    """Return how many calls open were met by callers who then waited no longer than usual."""
-    s = saturation[0]
-    n = total = pending = 0.0
-    best = 0.0
-    for idx in range(N_LEVELS):
-        level = N_LEVELS - 1 - idx
-        pending += s["level_pending"][level]
-        if s["level_n"][level] <= 0.0:
-            continue
-        n += s["level_n"][level]
-        total += s["level_sum"][level]
-        if n >= N_PROOF and pending <= PENDING_MAX * n:
-            error = math.sqrt((s["spread"] + TINY) / n)
-            if total / n + error - s["base_log"] <= PROOF_BIAS:
-                best = max(1.0, 2.0 ** (level / LEVELS_PER_OCTAVE))
-                break
-    return best
-
-
-@part
-def prove_places(saturation: Records) -> None:
-    """Raise what is proven by the calls that were open without anyone waiting."""
-    s = saturation[0]
-    hold_s = s["base_s"] + s["stream_s"]
-    if s["n_base"] < N_BASE_MIN or s["has_stream"] == 0 or hold_s <= 0.0:
-        return
-    proven_hz = find_proven_places(saturation) / hold_s
-    if proven_hz > s["proven_hz"]:
-        s["proven_hz"] = proven_hz
-
-
-@part
-def prove_rate(saturation: Records, window_s: int) -> None:
-    """Raise what is proven by answers over at least two holds."""
-    s = saturation[0]
-    s["rate_s"] += window_s
-    s["rate_n"] += s["n"]
-    if s["has_stream"] == 0 or s["rate_s"] < 2.0 * (s["base_s"] + s["stream_s"]):
-        return
-    if s["rate_n"] < N_RATE and s["rate_s"] < RATE_S:
-        return
-    n = float(s["rate_n"])
-    proven_hz = max(0.0, n - 2.0 * math.sqrt(n)) / s["rate_s"]
-    if proven_hz > s["proven_hz"]:
-        s["proven_hz"] = proven_hz
-    if s["known_hz"] > 0.0 and proven_hz > s["known_hz"] and s["is_saturated"] == 0:
-        s["known_hz"] = 0.0
-    s["rate_s"] = 0
-    s["rate_n"] = 0
-
-
-@part
-def measure_capacity(saturation: Records, window_s: int) -> None:
-    """While saturated the answer rate is the capacity, unless it is a fault's trough."""
-    s = saturation[0]
-    n = float(s["n"])
-    rate_hz = n / window_s
-    noise_hz = 2.0 * math.sqrt(n) / window_s
-    best_hz = max(s["known_hz"], s["proven_hz"])
-    if rate_hz + noise_hz < SLUMP_RATIO * best_hz:
-        s["slump_s"] += window_s
-        s["slump_n"] += n
-        if s["slump_s"] < SLUMP_S:
-            return
-        s["run_s"] = s["slump_s"]
-        s["run_n"] = s["slump_n"]
-        s["proven_hz"] = 0.0
-    else:
-        if rate_hz - noise_hz > best_hz:
-            s["run_s"] = 0.0
-            s["run_n"] = 0.0
-        s["run_s"] += window_s
-        s["run_n"] += n
-    s["slump_s"] = 0.0
-    s["slump_n"] = 0.0
-    if s["run_s"] > RUN_S:
-        s["run_n"] *= RUN_S / s["run_s"]
-        s["run_s"] = RUN_S
-    if s["run_n"] >= N_WINDOW and s["run_s"] >= s["stream_s"] + s["base_s"]:
-        s["known_hz"] = s["run_n"] / s["run_s"]
-
-
-@part
 def judge_queue(saturation: Records, window_s: int) -> None:
     """Say whether work waits at the upstream, and whether that is a queue or a slower service."""
     s = saturation[0]
@@ -578,22 +368,6 @@ def close_saturation(saturation: Records, bucket: int) -> None:
         close_window(saturation)
     elif s["window_s"] >= STALE_S:
         open_window(saturation)
-
-
-@part
-def get_capacity_hz(saturation: Records) -> float:
-    """Return the best capacity: known, else proven, else 0 (unknown)."""
-    s = saturation[0]
-    return float(s["known_hz"] if s["known_hz"] > 0.0 else s["proven_hz"])
-
-
-@part
-def get_capacity_var(saturation: Records) -> float:
-    """Return the variance of a known capacity, hz^2; twice Poisson's, for it was measured once."""
-    s = saturation[0]
-    if s["known_hz"] <= 0.0:
-        return 0.0
-    return float(2.0 * s["known_hz"] / max(s["run_s"], 1.0))
 
 
 @part

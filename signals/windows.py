@@ -11,6 +11,7 @@ arrivals leave the same state.
 
 from __future__ import annotations
 
+from signals.capacity import get_capacity_hz, get_capacity_var
 from signals.contention import close_contention
 from signals.forecast import close_forecast
 from signals.headroom import close_headroom
@@ -18,7 +19,7 @@ from signals.kernel import part
 from signals.matched import close_matched, settle_hint
 from signals.memory import State
 from signals.retry import close_rates
-from signals.saturation import close_saturation, get_capacity_hz, get_capacity_var
+from signals.saturation import close_saturation
 from signals.shape import close_shape
 from signals.state import BUCKET_NS, N_SCALES, N_STREAMS, RING_MASK
 from signals.synchrony import scan
