@@ -13,10 +13,11 @@ from typing import Any
 import governor
 from governor.control.health import compute_readiness
 from governor.control.view import RuntimeView
+from governor.control.words import put_in_words
 from governor.core.gate import Gate
-from governor.core.identity import IdentityTable
+from governor.core.identity import Identities, IdentityTable
 from policies.decision import Outcome
-from signals import Reading
+from signals import Reading, SignalBank
 
 Json = dict[str, Any]
 
@@ -37,7 +38,7 @@ def describe_runtime(runtime: RuntimeView, now_ns: int) -> Json:
         },
         "proxy": describe_proxy(runtime),
         "upstreams": {
-            name: describe_gate(gate, _endpoint_urls(runtime, name))
+            name: describe_gate(gate, _endpoint_urls(runtime, name), runtime.identities)
             for name, gate in runtime.gates.items()
         },
         "identities": {
@@ -70,7 +71,7 @@ def describe_proxy(runtime: RuntimeView) -> Json:
     return found
 
 
-def describe_gate(gate: Gate, urls: tuple[str, ...]) -> Json:
+def describe_gate(gate: Gate, urls: tuple[str, ...], identities: Identities) -> Json:
     """Return one upstream: its endpoints, its line, its slots, its ledger, its signals."""
     dispatcher, reservations = gate.dispatcher, gate.reservations
     return {
@@ -106,7 +107,22 @@ def describe_gate(gate: Gate, urls: tuple[str, ...]) -> Json:
             "horizon_s": reservations.horizon_ns / 1e9,
         },
         "ledger": describe_ledger(gate),
-        "signals": {reading.name: describe_reading(reading) for reading in gate.signals.read()},
+        **describe_signals(gate.signals, identities),
+    }
+
+
+def describe_signals(signals: SignalBank, identities: Identities) -> Json:
+    """Return what one upstream's signals say, in words and in numbers, and of whom."""
+    found = {reading.name: reading for reading in signals.read()}
+    tenants = identities.tenants
+    return {
+        "in_words": put_in_words(found, tenants.label, identities.trees.label),
+        "signals": {name: describe_reading(reading) for name, reading in found.items()},
+        "forecast_hz": [round(rate_hz, 2) for rate_hz in signals.forecast_hz()],
+        "costliest_tenants": {
+            tenants.label(idx): {"caused_s": caused_s, "suffered_s": suffered_s, "share": share}
+            for idx, caused_s, suffered_s, share in signals.costliest_tenants(BUSIEST)
+        },
     }
 
 
