@@ -80,7 +80,7 @@ AGAIN_SHARE = 0.1
 SLACK_S = 0.010
 """Added to the longest delay: the way to the caller and back."""
 
-TAIL_HAZARD = 0.02
+TAIL_HAZARD = 0.001
 """Prior hazard of a lag that no law allows."""
 
 HAZARD_MAX = 0.98
