@@ -220,4 +220,5 @@ def test_it_costs_nothing_where_nothing_fails(bank: SignalBank) -> None:
     record = bank.state.forecast[0]
     assert record["is_active"] == 0
     assert record["backoff"]["is_primed"].sum() == 0
+    assert bank.forecast_hz() == tuple(20.0 * curve(bank))
     np.testing.assert_allclose(curve(bank), np.full(HORIZON, 40.0 / 12.0))  # 8 of 12 half seconds
