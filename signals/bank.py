@@ -230,6 +230,10 @@ class SignalBank:
         """Return the latest fan-outs that exploded, over all upstreams of the process."""
         return list_explosions(self.state.fanout, int(self.state.process[0]["now_ns"]))
 
+    def forecast_hz(self) -> tuple[float, ...]:
+        """Expected arrivals per second in each of the next 80 bins of 50 ms."""
+        return tuple(20.0 * n for n in self.state.forecast[0]["faded"].tolist())
+
     def read(self) -> tuple[Reading, ...]:
         """Return every reading."""
         rows = self.state.readings.tolist()
