@@ -40,10 +40,9 @@ Calls that Governor refused come back when invited, which is no storm: they
 count only for clients that do not heed an invitation.
 *Cost*: O(1) a failure of a known family (22 laws otherwise); two additions and seven
 means a 20 ms bin; the logarithm only while returns are due. 16 KB.
-*Source*: detection study, section 3. Two changes. The study compares m + f with m,
-m not counting f: steady failures of 30 % without any return drove that to 69
-false alarms in the 6 h of the bursty-tenant trace; f - f* and novelty leave none,
-and its recorded organic maximum is the same.
+*Source*: detection study, section 3, which compares m + f with m, m not counting f:
+steady failures of 30 % without any return drove that to 69 false alarms in the 6 h
+of the bursty-tenant trace. f - f* alone left 12, with novelty none.
 *Falls short*: a tenfold surge within a second that is refused, nobody returning, is at
 200 calls/s still taken for returns in some runs (``bench/detect/surges.py``).
 *Considered and rejected*: a ring of failures convolved with a kernel of laws

@@ -1,5 +1,4 @@
-"""What kind of load this is: organic, surge, cascade, one stuck caller, or mixed; and whether
-failures multiply.
+"""What kind of load this is: demand, a surge, a cascade, a stuck caller; do failures multiply?
 
 *Rule of this file*: the verdict, its hysteresis, and the reproduction number.
 
@@ -37,8 +36,7 @@ reached (half-way in their class). So a failure not yet repeated is neither
 *Regime*: p needs identity (failures of unknown flows are not followed). A flow's
 parallel failures of one shape share the latest one's age. On a coarse clock
 verdicts are not ready.
-*Cost*: O(1) an event and a 50 ms bin; 1,200 additions a tick while failures
-are out. 12 KB.
+*Cost*: O(1) an event and a 50 ms bin; 1,200 additions a tick with failures out. 12 KB.
 *Source*: detection study, section 5 (thresholds); E. S. Page, "Continuous
 inspection schemes", Biometrika 1954; life table: Cutler & Ederer 1958.
 *Considered and rejected*: Hawkes branching from dispersion (organic 0.80, storms

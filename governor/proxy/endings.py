@@ -60,7 +60,10 @@ def read_limits(exchange: Exchange, head: bytes) -> None:
             exchange.retry_after_ns = read_retry_after_ns(head, wall_s)
         quota = read_quota(head, wall_s)
         if quota is not None:
-            exchange.gate.observe_quota(now_ns, quota.limit, quota.remaining, quota.reset_ns)
+            tenant = exchange.lease.arrival.tenant if exchange.lease is not None else 0
+            exchange.gate.observe_quota(
+                now_ns, tenant, quota.kind, quota.limit, quota.remaining, quota.reset_ns
+            )
     except Exception as error:
         exchange.stats.n_faults += 1  # a hint must not cost the answer
         exchange.server.report_fault(error)

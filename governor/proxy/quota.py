@@ -64,11 +64,17 @@ _PARAMETER = re.compile(rb"(?:^|[;,\s])(limit|remaining|reset|q|r|t)[ \t]*=[ \t]
 _WORDS = {b"q": b"limit", b"r": b"remaining", b"t": b"reset"}
 
 
+KINDS = (b"requests", b"tokens", b"input-tokens", b"output-tokens")
+"""What providers count, in the order of :mod:`signals.quota`."""
+
+_KIND_OF = {kind: number for number, kind in enumerate(KINDS)}
+
+
 class Quota(NamedTuple):
     """What is left of one thing that the upstream counts."""
 
-    kind: str
-    """``requests``, ``tokens`` …; empty where the header does not say."""
+    kind: int
+    """A place in ``KINDS``; after the last for any other."""
     limit: int
     remaining: int
     reset_ns: int
@@ -111,7 +117,7 @@ def read_quota(head: bytes, wall_s: float) -> Quota | None:
         remaining = min(remaining, limit)
         reset_ns = read_wait_ns(told.get(b"reset", b""), wall_s) or 0
         if worst is None or remaining * worst.limit < worst.remaining * limit:
-            worst = Quota(kind.decode("ascii", "replace"), limit, remaining, reset_ns)
+            worst = Quota(_KIND_OF.get(kind, len(KINDS)), limit, remaining, reset_ns)
     return worst
 
 

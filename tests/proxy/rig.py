@@ -110,7 +110,9 @@ class Gate:
             lease.state = LeaseState.CLOSED
         return []
 
-    def observe_quota(self, now_ns: int, limit: int, remaining: int, reset_ns: int) -> None:
+    def observe_quota(
+        self, now_ns: int, tenant: int, kind: int, limit: int, remaining: int, reset_ns: int
+    ) -> None:
         self.events.append(("quota", limit, remaining, reset_ns))
 
     def depart(

@@ -34,7 +34,7 @@ def head(*fields: str) -> bytes:
                 "x-ratelimit-reset-requests: 1s",
                 "x-ratelimit-reset-tokens: 6m0s",
             ],
-            Quota("tokens", 150_000, 15_000, 360 * S),
+            Quota(1, 150_000, 15_000, 360 * S),
         ),
         (
             [
@@ -47,23 +47,23 @@ def head(*fields: str) -> bytes:
                 "anthropic-ratelimit-unified-limit: 100",
                 "anthropic-ratelimit-unified-remaining: 1",
             ],
-            Quota("requests", 50, 10, 10 * S),
+            Quota(0, 50, 10, 10 * S),
         ),
         (
             ["X-RateLimit-Limit: 5000", "X-RateLimit-Remaining: 4999"]
             + ["X-RateLimit-Reset: 1780000060"],
-            Quota("", 5_000, 4_999, 60 * S),
+            Quota(4, 5_000, 4_999, 60 * S),
         ),
         (
             ["RateLimit-Limit: 10, 10;w=1", "RateLimit-Remaining: 1", "RateLimit-Reset: 7"],
-            Quota("", 10, 1, 7 * S),
+            Quota(4, 10, 1, 7 * S),
         ),
-        (["RateLimit: limit=100, remaining=50, reset=30"], Quota("", 100, 50, 30 * S)),
+        (["RateLimit: limit=100, remaining=50, reset=30"], Quota(4, 100, 50, 30 * S)),
         (
             ['RateLimit-Policy: "default";q=100;w=60', 'RateLimit: "default";r=20;t=5'],
-            Quota("", 100, 20, 5 * S),
+            Quota(4, 100, 20, 5 * S),
         ),
-        (["x-ratelimit-limit: 10", "x-ratelimit-remaining: 99"], Quota("", 10, 10, 0)),
+        (["x-ratelimit-limit: 10", "x-ratelimit-remaining: 99"], Quota(4, 10, 10, 0)),
         (["x-ratelimit-limit: 0", "x-ratelimit-remaining: 0"], None),
         (["x-ratelimit-limit: ten", "x-ratelimit-remaining: 5"], None),
     ],
