@@ -452,9 +452,7 @@ async def test_limits_that_an_upstream_tells_reach_the_gate() -> None:
             await peer.head()
             peer.send(ok(b"ok", plenty))
         await peer.head()
-        peer.send(
-            b"HTTP/1.1 429 Slow\r\nContent-Length: 0\r\nRetry-After: 3\r\n%b\r\n" % none
-        )
+        peer.send(b"HTTP/1.1 429 Slow\r\nContent-Length: 0\r\nRetry-After: 3\r\n%b\r\n" % none)
 
     async with Rig(handle) as rig:
         peer = await rig.connect()
