@@ -191,18 +191,22 @@ class Gate:
             self._settle(now_ns, lease, GONE)
         return ()
 
-    def observe_quota(self, now_ns: int, limit: int, remaining: int, reset_ns: int) -> None:
-        """Take note of what the upstream says is left of its quota.
+    def observe_quota(
+        self, now_ns: int, tenant: int, kind: int, limit: int, remaining: int, reset_ns: int
+    ) -> None:
+        """Take note of what the upstream says is left of a tenant's quota.
 
         Parameters
         ----------
+        kind : int
+            What it counts, see :mod:`signals.quota`.
         limit, remaining : int
-            Of whatever it counts; of several the one of which the least share is left.
         reset_ns : int
             From now until it is whole again; 0 if not told.
         """
         try:
-            self.signals.note_quota(self._clamp(now_ns), limit, remaining, reset_ns)
+            now_ns = self._clamp(now_ns)
+            self.signals.note_quota(now_ns, tenant, kind, limit, remaining, reset_ns)
         except Exception:
             self.ledger.n_faults += 1
 

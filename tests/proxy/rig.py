@@ -110,8 +110,10 @@ class Gate:
             lease.state = LeaseState.CLOSED
         return []
 
-    def observe_quota(self, now_ns: int, limit: int, remaining: int, reset_ns: int) -> None:
-        self.events.append(("quota", limit, remaining, reset_ns))
+    def observe_quota(
+        self, now_ns: int, tenant: int, kind: int, limit: int, remaining: int, reset_ns: int
+    ) -> None:
+        self.events.append(("quota", kind, limit, remaining, reset_ns))
 
     def depart(
         self,
