@@ -16,6 +16,8 @@ from __future__ import annotations
 from numba import types
 
 from signals.calls import ATTEMPT_BITS, UNOBSERVED, close_call, find_call, open_call
+from signals.contention import join_tenant, part_tenant, suffer
+from signals.families import N_FAMILIES, UNKNOWN
 from signals.fanout import join_tree, link_parent, part_from_tree
 from signals.forecast import (
     note_arrival,
@@ -28,7 +30,10 @@ from signals.forecast import (
 from signals.kernel import kernel, part
 from signals.matched import expect_return
 from signals.memory import ROOT, State, open_state
-from signals.retry import ATTEMPT_MAX, count_retrying, find_failure, keep_failure
+from signals.quota import note_quota
+from signals.recognition import await_return, recognise, watch_success
+from signals.retry import count_retrying, keep_failure
+from signals.saturation import begin_answer, count_offered, end_work
 from signals.shape import FRESH_NS, count_away, count_demand, count_retrying_flow, count_return
 from signals.state import (
     BUCKET_NS,
@@ -92,22 +97,6 @@ def count_retry(state: State, t_ns: int, who: int) -> None:
 
 
 @part
-def recognise(
-    state: State, t_ns: int, who: int, fingerprint: float, marked_attempt: int
-) -> tuple[int, int]:
-    """Return an arrival's attempt, and which remembered failure of its flow it answers (or -1)."""
-    attempt = 0
-    found = -1
-    if marked_attempt != 0 and who != 0:
-        found = find_failure(state.flows, who, fingerprint, t_ns)
-        if found >= 0:
-            attempt = min(int(state.flows[who]["failed_attempt"][found]) + 1, ATTEMPT_MAX)
-    if marked_attempt >= 0:
-        attempt = min(marked_attempt, ATTEMPT_MAX)
-    return attempt, found
-
-
-@part
 def count_failure(state: State, t_ns: int, idx: int, due_ns: int, is_refused: bool) -> None:
     """Count one call's failure and remember it, to recognise its retry.
 
@@ -124,6 +113,7 @@ def count_failure(state: State, t_ns: int, idx: int, due_ns: int, is_refused: bo
     c = state.calls[idx]
     expect_return(state.matched, t_ns, c["family"], c["attempt"], due_ns, is_refused)
     if c["flow"] > 0:
+        await_return(state.calibration, c["told"], c["family"], c["attempt"], due_ns)
         count_away(state.shape, t_ns)
         keep_failure(
             state.flows,
@@ -149,6 +139,7 @@ def count_leave(state: State, t_ns: int, idx: int) -> None:
     part_from_tree(state.fanout, state.trees, t_ns, c["tree"])
     if c["answered_ns"] == 0:
         count_failure(state, t_ns, idx, 0, False)
+        count_wait(state, t_ns, idx)
         note_leave(
             state.forecast[0],
             t_ns,
@@ -183,10 +174,48 @@ def end_waiting(state: State, t_ns: int, idx: int, how: int) -> None:
 
 
 @part
+def count_wait(state: State, t_ns: int, idx: int) -> None:
+    """Tell who suffered: a caller has its first byte, or has left without one."""
+    c = state.calls[idx]
+    if c["n_met"] > 0:
+        suffer(
+            state.contention,
+            state.tenants,
+            t_ns,
+            c["tenant"],
+            t_ns - c["arrived_ns"],
+            state.saturation[0]["base_s"],
+        )
+
+
+@part
+def end_place(state: State, t_ns: int, idx: int, how: int) -> None:
+    """A call no longer holds a place: what its upstream did for it, and whom it stood before."""
+    c = state.calls[idx]
+    was_answered = c["answered_ns"] != 0
+    left = c["has_left"] == 1
+    is_worked_off = how == GONE and left and t_ns - c["left_ns"] > DROPPED_NS
+    if how == ANSWERED and not was_answered and not left:
+        count_wait(state, t_ns, idx)
+    end_work(
+        state.saturation,
+        t_ns - c["arrived_ns"],
+        t_ns - c["answered_ns"],
+        c["n_met"],
+        was_answered,
+        how == ANSWERED or is_worked_off,
+    )
+    if c["n_met"] > 0:
+        part_tenant(state.contention, state.tenants, t_ns, c["tenant"])
+    c["n_met"] = 0
+
+
+@part
 def count_end(state: State, t_ns: int, idx: int, how: int, retry_after_ns: int) -> None:
     """Count the end of a call and give its place back."""
     c = state.calls[idx]
     end_waiting(state, t_ns, idx, how)
+    end_place(state, t_ns, idx, how)
     if how in (ANSWERED, FAILED):
         count_first_byte(state, t_ns, idx)
     if how in (FAILED, REFUSED) and c["has_left"] == 0:
@@ -194,6 +223,8 @@ def count_end(state: State, t_ns: int, idx: int, how: int, retry_after_ns: int) 
         count_failure(state, t_ns, idx, due_ns, how == REFUSED)
     if c["has_left"] == 0:
         part_from_tree(state.fanout, state.trees, t_ns, c["tree"])
+    if how == ANSWERED and c["has_left"] == 0 and c["flow"] > 0:
+        watch_success(state.flows, state.calibration, c["flow"], c["fingerprint"], c["told"], t_ns)
     close_call(state.process, state.calls, idx)
 
 
@@ -245,7 +276,17 @@ def arrive(
     who = flow if 0 < flow < len(state.flows) else 0
     silent_ns = FRESH_NS if who == 0 else t_ns - state.flows[who]["last_ns"]
     count_arrival(state, t_ns, who, is_identified)
-    attempt, found = recognise(state, t_ns, who, fingerprint, marked_attempt)
+    told = family if 0 <= family < N_FAMILIES else UNKNOWN
+    attempt, found = recognise(
+        state.flows,
+        state.calibration,
+        state.recognition,
+        who,
+        fingerprint,
+        marked_attempt,
+        told,
+        t_ns,
+    )
     if found >= 0:
         state.flows[who]["n_failed"][found] -= 1  # a failure excuses one retry
         note_return(
@@ -263,6 +304,8 @@ def arrive(
     state.flows[who]["tenant"] = tenant
     state.flows[who]["tree"] = tree
     idx = open_call(state.process, state.calls)
+    state.headroom[0]["open_arrivals"] += 1
+    n_met = count_offered(state.saturation, idx != UNOBSERVED)
     if idx != UNOBSERVED:
         c = state.calls[idx]
         c["has_left"] = 0
@@ -271,11 +314,14 @@ def arrive(
         c["flow"] = who
         c["tree"] = tree
         c["attempt"] = attempt
-        c["family"] = family
+        c["told"] = told
+        c["family"] = told if told != UNKNOWN or who == 0 else state.flows[who]["family"]
         c["fingerprint"] = fingerprint
         c["arrived_ns"] = t_ns
         c["answered_ns"] = 0
         c["patience_ns"] = patience_ns
+        c["n_met"] = n_met
+        join_tenant(state.contention, state.tenants, t_ns, tenant)
         note_arrival(state.forecast[0], t_ns, attempt, family, who > 0, patience_ns)
         join_tree(state.fanout, state.trees, state.agents, t_ns, tree, who, c["upstream"])
     return (idx << ATTEMPT_BITS) | attempt
@@ -308,6 +354,11 @@ def note(root: int, kind: int, now_ns: int, handle: int, value: int) -> int:
     if kind <= GONE:
         count_end(state, t_ns, idx, kind, value)
     elif kind == FIRST_BYTE:
+        c = state.calls[idx]
+        if c["answered_ns"] == 0:
+            begin_answer(state.saturation, t_ns - c["arrived_ns"], c["n_met"])
+            if c["has_left"] == 0:
+                count_wait(state, t_ns, idx)
         end_waiting(state, t_ns, idx, FIRST_BYTE)
         count_first_byte(state, t_ns, idx)
     elif kind == LEFT:
@@ -316,6 +367,33 @@ def note(root: int, kind: int, now_ns: int, handle: int, value: int) -> int:
         c = state.calls[idx]
         link_parent(state.trees, state.agents, c["tree"], c["flow"], value)
     return 1
+
+
+@kernel(
+    types.int64(
+        ROOT,
+        types.int64,
+        types.int64,
+        types.int64,
+        types.float64,
+        types.float64,
+        types.int64,
+    )
+)
+def tell_quota(
+    root: int,
+    now_ns: int,
+    tenant: int,
+    kind: int,
+    limit: float,
+    remaining: float,
+    reset_ns: int,
+) -> int:
+    """Take in what a provider said is left of a quota; see :func:`signals.quota.note_quota`."""
+    state = open_state(root)
+    t_ns = read_clock(state.process, now_ns)
+    note_quota(state.quotas, t_ns, tenant, kind, limit, remaining, reset_ns)
+    return 0
 
 
 @kernel(types.int64(ROOT, types.int64, types.boolean))

@@ -147,10 +147,21 @@ FLOW_DTYPE = np.dtype(
         ("failed_attempt", np.int32, (N_FAILURES,)),
         ("failed_family", np.int32, (N_FAILURES,)),
         ("n_failed", np.int32, (N_FAILURES,)),
+        # one success at a time, watched for a repetition of its shape (retry.py)
+        ("watched_ns", np.int64),
+        ("watched_fingerprint", np.float64),
+        ("watched_told", np.int32),
+        # which client the flow uses, told by the lags of its retries (habits.py)
+        ("family", np.int32),
+        ("n_lags", np.int32),
+        ("lag_late", np.int32),
+        ("lag_misfits", np.int64),
+        ("lag_counts", np.int64),
+        ("lag_sum_log", np.float64),
     ],
     align=True,
 )
-"""One flow at one upstream; 168 bytes. Index 0 is the shared overflow entry."""
+"""One flow at one upstream; 224 bytes. Index 0 is the shared overflow entry."""
 
 CALL_DTYPE = np.dtype(
     [
@@ -163,6 +174,8 @@ CALL_DTYPE = np.dtype(
         ("tree", np.int32),
         ("attempt", np.int32),
         ("family", np.int32),
+        ("told", np.int32),
+        ("n_met", np.int32),
         ("fingerprint", np.float64),
         ("arrived_ns", np.int64),
         ("answered_ns", np.int64),
@@ -171,7 +184,9 @@ CALL_DTYPE = np.dtype(
     ],
     align=True,
 )
-"""One open call. ``answered_ns`` is 0 before the first byte, ``patience_ns`` 0 if unknown.
+"""One open call. ``answered_ns`` is 0 before the first byte, ``patience_ns`` 0 if unknown;
+``told`` is the family that headers tell, ``family`` that or else the flow's, by its habits;
+``n_met`` is how many were open at its upstream when it arrived, itself included (saturation.py).
 Index 0 stands for calls beyond the table: it is never open."""
 
 READING_DTYPE = np.dtype(

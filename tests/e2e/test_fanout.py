@@ -66,5 +66,4 @@ def test_one_to_twenty_to_a_hundred(site: tuple[Origin, Governor]) -> None:
     wait_until(lambda: read(governor, "fanout_live") == 0.0, 15.0, "the end of the tree")
     wait_until(lambda: read(governor, "fanout_exploding") == 0.0, 5.0, "the end of the explosion")
     wait_until(lambda: read(governor, "quota_left") == 0.25, 5.0, "the quota")
-    assert 300.0 < read(governor, "quota_reset") <= 360.0
     assert governor.state()["proxy"]["n_faults"] == 0
