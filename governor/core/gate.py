@@ -194,19 +194,19 @@ class Gate:
     def observe_quota(
         self, now_ns: int, tenant: int, kind: int, limit: int, remaining: int, reset_ns: int
     ) -> None:
-        """Take note of what the upstream says is left of its quota.
+        """Take note of what the upstream says is left of a tenant's quota.
 
         Parameters
         ----------
-        tenant, kind : int
-            Whose, and of what (:mod:`signals.quota`).
+        kind : int
+            What it counts, see :mod:`signals.quota`.
         limit, remaining : int
-            Of several the one of which the least share is left.
         reset_ns : int
             From now until it is whole again; 0 if not told.
         """
         try:
-            self.signals.note_quota(self._clamp(now_ns), tenant, kind, limit, remaining, reset_ns)
+            now_ns = self._clamp(now_ns)
+            self.signals.note_quota(now_ns, tenant, kind, limit, remaining, reset_ns)
         except Exception:
             self.ledger.n_faults += 1
 

@@ -15,7 +15,7 @@ from governor.errors import Fault, GovernorError, UpstreamError
 from governor.proxy import replies
 from governor.proxy.framing import HEAD_END
 from governor.proxy.headers import new_request_id
-from governor.proxy.quota import SAMPLE_NS, read_quota, read_retry_after_ns
+from governor.proxy.quota import SAMPLE_NS, read_quotas, read_retry_after_ns
 from governor.proxy.state import CONNECTING, DONE, SENT, STREAMING, WAITING
 from governor.proxy.stats import RequestRecord
 from governor.proxy.tunnel import Tunnel
@@ -58,12 +58,10 @@ def read_limits(exchange: Exchange, head: bytes) -> None:
         wall_s = time()
         if is_failure:
             exchange.retry_after_ns = read_retry_after_ns(head, wall_s)
-        quota = read_quota(head, wall_s)
-        if quota is not None:
-            tenant = exchange.lease.arrival.tenant if exchange.lease is not None else 0
-            exchange.gate.observe_quota(
-                now_ns, tenant, quota.kind, quota.limit, quota.remaining, quota.reset_ns
-            )
+        lease = exchange.lease
+        tenant = lease.arrival.tenant if lease is not None else 0
+        for quota in read_quotas(head, wall_s):
+            exchange.gate.observe_quota(now_ns, tenant, *quota)
     except Exception as error:
         exchange.stats.n_faults += 1  # a hint must not cost the answer
         exchange.server.report_fault(error)

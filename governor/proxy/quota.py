@@ -5,8 +5,8 @@ understood says nothing. A provider's numbers are hints: nothing here refuses
 or changes an answer.
 
 *Theory*: a provider counts several things at once (requests, tokens in, tokens
-out). The one that runs out first is what callers will feel, so of the kinds
-that a head names only the **worst** goes on: the least share remaining.
+out) for each credential; every kind that a head tells in full goes on, as what
+it is. A kind is told in full by a limit and what remains of it.
 
 A reset is told in five ways: seconds from now, a Unix instant, an instant in
 RFC 3339, a duration like ``6m0s``, milliseconds. A plain number is an instant
@@ -42,6 +42,11 @@ MAX_WAIT_S = 86_400.0
 MAX_COUNT = 1 << 52
 """Exact in a float."""
 
+KINDS = {b"requests": 0, b"tokens": 1, b"input-tokens": 2, b"output-tokens": 3, b"": 4}
+"""What is counted, as numbers (:mod:`signals.quota`); ``b""`` is a header that does not say."""
+
+OTHER_KIND = 5
+
 MAX_FIELDS = 32
 """Quota fields read of one head."""
 
@@ -64,17 +69,11 @@ _PARAMETER = re.compile(rb"(?:^|[;,\s])(limit|remaining|reset|q|r|t)[ \t]*=[ \t]
 _WORDS = {b"q": b"limit", b"r": b"remaining", b"t": b"reset"}
 
 
-KINDS = (b"requests", b"tokens", b"input-tokens", b"output-tokens")
-"""What providers count, in the order of :mod:`signals.quota`."""
-
-_KIND_OF = {kind: number for number, kind in enumerate(KINDS)}
-
-
 class Quota(NamedTuple):
     """What is left of one thing that the upstream counts."""
 
     kind: int
-    """A place in ``KINDS``; after the last for any other."""
+    """What it counts; see ``KINDS``."""
     limit: int
     remaining: int
     reset_ns: int
@@ -94,8 +93,8 @@ def is_quota(lower_name: bytes) -> bool:
     return lower_name.startswith((b"x-ratelimit-", b"anthropic-ratelimit-", b"ratelimit"))
 
 
-def read_quota(head: bytes, wall_s: float) -> Quota | None:
-    """Return the quota of which the least is left, None if the head tells none in full.
+def read_quotas(head: bytes, wall_s: float) -> list[Quota]:
+    """Return every quota that a head tells in full.
 
     Parameters
     ----------
@@ -109,16 +108,14 @@ def read_quota(head: bytes, wall_s: float) -> Quota | None:
         if n >= MAX_FIELDS:
             break
         _sort(match[1].lower(), match[2].strip(b" \t"), kinds)
-    worst: Quota | None = None
+    found = []
     for kind, told in kinds.items():
         limit, remaining = _count(told.get(b"limit")), _count(told.get(b"remaining"))
-        if limit is None or remaining is None or limit == 0:
-            continue
-        remaining = min(remaining, limit)
-        reset_ns = read_wait_ns(told.get(b"reset", b""), wall_s) or 0
-        if worst is None or remaining * worst.limit < worst.remaining * limit:
-            worst = Quota(_KIND_OF.get(kind, len(KINDS)), limit, remaining, reset_ns)
-    return worst
+        if limit and remaining is not None:
+            reset_ns = read_wait_ns(told.get(b"reset", b""), wall_s) or 0
+            code = KINDS.get(kind, OTHER_KIND)
+            found.append(Quota(code, limit, min(remaining, limit), reset_ns))
+    return found
 
 
 def _sort(name: bytes, value: bytes, kinds: dict[bytes, dict[bytes, bytes]]) -> None:

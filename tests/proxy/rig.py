@@ -113,7 +113,7 @@ class Gate:
     def observe_quota(
         self, now_ns: int, tenant: int, kind: int, limit: int, remaining: int, reset_ns: int
     ) -> None:
-        self.events.append(("quota", limit, remaining, reset_ns))
+        self.events.append(("quota", kind, limit, remaining, reset_ns))
 
     def depart(
         self,

@@ -462,7 +462,7 @@ async def test_limits_that_an_upstream_tells_reach_the_gate() -> None:
         await rig.settled()
         events = rig.gate.events
         told = [event for event in events if event[0] == "quota"]
-        assert told[0] == ("quota", 10, 9, 0)
-        assert told[-1] == ("quota", 10, 0, 2_000_000_000)
+        assert told[0] == ("quota", 4, 10, 9, 0)
+        assert told[-1] == ("quota", 4, 10, 0, 2_000_000_000)
         assert events[-2:] == [(Outcome.REFUSED, 429), ("retry after", 3_000_000_000)]
-        assert sum(event == ("quota", 10, 9, 0) for event in told) < 20
+        assert sum(event == ("quota", 4, 10, 9, 0) for event in told) < 20

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from governor.proxy.quota import MAX_WAIT_S, Quota, read_quota, read_retry_after_ns, read_wait_ns
+from governor.proxy.quota import MAX_WAIT_S, Quota, read_quotas, read_retry_after_ns, read_wait_ns
 
 S = 1_000_000_000
 NOW_S = 1_780_000_000.0
@@ -23,8 +23,8 @@ def head(*fields: str) -> bytes:
 @pytest.mark.parametrize(
     ("fields", "found"),
     [
-        ([], None),
-        (["X-RateLimit-Limit: 60"], None),
+        ([], []),
+        (["X-RateLimit-Limit: 60"], []),
         (
             [
                 "x-ratelimit-limit-requests: 60",
@@ -34,7 +34,7 @@ def head(*fields: str) -> bytes:
                 "x-ratelimit-reset-requests: 1s",
                 "x-ratelimit-reset-tokens: 6m0s",
             ],
-            Quota(1, 150_000, 15_000, 360 * S),
+            [Quota(0, 60, 59, S), Quota(1, 150_000, 15_000, 360 * S)],
         ),
         (
             [
@@ -47,30 +47,30 @@ def head(*fields: str) -> bytes:
                 "anthropic-ratelimit-unified-limit: 100",
                 "anthropic-ratelimit-unified-remaining: 1",
             ],
-            Quota(0, 50, 10, 10 * S),
+            [Quota(2, 1_000, 900, 10 * S), Quota(0, 50, 10, 10 * S)],
         ),
         (
             ["X-RateLimit-Limit: 5000", "X-RateLimit-Remaining: 4999"]
             + ["X-RateLimit-Reset: 1780000060"],
-            Quota(4, 5_000, 4_999, 60 * S),
+            [Quota(4, 5_000, 4_999, 60 * S)],
         ),
         (
             ["RateLimit-Limit: 10, 10;w=1", "RateLimit-Remaining: 1", "RateLimit-Reset: 7"],
-            Quota(4, 10, 1, 7 * S),
+            [Quota(4, 10, 1, 7 * S)],
         ),
-        (["RateLimit: limit=100, remaining=50, reset=30"], Quota(4, 100, 50, 30 * S)),
+        (["RateLimit: limit=100, remaining=50, reset=30"], [Quota(4, 100, 50, 30 * S)]),
         (
             ['RateLimit-Policy: "default";q=100;w=60', 'RateLimit: "default";r=20;t=5'],
-            Quota(4, 100, 20, 5 * S),
+            [Quota(4, 100, 20, 5 * S)],
         ),
-        (["x-ratelimit-limit: 10", "x-ratelimit-remaining: 99"], Quota(4, 10, 10, 0)),
-        (["x-ratelimit-limit: 0", "x-ratelimit-remaining: 0"], None),
-        (["x-ratelimit-limit: ten", "x-ratelimit-remaining: 5"], None),
+        (["x-ratelimit-limit: 10", "x-ratelimit-remaining: 99"], [Quota(4, 10, 10, 0)]),
+        (["x-ratelimit-limit: 0", "x-ratelimit-remaining: 0"], []),
+        (["x-ratelimit-limit: ten", "x-ratelimit-remaining: 5"], []),
     ],
 )
-def test_quota(fields: list[str], found: Quota | None) -> None:
-    """Of the kinds that a head tells in full, the one of which the least share is left."""
-    assert read_quota(head(*fields), NOW_S) == found
+def test_quota(fields: list[str], found: list[Quota]) -> None:
+    """Every kind that a head tells in full: limit and what remains of it."""
+    assert read_quotas(head(*fields), NOW_S) == found
 
 
 @pytest.mark.parametrize(
@@ -126,8 +126,7 @@ def test_anything_goes(fields: list[tuple[bytes, bytes]], wall_s: float) -> None
     """No value breaks the readers, and what comes out is bounded."""
     lines = [name + b": " + value.replace(b"\r\n", b"") for name, value in fields]
     raw = b"\r\n".join([b"HTTP/1.1 200 OK", *lines]) + b"\r\n\r\n"
-    quota = read_quota(raw, wall_s)
     assert 0 <= read_retry_after_ns(raw, wall_s) <= MAX_WAIT_S * S
-    if quota is not None:
+    for quota in read_quotas(raw, wall_s):
         assert 0 <= quota.remaining <= quota.limit
         assert 0 <= quota.reset_ns <= MAX_WAIT_S * S
