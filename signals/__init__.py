@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from signals.bank import UNMARKED, SignalBank
 from signals.calls import ATTEMPT_MASK
-from signals.events import ANSWERED, FAILED, FIRST_BYTE, GONE, LEFT, REFUSED
+from signals.events import ANSWERED, FAILED, FIRST_BYTE, GONE, LEFT, PARENT, REFUSED
 from signals.memory import Shared
 from signals.reading import Reading
 
@@ -35,6 +35,7 @@ __all__ = [
     "FIRST_BYTE",
     "GONE",
     "LEFT",
+    "PARENT",
     "REFUSED",
     "UNMARKED",
     "Reading",

@@ -18,6 +18,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from signals.contention import find_costliest
 from signals.events import (
     ANSWERED,
     FIRST_BYTE,
@@ -28,6 +29,7 @@ from signals.events import (
     arrive,
     note,
     pass_time,
+    tell_quota,
 )
 from signals.fanout import Explosion, list_explosions
 from signals.kernel import IS_COMPILED, get_entry
@@ -58,6 +60,8 @@ class SignalBank:
         Memory that the upstreams of a process share; a small one of its own if left out.
     upstream : int
         This upstream's number among those that share.
+    n_tenants : int, optional
+        Size of the table that ``tenant`` indexes, overflow entry 0 included.
 
     Attributes
     ----------
@@ -75,18 +79,34 @@ class SignalBank:
     1
     """
 
-    __slots__ = ("_pass_time", "_root", "_values", "arrive", "boundary_ns", "note", "state")
+    __slots__ = (
+        "_pass_time",
+        "_root",
+        "_tell_quota",
+        "_values",
+        "arrive",
+        "boundary_ns",
+        "note",
+        "state",
+    )
 
     arrive: Callable[..., int]
     note: Callable[[int, int, int, int], int]
 
-    def __init__(self, n_flows: int, shared: Shared | None = None, upstream: int = 0) -> None:
-        self.state = make_state(shared or Shared(1_024), n_flows, N_READINGS)
+    def __init__(
+        self,
+        n_flows: int,
+        shared: Shared | None = None,
+        upstream: int = 0,
+        n_tenants: int = 4_096,
+    ) -> None:
+        self.state = make_state(shared or Shared(1_024), n_flows, n_tenants, N_READINGS)
         self.state.bank[0]["upstream"] = upstream
         self._root = make_root(self.state)
         root: Any = int(self._root.ctypes.data) if IS_COMPILED else self.state
         self.arrive = partial(get_entry(arrive), root)
         self.note = partial(get_entry(note), root)
+        self._tell_quota = partial(get_entry(tell_quota), root)
         self._pass_time = partial(get_entry(pass_time), root)
         self._values: list[float] = [0.0] * N_READINGS
         self.boundary_ns = _LONG_AGO_NS
@@ -173,6 +193,24 @@ class SignalBank:
         """
         self.boundary_ns = self._pass_time(now_ns, True)
         self._values = self.state.readings["value"].tolist()
+
+    def note_quota(
+        self,
+        now_ns: int,
+        tenant: int,
+        kind: int,
+        limit: float,
+        remaining: float,
+        reset_ns: int = 0,
+    ) -> None:
+        """Take in what a provider's headers say is left; see :func:`signals.quota.note_quota`."""
+        if now_ns >= self.boundary_ns:
+            self.advance(now_ns)
+        self._tell_quota(now_ns, tenant, kind, limit, remaining, reset_ns)
+
+    def costliest_tenants(self, n: int) -> list[tuple[int, float, float, float]]:
+        """Return (tenant, s caused, s suffered, share) of the last ten seconds, costliest first."""
+        return find_costliest(self.state.contention, self.state.tenants, n)
 
     # -- readings, as of the last tick ----------------------------------------
 

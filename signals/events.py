@@ -16,6 +16,7 @@ from __future__ import annotations
 from numba import types
 
 from signals.calls import ATTEMPT_BITS, UNOBSERVED, close_call, find_call, open_call
+from signals.contention import join_tenant, part_tenant, suffer
 from signals.families import N_FAMILIES, UNKNOWN
 from signals.fanout import join_tree, link_parent, part_from_tree
 from signals.forecast import (
@@ -29,8 +30,10 @@ from signals.forecast import (
 from signals.kernel import kernel, part
 from signals.matched import expect_return
 from signals.memory import ROOT, State, open_state
+from signals.quota import note_quota
 from signals.recognition import await_return, recognise, watch_success
 from signals.retry import count_retrying, keep_failure
+from signals.saturation import begin_answer, count_offered, end_work
 from signals.shape import FRESH_NS, count_away, count_demand, count_retrying_flow, count_return
 from signals.state import (
     BUCKET_NS,
@@ -136,6 +139,7 @@ def count_leave(state: State, t_ns: int, idx: int) -> None:
     part_from_tree(state.fanout, state.trees, t_ns, c["tree"])
     if c["answered_ns"] == 0:
         count_failure(state, t_ns, idx, 0, False)
+        count_wait(state, t_ns, idx)
         note_leave(
             state.forecast[0],
             t_ns,
@@ -170,10 +174,48 @@ def end_waiting(state: State, t_ns: int, idx: int, how: int) -> None:
 
 
 @part
+def count_wait(state: State, t_ns: int, idx: int) -> None:
+    """Tell who suffered: a caller has its first byte, or has left without one."""
+    c = state.calls[idx]
+    if c["n_met"] > 0:
+        suffer(
+            state.contention,
+            state.tenants,
+            t_ns,
+            c["tenant"],
+            t_ns - c["arrived_ns"],
+            state.saturation[0]["base_s"],
+        )
+
+
+@part
+def end_place(state: State, t_ns: int, idx: int, how: int) -> None:
+    """A call no longer holds a place: what its upstream did for it, and whom it stood before."""
+    c = state.calls[idx]
+    was_answered = c["answered_ns"] != 0
+    left = c["has_left"] == 1
+    is_worked_off = how == GONE and left and t_ns - c["left_ns"] > DROPPED_NS
+    if how == ANSWERED and not was_answered and not left:
+        count_wait(state, t_ns, idx)
+    end_work(
+        state.saturation,
+        t_ns - c["arrived_ns"],
+        t_ns - c["answered_ns"],
+        c["n_met"],
+        was_answered,
+        how == ANSWERED or is_worked_off,
+    )
+    if c["n_met"] > 0:
+        part_tenant(state.contention, state.tenants, t_ns, c["tenant"])
+    c["n_met"] = 0
+
+
+@part
 def count_end(state: State, t_ns: int, idx: int, how: int, retry_after_ns: int) -> None:
     """Count the end of a call and give its place back."""
     c = state.calls[idx]
     end_waiting(state, t_ns, idx, how)
+    end_place(state, t_ns, idx, how)
     if how in (ANSWERED, FAILED):
         count_first_byte(state, t_ns, idx)
     if how in (FAILED, REFUSED) and c["has_left"] == 0:
@@ -262,6 +304,8 @@ def arrive(
     state.flows[who]["tenant"] = tenant
     state.flows[who]["tree"] = tree
     idx = open_call(state.process, state.calls)
+    state.headroom[0]["open_arrivals"] += 1
+    n_met = count_offered(state.saturation, idx != UNOBSERVED)
     if idx != UNOBSERVED:
         c = state.calls[idx]
         c["has_left"] = 0
@@ -276,6 +320,8 @@ def arrive(
         c["arrived_ns"] = t_ns
         c["answered_ns"] = 0
         c["patience_ns"] = patience_ns
+        c["n_met"] = n_met
+        join_tenant(state.contention, state.tenants, t_ns, tenant)
         note_arrival(state.forecast[0], t_ns, attempt, family, who > 0, patience_ns)
         join_tree(state.fanout, state.trees, state.agents, t_ns, tree, who, c["upstream"])
     return (idx << ATTEMPT_BITS) | attempt
@@ -308,6 +354,11 @@ def note(root: int, kind: int, now_ns: int, handle: int, value: int) -> int:
     if kind <= GONE:
         count_end(state, t_ns, idx, kind, value)
     elif kind == FIRST_BYTE:
+        c = state.calls[idx]
+        if c["answered_ns"] == 0:
+            begin_answer(state.saturation, t_ns - c["arrived_ns"], c["n_met"])
+            if c["has_left"] == 0:
+                count_wait(state, t_ns, idx)
         end_waiting(state, t_ns, idx, FIRST_BYTE)
         count_first_byte(state, t_ns, idx)
     elif kind == LEFT:
@@ -316,6 +367,33 @@ def note(root: int, kind: int, now_ns: int, handle: int, value: int) -> int:
         c = state.calls[idx]
         link_parent(state.trees, state.agents, c["tree"], c["flow"], value)
     return 1
+
+
+@kernel(
+    types.int64(
+        ROOT,
+        types.int64,
+        types.int64,
+        types.int64,
+        types.float64,
+        types.float64,
+        types.int64,
+    )
+)
+def tell_quota(
+    root: int,
+    now_ns: int,
+    tenant: int,
+    kind: int,
+    limit: float,
+    remaining: float,
+    reset_ns: int,
+) -> int:
+    """Take in what a provider said is left of a quota; see :func:`signals.quota.note_quota`."""
+    state = open_state(root)
+    t_ns = read_clock(state.process, now_ns)
+    note_quota(state.quotas, t_ns, tenant, kind, limit, remaining, reset_ns)
+    return 0
 
 
 @kernel(types.int64(ROOT, types.int64, types.boolean))

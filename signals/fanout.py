@@ -296,7 +296,8 @@ def list_explosions(fanout: Records, now_ns: int) -> tuple[Explosion, ...]:
 def compute_doubling_s(trees: Records, tree: int, t_ns: int) -> float:
     """Return how long a tree's latest doubling took, or how long ago it was, if that is longer."""
     t = trees[tree]
-    return min(max(t["level_took_ns"], t_ns - t["level_ns"]), NEVER_NS) * 1e-9
+    took_ns = int(max(t["level_took_ns"], t_ns - t["level_ns"]))
+    return min(took_ns, NEVER_NS) * 1e-9
 
 
 @part

@@ -45,6 +45,12 @@ from signals.storm import NOT_IN_SIGHT_S, STORM_DTYPE, count_recent, judge_storm
 DECAY_FAST = math.exp(-BIN_S / 0.3)
 """Of refusals and arrivals: the state of the service, not its history."""
 
+DECAY_NOW = math.exp(-BIN_S / 0.1)
+"""Of the same, for the alarm: the first tick of a refusal must count in full."""
+
+REFUSING_SHARE = 0.1
+"""Of arrivals: less is no refusal."""
+
 DECAY_SEEN = math.exp(-0.5 / 10.0)
 """Of arrivals by family and attempt, each half second."""
 
@@ -53,6 +59,10 @@ BLOCK = 10
 
 N_BLOCKS = 16
 """Half seconds of fresh arrivals behind organic demand."""
+
+N_RECENT_BLOCKS = 4
+"""Half seconds of organic demand while callers are out: they ask for nothing new, so that
+demand falls as the storm grows; never above the longer measure."""
 
 N_TRIMMED = 2
 """Highest and lowest half seconds left out."""
@@ -113,12 +123,17 @@ FORECAST_DTYPE = np.dtype(
         ("arrivals", np.float64),
         ("refused", np.float64),
         ("granted", np.float64),
+        ("arrivals_now", np.float64),
+        ("refused_now", np.float64),
+        # bins since a tenth or more of arrivals has been refused
+        ("refusing", np.int64),
         ("seen", np.float64, (N_LAWS, N_ATTEMPTS)),
         # organic demand
         ("blocks", np.float64, (N_BLOCKS,)),
         ("block", np.float64),
         ("n_blocks", np.int64),
         ("organic", np.float64),
+        ("busy_organic", np.float64),
         # law of all callers mixed
         ("mix", np.float64, (N_ATTEMPTS, HORIZON)),
         ("next_rebuild", np.int64),
@@ -203,6 +218,12 @@ def close_shares(f: Records) -> None:
     f["arrivals"] = f["arrivals"] * DECAY_FAST + f["open_arrivals"]
     f["refused"] = f["refused"] * DECAY_FAST + f["open_refused"]
     f["granted"] = f["granted"] * DECAY_FAST + f["open_granted"]
+    f["arrivals_now"] = f["arrivals_now"] * DECAY_NOW + f["open_arrivals"]
+    f["refused_now"] = f["refused_now"] * DECAY_NOW + f["open_refused"]
+    f["arrivals_now"] = f["arrivals_now"] if f["arrivals_now"] > NOTHING else 0.0
+    f["refused_now"] = f["refused_now"] if f["refused_now"] > NOTHING else 0.0
+    is_refusing = f["refused"] > REFUSING_SHARE * f["arrivals"] and f["refused"] > 1.0
+    f["refusing"] = f["refusing"] + 1 if is_refusing else 0
     if f["arrivals"] < NOTHING:
         f["arrivals"] = 0.0
     if f["refused"] < NOTHING:
@@ -274,6 +295,10 @@ def close_organic(f: Records, bin_idx: int) -> bool:
     f["block"] = 0.0
     n = min(f["n_blocks"], N_BLOCKS)
     f["organic"] = compute_trimmed_mean(blocks[:n]) / BLOCK
+    recent = 0.0
+    for back in range(1, N_RECENT_BLOCKS + 1):
+        recent += blocks[(f["n_blocks"] - back) % N_BLOCKS]
+    f["busy_organic"] = min(f["organic"], recent / (N_RECENT_BLOCKS * BLOCK))
     seen = f["seen"]
     for law in range(N_LAWS):
         for q in range(N_ATTEMPTS):

@@ -56,8 +56,14 @@ HORIZON = 80
 REBUILDS = 4
 """Kernels made anew per tick, in turn: what is learned shows within a few ticks."""
 
-FADE = 0.5**BIN_S
+FADE_BINS = 20.0
 """Refusal halves each second (study: for ever is four times as wrong after a recovery)."""
+
+FADE_SHARE = 0.35
+"""Of the time that a refusal has lasted: the longer it has, the longer it will."""
+
+REFUSED_MIN = 5.0
+"""Refusals of the last tick or two from which a share is made."""
 
 RETRY_FLOOR = 0.05
 """Weight of a family's fresh callers in the mixture of its retries, until retries are seen."""
@@ -137,10 +143,10 @@ def rebuild_kernels(f: Records) -> None:
 
 @part
 def run_generations(f: Records, patience_s: float, phi: float, fade: float) -> float:
-    """Let arrivals fail and return, generation after generation; return how many fail."""
+    """Let arrivals fail and return, generation after generation; return how many fail anew."""
     x, mix, leaving = f["by_attempt"], f["mix"], f["leaving"]
     x[:, :] = f["known"]
-    x[0, :] += f["organic"]
+    x[0, :] += f["busy_organic"]
     leaving[:, :] = f["planned"]
     backlog = float(f["patience"]["n_waiting"] + f["patience"]["n_orphans"])
     served = f["patience"]["pace_hz"] * BIN_S
@@ -160,7 +166,8 @@ def run_generations(f: Records, patience_s: float, phi: float, fade: float) -> f
                 failing += leaving[q, h]
             if failing < MASS_MIN:
                 continue
-            n_failing += failing
+            if q == 0:
+                n_failing += failing
             # The last attempts that are told apart go on as themselves, from the next bin.
             first = 0 if q < N_ATTEMPTS else 1
             wave, chance = x[min(q + 1, N_ATTEMPTS)], mix[law]
@@ -184,6 +191,12 @@ def sum_attempts(f: Records, total: Records, returns: Records) -> None:
 
 
 @part
+def compute_share(part_of: float, whole: float) -> float:
+    """Divide, within [0, 1]; nothing of nothing is 0."""
+    return min(1.0, part_of / whole) if whole > 1e-3 else 0.0
+
+
+@part
 def draw_curves(f: Records, bin_idx: int) -> None:
     """Draw both curves anew from what is out, waiting and new."""
     patience_s = compute_patience_s(f["patience"])
@@ -195,21 +208,23 @@ def draw_curves(f: Records, bin_idx: int) -> None:
     n_leaving = 0.0
     if patience_s > 0.0 and f["patience"]["n_answers"] >= 8:
         n_leaving = plan_leaving(f["patience"], bin_idx, patience_s, f["planned"])
-    phi = 0.0
-    if f["arrivals"] > 1e-3:
-        phi = min(1.0, f["refused"] / f["arrivals"])
-    if f["refused"] > 1e-3:
-        phi *= 1.0 - min(1.0, f["granted"] / f["refused"])
+    phi = compute_share(f["refused"], f["arrivals"])
+    phi_now = phi
+    if f["refused_now"] >= REFUSED_MIN:
+        phi_now = max(phi, compute_share(f["refused_now"], f["arrivals_now"]))
+    uninvited = 1.0 - compute_share(f["granted"], f["refused"])
+    phi, phi_now = phi * uninvited, phi_now * uninvited
+    half_life = max(FADE_BINS, FADE_SHARE * f["refusing"])
     if phi < 1e-3 and patience_s == 0.0 and n_leaving == 0.0:
         f["by_attempt"][:, :] = f["known"]
-        f["by_attempt"][0, :] += f["organic"]
+        f["by_attempt"][0, :] += f["busy_organic"]
         sum_attempts(f, f["faded"], f["returns"])
         f["unfaded"][:] = f["faded"]
         f["n_failing"] = 0.0
         return
-    run_generations(f, patience_s, phi, FADE)
+    run_generations(f, patience_s, phi, 0.5 ** (1.0 / half_life))
     sum_attempts(f, f["faded"], f["returns"])
-    f["n_failing"] = run_generations(f, patience_s, phi, 1.0)
+    f["n_failing"] = run_generations(f, patience_s, phi_now, 1.0)
     sum_attempts(f, f["unfaded"], f["returns"])
 
 

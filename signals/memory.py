@@ -6,7 +6,8 @@
 addresses and lengths, and they open it as a :class:`State`. Without a compiler
 the same name takes the :class:`State` itself.
 
-``process``, ``calls`` and what is known of trees are shared by the banks of a process (:class:`Shared`);
+``process``, ``calls`` and what is known of trees are shared by the banks of a process
+(:class:`Shared`);
 the rest belongs to one upstream.
 """
 
@@ -19,10 +20,14 @@ import numpy.typing as npt
 from numba import types
 
 from signals.calibration import CALIBRATION_DTYPE, make_calibration
+from signals.contention import CONTENTION_DTYPE, TENANT_DTYPE, make_contention, make_tenants
 from signals.forecast import FORECAST_DTYPE, make_forecast
+from signals.headroom import HEADROOM_DTYPE, make_headroom
 from signals.kernel import IS_COMPILED, make_view, part
 from signals.matched import MATCHED_DTYPE, make_matched
+from signals.quota import QUOTA_DTYPE, make_quotas
 from signals.recognition import RECOGNITION_DTYPE, make_recognition
+from signals.saturation import SATURATION_DTYPE, make_saturation
 from signals.shape import SHAPE_DTYPE, make_shape
 from signals.state import (
     BANK_DTYPE,
@@ -60,6 +65,7 @@ class State(NamedTuple):
     """A table, by flow."""
     matched: Records
     shape: Records
+    saturation: Records
     readings: Records
     """A table, in the order of ``signals.summary.READINGS``."""
     forecast: Records
@@ -68,6 +74,12 @@ class State(NamedTuple):
     """A table, by tree."""
     agents: Records
     """A table, by flow: its place in a tree."""
+    headroom: Records
+    quotas: Records
+    """A table, by credential and kind."""
+    contention: Records
+    tenants: Records
+    """A table, by tenant."""
     calibration: Records
     recognition: Records
 
@@ -93,7 +105,7 @@ class Shared:
         self.agents = make_agents(n_flows)
 
 
-def make_state(shared: Shared, n_flows: int, n_readings: int) -> State:
+def make_state(shared: Shared, n_flows: int, n_tenants: int, n_readings: int) -> State:
     """Allocate one upstream's memory beside what is shared."""
     return State(
         process=shared.process,
@@ -102,11 +114,16 @@ def make_state(shared: Shared, n_flows: int, n_readings: int) -> State:
         flows=make_flows(n_flows),
         matched=make_matched(),
         shape=make_shape(),
+        saturation=make_saturation(),
         readings=np.zeros(n_readings, READING_DTYPE),
         forecast=make_forecast(),
         fanout=shared.fanout,
         trees=shared.trees,
         agents=shared.agents,
+        headroom=make_headroom(),
+        quotas=make_quotas(),
+        contention=make_contention(),
+        tenants=make_tenants(n_tenants),
         calibration=make_calibration(),
         recognition=make_recognition(),
     )
@@ -126,11 +143,16 @@ _view_matched = make_view(array_of(MATCHED_DTYPE))
 _view_shape = make_view(array_of(SHAPE_DTYPE))
 _view_calibration = make_view(array_of(CALIBRATION_DTYPE))
 _view_recognition = make_view(array_of(RECOGNITION_DTYPE))
+_view_saturation = make_view(array_of(SATURATION_DTYPE))
 _view_readings = make_view(array_of(READING_DTYPE))
 _view_forecast = make_view(array_of(FORECAST_DTYPE))
 _view_fanout = make_view(array_of(FANOUT_DTYPE))
 _view_trees = make_view(array_of(TREE_DTYPE))
 _view_agents = make_view(array_of(AGENT_DTYPE))
+_view_headroom = make_view(array_of(HEADROOM_DTYPE))
+_view_quotas = make_view(array_of(QUOTA_DTYPE))
+_view_contention = make_view(array_of(CONTENTION_DTYPE))
+_view_tenants = make_view(array_of(TENANT_DTYPE))
 
 _N_ROOT = 2 * len(State._fields)
 
@@ -145,13 +167,18 @@ def _open_root(root: int) -> State:
         _view_flows(r[6], r[7]),
         _view_matched(r[8], r[9]),
         _view_shape(r[10], r[11]),
-        _view_readings(r[12], r[13]),
-        _view_forecast(r[14], r[15]),
-        _view_fanout(r[16], r[17]),
-        _view_trees(r[18], r[19]),
-        _view_agents(r[20], r[21]),
-        _view_calibration(r[22], r[23]),
-        _view_recognition(r[24], r[25]),
+        _view_saturation(r[12], r[13]),
+        _view_readings(r[14], r[15]),
+        _view_forecast(r[16], r[17]),
+        _view_fanout(r[18], r[19]),
+        _view_trees(r[20], r[21]),
+        _view_agents(r[22], r[23]),
+        _view_headroom(r[24], r[25]),
+        _view_quotas(r[26], r[27]),
+        _view_contention(r[28], r[29]),
+        _view_tenants(r[30], r[31]),
+        _view_calibration(r[32], r[33]),
+        _view_recognition(r[34], r[35]),
     )
 
 

@@ -1,5 +1,4 @@
-"""What kind of load this is: organic, surge, cascade, one stuck caller, or mixed; and whether
-failures multiply.
+"""What kind of load this is: demand, a surge, a cascade, a stuck caller; do failures multiply?
 
 *Rule of this file*: the verdict, its hysteresis, and the reproduction number.
 
@@ -9,9 +8,8 @@ closed buckets (share: retries over arrivals; distinct flows exact):
 
     cascade : share >= 0.2 and >= 5 distinct retrying flows, over 1 s or over 5 s;
               without identity: matched filter L >= 12
-    mixed   : share >= 0.05 and >= 5 retrying flows; or a surge with such a share;
-              or L >= 12 though identities show no retries
-    surge   : fresh demand rises (below), share < 0.05, L < 12
+    mixed   : share >= 0.05 and >= 5 retrying flows, or a surge with such a share
+    surge   : fresh demand rises (below), share < 0.05
     stuck   : share over 5 s >= 0.2, at least 3 retries, fewer than 5 flows
     organic : none of these
 
@@ -38,8 +36,7 @@ reached (half-way in their class). So a failure not yet repeated is neither
 *Regime*: p needs identity (failures of unknown flows are not followed). A flow's
 parallel failures of one shape share the latest one's age. On a coarse clock
 verdicts are not ready.
-*Cost*: O(1) an event and a 50 ms bin; 1,200 additions a tick while failures
-are out. 12 KB.
+*Cost*: O(1) an event and a 50 ms bin; 1,200 additions a tick with failures out. 12 KB.
 *Source*: detection study, section 5 (thresholds); E. S. Page, "Continuous
 inspection schemes", Biometrika 1954; life table: Cutler & Ederer 1958.
 *Considered and rejected*: Hawkes branching from dispersion (organic 0.80, storms
@@ -54,10 +51,10 @@ import math
 import numpy as np
 
 from signals.kernel import part
-from signals.matched import ALARM_NATS
+from signals.matched import ALARM_NATS, is_anonymous
 from signals.retry import CASCADE_FLOWS, CASCADE_SHARE
-from signals.state import BUCKET_NS, RING_MASK, SECOND, Records, put
-from signals.synchrony import LAG, is_clock_coarse
+from signals.state import BUCKET_NS, SECOND, Records, put
+from signals.synchrony import is_clock_coarse
 
 ORGANIC, SURGE, CASCADE, STUCK, MIXED = range(5)
 SHAPES = ("organic", "surge", "cascade", "stuck_caller", "mixed")
@@ -261,17 +258,6 @@ def share_of(part_of: float, whole: float) -> float:
 
 
 @part
-def is_anonymous(bank: Records) -> bool:
-    """Tell whether most of the last 2.56 s' arrivals have no flow."""
-    s = bank[0]
-    newest = s["bucket"] & RING_MASK
-    oldest = (s["bucket"] - LAG) & RING_MASK
-    seen = s["cum_arrivals"][newest] - s["cum_arrivals"][oldest]
-    unidentified = s["cum_unidentified"][newest] - s["cum_unidentified"][oldest]
-    return bool(2 * unidentified > seen)
-
-
-@part
 def judge(shape: Records, bank: Records, matched: Records, half: float) -> int:
     """Return what the load looks like now.
 
@@ -285,16 +271,16 @@ def judge(shape: Records, bank: Records, matched: Records, half: float) -> int:
     share = share_of(b["retries_1s"], b["arrivals_1s"])
     wide_share = share_of(s["retries_5s"], s["arrivals_5s"])
     n_min = math.ceil(half * CASCADE_FLOWS)
-    is_matched = matched[0]["nats"] >= half * ALARM_NATS
+    is_matched = matched[0]["nats"] >= half * ALARM_NATS and is_anonymous(bank)
     is_surge = s["nats"] >= half * SURGE_NATS and s["n_bins"] > READY_BINS
     many = s["n_retrying"] >= n_min
     if share >= half * CASCADE_SHARE and b["n_retrying"] >= n_min:
         return CASCADE
     if wide_share >= half * CASCADE_SHARE and many:
         return CASCADE
-    if is_matched and is_anonymous(bank):
+    if is_matched:
         return CASCADE
-    if is_matched or (share >= half * MIXED_SHARE and (many or is_surge)):
+    if share >= half * MIXED_SHARE and (many or is_surge):
         return MIXED
     if is_surge:
         return SURGE
@@ -328,6 +314,7 @@ def watch_demand(shape: Records) -> None:
     s = shape[0]
     count = float(s["open_fresh"])
     mean = s["mean"]
+    n_bins = min(s["n_bins"], SLOW_BINS)
     if s["n_bins"] > READY_BINS:
         f = max(s["dispersion"][0], s["dispersion"][1])
         s["nats"] = min(max(0.0, s["nats"] + (count * RISE - mean) / f), SURGE_MAX)
@@ -340,10 +327,10 @@ def watch_demand(shape: Records) -> None:
             f = s["dispersion"][idx]
             off = s["sums"][idx] - s["means"][idx]
             square = min(off * off, WINSOR * f * floor)
-            s["dispersion"][idx] = max(1.0, f + (square / floor - f) * width / SLOW_BINS)
+            s["dispersion"][idx] = max(1.0, f + (square / floor - f) * width / n_bins)
             s["sums"][idx] = 0.0
             s["means"][idx] = 0.0
-    s["mean"] += (count - mean) / min(s["n_bins"], SLOW_BINS)
+    s["mean"] += (count - mean) / n_bins
 
 
 @part

@@ -175,6 +175,7 @@ CALL_DTYPE = np.dtype(
         ("attempt", np.int32),
         ("family", np.int32),
         ("told", np.int32),
+        ("n_met", np.int32),
         ("fingerprint", np.float64),
         ("arrived_ns", np.int64),
         ("answered_ns", np.int64),
@@ -184,7 +185,8 @@ CALL_DTYPE = np.dtype(
     align=True,
 )
 """One open call. ``answered_ns`` is 0 before the first byte, ``patience_ns`` 0 if unknown;
-``told`` is the family that headers tell, ``family`` that or else the flow's, by its habits.
+``told`` is the family that headers tell, ``family`` that or else the flow's, by its habits;
+``n_met`` is how many were open at its upstream when it arrived, itself included (saturation.py).
 Index 0 stands for calls beyond the table: it is never open."""
 
 READING_DTYPE = np.dtype(

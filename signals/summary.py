@@ -7,18 +7,23 @@ reading is the same however often it is asked for.
 
 from __future__ import annotations
 
-from signals import matched, shape
+from signals import contention, headroom, matched, quota, shape
+from signals.contention import summarise_contention
 from signals.fanout import READINGS as FANOUT
 from signals.fanout import summarise_fanout
 from signals.forecast import N_READINGS as N_FORECAST
 from signals.forecast import READINGS as FORECAST
 from signals.forecast import summarise_forecast
+from signals.headroom import summarise_headroom
 from signals.kernel import part
 from signals.matched import summarise_matched
 from signals.memory import State
+from signals.quota import summarise_quotas
 from signals.recognition import READINGS as RECOGNITION
 from signals.recognition import summarise_recognition
 from signals.retry import CASCADE_FLOWS, CASCADE_SHARE
+from signals.saturation import READINGS as SATURATION
+from signals.saturation import summarise_saturation
 from signals.shape import summarise_shape
 from signals.state import FRESH, N_GAPS, N_STREAMS, RING_MASK, SECOND, Records, put
 from signals.synchrony import LAG, MERGE_BUCKETS, NARROWEST_NS, READY_BUCKETS, is_clock_coarse
@@ -56,6 +61,10 @@ READINGS = (
     *shape.READINGS,
     *FORECAST,
     *FANOUT,
+    *SATURATION,
+    *headroom.READINGS,
+    *quota.READINGS,
+    *contention.READINGS,
     *RECOGNITION,
 )
 """Name and unit, in the order of the state's ``readings``."""
@@ -66,6 +75,10 @@ N_QUALITY = len(QUALITY)
 N_MATCHED = len(matched.READINGS)
 N_SHAPE = len(shape.READINGS)
 N_FANOUT = len(FANOUT)
+N_SATURATION = len(SATURATION)
+N_HEADROOM = len(headroom.READINGS)
+N_QUOTA = len(quota.READINGS)
+N_CONTENTION = len(contention.READINGS)
 N_READINGS = len(READINGS)
 N_PER_SCAN = N_SCANS // N_STREAMS
 
@@ -76,7 +89,11 @@ FIRST_MATCHED = FIRST_QUALITY + N_QUALITY
 FIRST_SHAPE = FIRST_MATCHED + N_MATCHED
 FIRST_FORECAST = FIRST_SHAPE + N_SHAPE
 FIRST_FANOUT = FIRST_FORECAST + N_FORECAST
-FIRST_RECOGNITION = FIRST_FANOUT + N_FANOUT
+FIRST_SATURATION = FIRST_FANOUT + N_FANOUT
+FIRST_HEADROOM = FIRST_SATURATION + N_SATURATION
+FIRST_QUOTA = FIRST_HEADROOM + N_HEADROOM
+FIRST_CONTENTION = FIRST_QUOTA + N_QUOTA
+FIRST_RECOGNITION = FIRST_CONTENTION + N_CONTENTION
 
 ORGANIC_RATE = 1
 RETRY_SHARE = 2
@@ -172,4 +189,10 @@ def summarise(state: State) -> None:
         state.process[0]["now_ns"],
         out[FIRST_FANOUT : FIRST_FANOUT + N_FANOUT],
     )
+    summarise_saturation(state.saturation, out[FIRST_SATURATION:FIRST_HEADROOM])
+    summarise_headroom(state.headroom, out[FIRST_HEADROOM:FIRST_QUOTA])
+    summarise_quotas(
+        state.quotas, state.process[0]["now_ns"], out[FIRST_QUOTA : FIRST_QUOTA + N_QUOTA]
+    )
+    summarise_contention(state.contention, out[FIRST_CONTENTION : FIRST_CONTENTION + N_CONTENTION])
     summarise_recognition(state.calibration, state.recognition, out[FIRST_RECOGNITION:])

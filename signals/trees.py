@@ -130,7 +130,7 @@ def make_agents(n_flows: int) -> Records:
 @part
 def note_peak(record: Records, era: int, live: int, before: int) -> None:
     """Raise the era's peak to ``live``; it was ``before`` since the last event."""
-    last = record["peak_era"]
+    last = int(record["peak_era"])
     if era > last:
         for past in range(max(last + 1, era - N_PEAK_ERAS + 1), era + 1):
             record["peaks"][past % N_PEAK_ERAS] = before
@@ -143,7 +143,7 @@ def note_peak(record: Records, era: int, live: int, before: int) -> None:
 def read_peak(record: Records, era: int, live: int) -> int:
     """Return the highest value over the window; ``live`` is the value since the last event."""
     highest = live
-    last = record["peak_era"]
+    last = int(record["peak_era"])
     for past in range(max(era, last) - N_PEAK_ERAS + 1, last + 1):
         highest = max(highest, record["peaks"][past % N_PEAK_ERAS])
     return int(highest)
@@ -153,7 +153,7 @@ def read_peak(record: Records, era: int, live: int) -> int:
 def count_agents(trees: Records, tree: int, era: int) -> int:
     """Return how many agents' latest call, over the window, was in the tree."""
     t = trees[tree]
-    last = t["agent_era"]
+    last = int(t["agent_era"])
     n = 0
     for past in range(max(era, last) - N_AGENT_ERAS + 1, last + 1):
         n += t["agents"][past % N_AGENT_ERAS]
@@ -164,7 +164,7 @@ def count_agents(trees: Records, tree: int, era: int) -> int:
 def seat_agent(trees: Records, agents: Records, tree: int, flow: int, era: int) -> None:
     """Move a flow to the current era of a tree, from wherever it was counted before."""
     t = trees[tree]
-    last = t["agent_era"]
+    last = int(t["agent_era"])
     if era > last:
         for past in range(max(last + 1, era - N_AGENT_ERAS + 1), era + 1):
             t["agents"][past % N_AGENT_ERAS] = 0

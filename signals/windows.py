@@ -11,12 +11,16 @@ arrivals leave the same state.
 
 from __future__ import annotations
 
+from signals.capacity import get_capacity_hz, get_capacity_var
+from signals.contention import close_contention
 from signals.forecast import close_forecast
+from signals.headroom import close_headroom
 from signals.kernel import part
 from signals.matched import close_matched, settle_hint
 from signals.memory import State
 from signals.recognition import close_recognition
 from signals.retry import close_rates
+from signals.saturation import close_saturation
 from signals.shape import close_shape
 from signals.state import BUCKET_NS, N_SCALES, N_STREAMS, RING_MASK
 from signals.synchrony import scan
@@ -49,6 +53,15 @@ def close_bucket(state: State, bucket: int) -> None:
     close_rates(state.bank, bucket)
     close_recognition(state.recognition, bucket)
     scan(state.bank, bucket)
+    close_saturation(state.saturation, bucket)
+    close_headroom(
+        state.headroom,
+        bucket,
+        get_capacity_hz(state.saturation),
+        get_capacity_var(state.saturation),
+        state.saturation[0]["known_hz"] > 0.0,
+    )
+    close_contention(state.contention, state.tenants, bucket)
     close_matched(state.matched, state.bank, bucket)
     settle_hint(state.matched, state.bank, bucket)
     close_shape(state.shape, state.bank, state.matched, bucket)

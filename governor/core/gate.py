@@ -25,7 +25,7 @@ from governor.core.lease import Decision, Lease, LeaseState
 from governor.core.ledger import Ledger
 from governor.core.reservations import Reservations
 from policies.decision import Action, Outcome, Reason
-from signals import ANSWERED, FAILED, FIRST_BYTE, GONE, LEFT, REFUSED
+from signals import ANSWERED, FAILED, FIRST_BYTE, GONE, LEFT, PARENT, REFUSED
 
 if TYPE_CHECKING:
     from governor.core.identity import Identities
@@ -142,6 +142,8 @@ class Gate:
                 ledger.n_faults += 1
                 call = arrival.attempt if arrival.attempt > 0 else 0
         lease = Lease(arrival, now_ns, call, owner)
+        if arrival.parent_flow:
+            self._signal(PARENT, now_ns, lease, arrival.parent_flow)
         if lease.attempt:
             ledger.n_attempts_repeated += 1
         if self.reservations.n_outstanding:
@@ -189,10 +191,39 @@ class Gate:
             self._settle(now_ns, lease, GONE)
         return ()
 
+    def observe_quota(
+        self, now_ns: int, tenant: int, kind: int, limit: int, remaining: int, reset_ns: int
+    ) -> None:
+        """Take note of what the upstream says is left of its quota.
+
+        Parameters
+        ----------
+        tenant, kind : int
+            Whose, and of what (:mod:`signals.quota`).
+        limit, remaining : int
+            Of several the one of which the least share is left.
+        reset_ns : int
+            From now until it is whole again; 0 if not told.
+        """
+        try:
+            self.signals.note_quota(self._clamp(now_ns), tenant, kind, limit, remaining, reset_ns)
+        except Exception:
+            self.ledger.n_faults += 1
+
     def depart(
-        self, now_ns: int, lease: Lease, outcome: Outcome, status: int = 0
+        self,
+        now_ns: int,
+        lease: Lease,
+        outcome: Outcome,
+        status: int = 0,
+        retry_after_ns: int = 0,
     ) -> Sequence[Decision]:
         """Close an open lease; return what to do with those who waited for its place.
+
+        Parameters
+        ----------
+        retry_after_ns : int
+            For how long the upstream asked the caller to stay away; 0 if it did not.
 
         Raises
         ------
@@ -221,7 +252,8 @@ class Gate:
         held_s = held_ns * 1e-9
         self._book(outcome, held_s, has_sample)
         self._closed(arrival.tenant, arrival.flow, arrival.tree, held_s)
-        self._signal(GONE if lease.has_left else FAILED if outcome else ANSWERED, now_ns, lease)
+        how = GONE if lease.has_left else FAILED if outcome else ANSWERED
+        self._signal(how, now_ns, lease, retry_after_ns)
         if self.line.n_live:
             decisions: list[Decision] = []
             self._dispatch(now_ns, decisions)

@@ -100,6 +100,10 @@ class IdentityTable:
         self.seen_at_ns[idx] = now_ns
         return idx
 
+    def find(self, key: int) -> int:
+        """Return the index of ``key`` if it has one, else 0; gives no place and keeps none."""
+        return self._index.get(key, OVERFLOW)
+
     def label(self, idx: int) -> str:
         """Return a name for people: ``flow-3f9a01c2``, from the keyed hash; never the name sent."""
         if idx == OVERFLOW:

@@ -9,11 +9,19 @@ required, and one that cannot be understood is counted and otherwise ignored.
 the most exact name it gives, else its connection; always below its tenant, so
 that nobody can speak in another's name. Tree: the fan-out of one intent, by
 trace id (128 random bits, the same under different credentials, so that it
-holds across upstreams), by session below the tenant, else the flow itself.
+holds across upstreams), by session below the tenant, else the flow itself; a
+flow without a name goes by its request id where that has been seen before.
+Never the tenant: a key that many agents share is no intent.
 Attempt: the highest that any layer marks, for layers multiply. Patience: the
 shortest that any layer states; Governor's own hint before all others.
+Family: see :mod:`governor.proxy.families`.
 
-A request without hints costs three table look-ups and two hashes.
+A request id is the weakest key, for most who send one (proxies, gateways) make
+it anew for every request: as a tree each would take a place in the table for
+nothing. So an id counts from its second request on; a fan-out that passes it
+on has one call less than it has.
+
+A request without hints costs four table look-ups and two hashes.
 
 *Source*: the clients' own code and documentation, named in
 :mod:`governor.proxy.hint_values`.
@@ -21,15 +29,18 @@ A request without hints costs three table look-ups and two hashes.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable
 from secrets import token_bytes
 from time import monotonic_ns, time
 from typing import TYPE_CHECKING
 
 from governor.core.arrival import UNMARKED, Arrival
+from governor.proxy import families
 from governor.proxy import header_names as names
 from governor.proxy import hint_values as read
 from governor.proxy.dialects import speaks_mcp
+from signals.families import MCP, STAINLESS
 
 if TYPE_CHECKING:
     from governor.core.identity import Identities
@@ -74,8 +85,16 @@ _URGENCY: tuple[tuple[int, Callable[[bytes], int | None]], ...] = (
     (names.CLAUDE_REQUEST_CLASS, read.read_request_class),
     (names.SBI_PRIORITY, read.read_sbi_priority),
 )
+_known_agents = families.known_agents
+_UNTOLD = families.UNTOLD
 _SHORTEST_STREAM = len(b"text/event-stream")
 _TRACE_ID = slice(3, 35)
+_NO_TRACE = b"0" * 32
+
+N_REQUEST_IDS = 16_384
+"""Request ids remembered, one a place: some seconds of the busiest process."""
+
+_REQUEST_ID_MASK = N_REQUEST_IDS - 1
 
 
 class ArrivalReader:
@@ -95,7 +114,7 @@ class ArrivalReader:
         Hints that could not be understood.
     """
 
-    __slots__ = ("_clock_ns", "_identities", "_salt", "_wall_s", "n_malformed")
+    __slots__ = ("_clock_ns", "_identities", "_request_ids", "_salt", "_wall_s", "n_malformed")
 
     def __init__(
         self,
@@ -108,6 +127,7 @@ class ArrivalReader:
         self._salt = salt or token_bytes(32)
         self._clock_ns = clock_ns
         self._wall_s = wall_s
+        self._request_ids = array("q", bytes(8 * N_REQUEST_IDS))
         self.n_malformed = 0
 
     def __call__(self, head: RequestHead, peer: Peer, route: Route) -> Arrival:
@@ -121,6 +141,10 @@ class ArrivalReader:
         salt = self._salt
         arrival = Arrival()
         arrival.is_exempt = not is_governed
+        agent = values.get(names.USER_AGENT, b"")
+        family = _known_agents.get(agent)
+        if family is None:
+            family = families.learn_agent(agent)
         has_hints = head.seen & (names.HINT | names.RARE_HINT)
         tenant_key = 0
         if has_hints:
@@ -156,6 +180,16 @@ class ArrivalReader:
                             salt + values.get(names.MCP_NAME, b""),
                         )
                     )
+            if family in _UNTOLD:
+                if has_hints & names.RARE_HINT:
+                    family = families.read_headers(head, family)
+                elif names.STAINLESS_RETRY_COUNT in values:
+                    family = STAINLESS
+                elif not arrival.can_retry:
+                    family = MCP
+        if head.request_id and tree_key == flow_key and not arrival.is_identified:
+            tree_key = self._read_request_id(hash((tenant_key, salt + head.request_id)), flow_key)
+        arrival.family = family
         arrival.fingerprint = hash((path_key, head.method, head.content_length))
         arrival.tenant = identities.tenants.index(tenant_key, now_ns)
         arrival.flow = identities.flows.index(flow_key, now_ns)
@@ -174,10 +208,18 @@ class ArrivalReader:
                 flow_key = hash((tenant_key, salt + value))
                 arrival.is_identified = True
                 break
+        if names.CLAUDE_AGENT_ID in values:  # a main agent goes by its session
+            parent = values.get(names.CLAUDE_PARENT_AGENT_ID) or values.get(names.CLAUDE_SESSION_ID)
+        else:
+            parent = values.get(names.CODEX_PARENT_THREAD_ID)
+        if parent:
+            parent_key = hash((tenant_key, salt + parent))
+            arrival.parent_flow = self._identities.flows.find(parent_key)
         trace = values.get(names.TRACEPARENT, b"")
         if trace:
             trace_id = trace[_TRACE_ID]
-            if len(trace) >= 55 and trace_id.strip(b"0123456789abcdef") == b"":
+            is_hex = trace_id.strip(b"0123456789abcdef") == b""
+            if len(trace) >= 55 and is_hex and trace_id != _NO_TRACE:
                 return flow_key, hash(salt + trace_id)
             self.n_malformed += 1
         for code in _SESSIONS:
@@ -185,6 +227,15 @@ class ArrivalReader:
             if value:
                 return flow_key, hash((tenant_key, salt + value))
         return flow_key, flow_key
+
+    def _read_request_id(self, key: int, flow_key: int) -> int:
+        """Return the tree's key: the request id's if it was seen lately, else the flow's."""
+        seen = self._request_ids
+        place = key & _REQUEST_ID_MASK
+        if seen[place] == key:
+            return key
+        seen[place] = key
+        return flow_key
 
     def _read_hints(self, arrival: Arrival, values: dict[int, bytes]) -> None:
         """Read what others than the plain SDK calls say of attempt, patience and urgency."""

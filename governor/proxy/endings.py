@@ -7,7 +7,7 @@ function leaves the exchange closed, or abandoned with a bound.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from time import monotonic_ns
+from time import monotonic_ns, time
 from typing import TYPE_CHECKING
 
 from governor.core.lease import Decision
@@ -15,6 +15,7 @@ from governor.errors import Fault, GovernorError, UpstreamError
 from governor.proxy import replies
 from governor.proxy.framing import HEAD_END
 from governor.proxy.headers import new_request_id
+from governor.proxy.quota import SAMPLE_NS, read_quota, read_retry_after_ns
 from governor.proxy.state import CONNECTING, DONE, SENT, STREAMING, WAITING
 from governor.proxy.stats import RequestRecord
 from governor.proxy.tunnel import Tunnel
@@ -39,6 +40,33 @@ def outcome_of(status: int) -> Outcome:
             return Outcome.REFUSED
         return Outcome.FAILED if status == 408 else Outcome.COMPLETED
     return Outcome.REFUSED if status == 503 else Outcome.FAILED
+
+
+def read_limits(exchange: Exchange, head: bytes) -> None:
+    """Tell the gate what an answer says of the upstream's quota, and keep when to come back.
+
+    Every answer that sends its caller away is read, of others a sample.
+    """
+    now_ns = exchange.stamp_ns
+    pool = exchange.pool
+    status = exchange.status
+    is_failure = status >= 500 or status in (408, 409, 429)
+    if not is_failure and now_ns < pool.quota_due_ns:
+        return
+    pool.quota_due_ns = now_ns + SAMPLE_NS
+    try:
+        wall_s = time()
+        if is_failure:
+            exchange.retry_after_ns = read_retry_after_ns(head, wall_s)
+        quota = read_quota(head, wall_s)
+        if quota is not None:
+            tenant = exchange.lease.arrival.tenant if exchange.lease is not None else 0
+            exchange.gate.observe_quota(
+                now_ns, tenant, quota.kind, quota.limit, quota.remaining, quota.reset_ns
+            )
+    except Exception as error:
+        exchange.stats.n_faults += 1  # a hint must not cost the answer
+        exchange.server.report_fault(error)
 
 
 def send_away(exchange: Exchange, decision: Decision, now_ns: int) -> None:

@@ -99,6 +99,7 @@ class Exchange:
         "own_reason",
         "pool",
         "request_id",
+        "retry_after_ns",
         "route",
         "sent",
         "server",
@@ -140,7 +141,7 @@ class Exchange:
         self.held_bytes = 0
         self.sent: bytes | None = None
         self.own_reason = ""
-        self.left_at_ns = 0
+        self.left_at_ns = self.retry_after_ns = 0
         self.dispatched_at_ns = self.waited_ns = self.first_byte_ns = self.overhead_ns = 0
         self.n_in_bytes = self.n_out_bytes = 0
 
@@ -289,6 +290,8 @@ class Exchange:
         """Return the answer's head as the caller gets it."""
         self.sent = None
         self.status = parsed.status
+        if parsed.tells_limits:
+            endings.read_limits(self, head)
         downstream = self.downstream
         if downstream is None:
             return head
@@ -371,7 +374,7 @@ class Exchange:
         if lease is not None:
             self.lease = lease.owner = None
             try:
-                decisions = self.gate.depart(now_ns, lease, outcome, status)
+                decisions = self.gate.depart(now_ns, lease, outcome, status, self.retry_after_ns)
             except Exception as error:
                 decisions = ()
                 self.stats.n_faults += 1

@@ -96,6 +96,9 @@ SERVER_TIMEOUT = _hint(32)
 PRIORITY = _hint(33)
 SBI_PRIORITY = _hint(34)
 ANTHROPIC_VERSION = _common(35)
+CLAUDE_PARENT_AGENT_ID = _hint(36)
+USER_AGENT = 37 * _HINT_STEP
+"""Read for the client's family only; nearly every request has one, so it is no hint."""
 
 REQUEST_CODES = {
     # RFC 9110 section 7.6.1. Proxy-Authenticate and Proxy-Authorization are
@@ -124,7 +127,9 @@ REQUEST_CODES = {
     b"x-goog-api-key": X_GOOG_API_KEY,
     b"accept": ACCEPT,
     b"anthropic-version": ANTHROPIC_VERSION,
+    b"user-agent": USER_AGENT,
     b"x-claude-code-agent-id": CLAUDE_AGENT_ID,
+    b"x-claude-code-parent-agent-id": CLAUDE_PARENT_AGENT_ID,
     b"x-claude-code-session-id": CLAUDE_SESSION_ID,
     b"x-claude-code-request-class": CLAUDE_REQUEST_CLASS,
     b"thread-id": THREAD_ID,

@@ -43,6 +43,8 @@ class EndpointPool:
         Those that wait for a request, the one used last at the end.
     max_idle : int
         How many may wait; 0 once closed.
+    quota_due_ns : int
+        When an answer's quota headers are to be read next.
     """
 
     __slots__ = (
@@ -62,6 +64,7 @@ class EndpointPool:
         "keepalive_timeout_ns",
         "max_idle",
         "n_connecting",
+        "quota_due_ns",
         "stats",
     )
 
@@ -74,6 +77,7 @@ class EndpointPool:
         self.keepalive_timeout_ns = int(settings.keepalive_timeout_s * _NS)
         self.abandoned_timeout_ns = int(settings.abandoned_timeout_s * _NS)
         self.n_connecting = 0
+        self.quota_due_ns = 0
         self._settings = settings
         self.max_idle = settings.max_idle_connections
         self._max_connections = settings.max_connections

@@ -18,6 +18,7 @@ import re
 from enum import IntEnum
 
 from governor.errors import UpstreamError
+from governor.proxy.quota import is_quota
 
 MAX_STATUS_LINES = 512
 """Distinct status lines remembered; a lookup is cheaper than reading the line again."""
@@ -34,9 +35,10 @@ class Body(IntEnum):
     UNTIL_CLOSE = 3
 
 
-# What a field means to a hop. 0: nothing, it passes on. The last three are bits.
+# What a field means to a hop. 0: nothing, it passes on. Connection, hop and upgrade are bits.
 _LENGTH, _CODING, _TYPE = 1, 2, 3
 _CONNECTION, _HOP, _UPGRADE = 8, 16, 32
+_LIMITS = 4
 
 _MEANING = {
     b"content-length": _LENGTH,
@@ -47,6 +49,9 @@ _MEANING = {
     b"proxy-connection": _HOP,
     b"te": _HOP,
     b"upgrade": _UPGRADE,
+    b"retry-after": _LIMITS,
+    b"retry-after-ms": _LIMITS,
+    b"x-amz-retry-after": _LIMITS,
 }
 _GONE_WITH_426 = frozenset((b"connection", b"keep-alive", b"proxy-connection", b"te"))
 _GONE = _GONE_WITH_426 | {b"upgrade"}
@@ -63,7 +68,8 @@ _fields: dict[bytes, int] = dict(_MEANING)
 
 
 def _learn(name: bytes) -> int:
-    code = _MEANING.get(name.lower(), 0)
+    lower = name.lower()
+    code = _MEANING.get(lower, _LIMITS if is_quota(lower) else 0)
     if len(_fields) >= MAX_SPELLINGS:
         _fields.clear()
     if len(name) <= 64:
@@ -107,6 +113,9 @@ class ResponseHead:
         Of a counted body; -1 if there is none.
     is_reusable : bool
         Whether the upstream keeps the connection open after this response.
+    tells_limits : bool
+        Whether a field tells of the upstream's quota, or when to come back
+        (:mod:`governor.proxy.quota` reads them where that is due).
     """
 
     __slots__ = (
@@ -121,6 +130,7 @@ class ResponseHead:
         "length_bytes",
         "minor",
         "status",
+        "tells_limits",
     )
 
     def __init__(self) -> None:
@@ -138,6 +148,7 @@ class ResponseHead:
         self._has_coding = False
         self._type = b""
         self._plain = b""
+        self.tells_limits = False
         self.length_bytes = -1
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -151,6 +162,8 @@ class ResponseHead:
             self.length_bytes = int(value)
         elif code == _TYPE:
             self._type = value
+        elif code == _LIMITS:
+            self.tells_limits = True
         elif code == _CODING:
             if value.strip(b" \t").lower() != b"chunked" or self._has_coding:
                 raise UpstreamError("a transfer coding other than chunked", reason="bad_response")

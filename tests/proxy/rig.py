@@ -110,13 +110,25 @@ class Gate:
             lease.state = LeaseState.CLOSED
         return []
 
+    def observe_quota(
+        self, now_ns: int, tenant: int, kind: int, limit: int, remaining: int, reset_ns: int
+    ) -> None:
+        self.events.append(("quota", limit, remaining, reset_ns))
+
     def depart(
-        self, now_ns: int, lease: Lease, outcome: Outcome, status: int = 0
+        self,
+        now_ns: int,
+        lease: Lease,
+        outcome: Outcome,
+        status: int = 0,
+        retry_after_ns: int = 0,
     ) -> list[Decision]:
         assert lease in self.open, "a lease closes once"
         self.open.remove(lease)
         lease.state = LeaseState.CLOSED
         self.events.append((outcome, status))
+        if retry_after_ns:
+            self.events.append(("retry after", retry_after_ns))
         return []
 
     @property

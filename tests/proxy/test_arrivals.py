@@ -10,7 +10,9 @@ import pytest
 from governor.core.arrival import UNMARKED, Arrival
 from governor.core.identity import Identities
 from governor.proxy.arrivals import ArrivalReader
+from governor.proxy.families import MAX_AGENT_BYTES, MAX_AGENTS, known_agents
 from governor.proxy.peer import Peer
+from signals.families import FAMILIES
 from tests.proxy.heads import head_of
 
 S = 1_000_000_000
@@ -247,3 +249,111 @@ def test_nothing_read_is_kept(read: Reading) -> None:
     assert secret not in kept
     for arrival in arrivals:
         assert all(isinstance(getattr(arrival, slot), int) for slot in Arrival.__slots__)
+
+
+def test_a_trace_id_of_zeros_is_none(read: Reading) -> None:
+    """It is not valid (W3C Trace Context 3.2.2.3), and would make one tree of all who send it."""
+    zeros = b"traceparent: 00-00000000000000000000000000000000-00f067aa0ba902b7-01"
+    assert read(A, zeros).tree != read(A, zeros, port=2).tree
+    assert read.reader.n_malformed == 2
+
+
+def test_a_sub_agent_names_its_parent(read: Reading) -> None:
+    """The main agent where none is named, else the agent that is; nobody before it was seen."""
+    sub = (CLAUDE, b"X-Claude-Code-Agent-Id: a1")
+    nested = (CLAUDE, b"X-Claude-Code-Agent-Id: a2", b"X-Claude-Code-Parent-Agent-Id: a1")
+    assert read(A, *sub).parent_flow == 0
+    main = read(A, CLAUDE)
+    assert main.parent_flow == 0
+    child = read(A, *sub)
+    assert child.parent_flow == main.flow
+    assert read(A, *nested).parent_flow == child.flow
+    assert read(B, *sub).parent_flow == 0
+
+
+def test_a_codex_thread_names_its_parent(read: Reading) -> None:
+    """By the parent's thread id."""
+    parent = read(A, b"Thread-Id: t1")
+    child = read(A, b"Thread-Id: t2", b"X-Codex-Parent-Thread-Id: t1")
+    assert child.parent_flow == parent.flow
+    assert read(A, b"Thread-Id: t3", b"X-Codex-Parent-Thread-Id: t0").parent_flow == 0
+
+
+def test_claimed_parents_take_no_place(read: Reading) -> None:
+    """Whatever a caller invents, looking a parent up leaves the tables as they were."""
+    for number in range(50):
+        read(A, b"Thread-Id: t", b"X-Codex-Parent-Thread-Id: p%d" % number)
+    assert len(read.identities.flows) == 1
+
+
+def test_a_request_id_is_a_tree_from_its_second_request_on(read: Reading) -> None:
+    """One that is passed on joins what carries it; one that is new says nothing."""
+    same = b"X-Request-Id: r1"
+    ports = [read(A, same, port=port).tree for port in range(1, 5)]
+    assert ports[1] == ports[2] == ports[3] != ports[0]
+    assert read(B, same).tree not in ports
+    assert read(A, b"X-Request-Id: r2").tree == ports[0] == read(A).tree
+
+
+def test_request_ids_made_anew_take_no_place(read: Reading) -> None:
+    """Proxies number every request: no tree of the table is spent on that."""
+    for number in range(1_000):
+        read(A, b"X-Request-Id: %032x" % number)
+    assert len(read.identities.trees) == 1
+
+
+def test_a_request_id_is_the_weakest_key(read: Reading) -> None:
+    """An agent that gives its name, a session or a trace is not split by request ids."""
+    for name in (CLAUDE, b"X-Governor-Flow: f", b"Mcp-Session-Id: m"):
+        for _ in range(2):
+            assert read(A, name, b"X-Request-Id: r").tree == read(A, name).tree
+
+
+def test_the_tenant_is_no_tree(read: Reading) -> None:
+    """A key shared by many agents does not make them one intent."""
+    assert len({read(A, port=port).tree for port in range(1, 20)}) == 19
+
+
+@pytest.mark.parametrize(
+    ("family", "fields"),
+    [
+        ("unknown", []),
+        ("other", [b"User-Agent: curl/8.5.0"]),
+        ("other", [b"User-Agent: python-httpx/0.28.1", A]),
+        ("stainless", [b"User-Agent: OpenAI/Python 3.52.0"]),
+        ("stainless", [b"User-Agent: AsyncAnthropic/Python 2.11.0"]),
+        ("stainless", [b"User-Agent: our-app/1", b"X-Stainless-Retry-Count: 0"]),
+        ("stainless", [b"User-Agent: Anthropic/JS 0.60.0", b"X-Stainless-Retry-Count: 0"]),
+        ("claude_code", [b"User-Agent: claude-cli/2.1.273 (external, cli)"]),
+        ("claude_code", [CLAUDE, b"X-Stainless-Retry-Count: 0"]),
+        ("codex", [b"User-Agent: codex_cli_rs/0.50.0 (Debian 12; x86_64)"]),
+        ("vercel", [b"User-Agent: ai/5.0.44 ai-sdk/provider-utils/3.0.9"]),
+        ("vercel", [b"User-Agent: our-app/1 ai-sdk/openai/2.0.1 runtime/node.js/22"]),
+        ("opencode", [b"User-Agent: opencode/1.0.1 ai-sdk/openai/2.0.1"]),
+        ("gemini_cli", [b"User-Agent: GeminiCLI/0.9.0 (linux; x64)"]),
+        ("google", [b"User-Agent: google-genai-sdk/3.4.0 gl-python/3.11"]),
+        ("google", [b"X-Goog-Api-Client: gl-python/3.11"]),
+        ("boto", [b"User-Agent: Boto3/1.44.5 md/Botocore#1.44.5"]),
+        ("boto", [b"User-Agent: our-app/1", b"amz-sdk-request: attempt=1; max=3"]),
+        ("urllib3", [b"User-Agent: python-requests/2.34.2"]),
+        ("urllib3", [b"User-Agent: python-urllib3/2.8.0"]),
+        ("mcp", [b"User-Agent: python-httpx2/2.16.2", b"Mcp-Session-Id: m"]),
+        ("openai_agents", [b"User-Agent: Agents/Python 0.24.0", b"X-Stainless-Retry-Count: 0"]),
+        ("litellm", [b"User-Agent: litellm/1.80.0"]),
+        ("envoy", [b"User-Agent: our-app/1", b"X-Envoy-Attempt-Count: 1"]),
+    ],
+)
+def test_families(read: Reading, family: str, fields: list[bytes]) -> None:
+    """What a program says of itself, else what only its library sends."""
+    for _ in range(2):
+        assert FAMILIES[read(*fields).family] == family
+
+
+def test_user_agents_take_bounded_memory(read: Reading) -> None:
+    """However many there are and however long."""
+    for number in range(3 * MAX_AGENTS):
+        read(b"User-Agent: curl/%d" % number)
+    read(b"User-Agent: " + b"x" * 5_000)
+    assert len(known_agents) <= MAX_AGENTS
+    assert max(map(len, known_agents)) <= MAX_AGENT_BYTES
+    assert FAMILIES[read(b"User-Agent: Boto3/" + b"1" * 5_000).family] == "boto"

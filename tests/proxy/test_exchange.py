@@ -439,3 +439,30 @@ async def test_a_complete_answer_has_the_outcome_of_its_status(
         peer.send(GET)
         assert await peer.head() == response
         assert await rig.settled() == [(outcome, status)]
+
+
+@on_loop
+async def test_limits_that_an_upstream_tells_reach_the_gate() -> None:
+    """A refusal's time to come back and quota always, other answers' quota now and then."""
+    plenty = b"X-RateLimit-Limit: 10\r\nX-RateLimit-Remaining: 9\r\n"
+    none = b"X-RateLimit-Limit: 10\r\nX-RateLimit-Remaining: 0\r\nX-RateLimit-Reset: 2\r\n"
+
+    async def handle(peer: Peer) -> None:
+        for _ in range(20):
+            await peer.head()
+            peer.send(ok(b"ok", plenty))
+        await peer.head()
+        peer.send(b"HTTP/1.1 429 Slow\r\nContent-Length: 0\r\nRetry-After: 3\r\n%b\r\n" % none)
+
+    async with Rig(handle) as rig:
+        peer = await rig.connect()
+        for _ in range(21):
+            peer.send(GET)
+            await peer.answer()
+        await rig.settled()
+        events = rig.gate.events
+        told = [event for event in events if event[0] == "quota"]
+        assert told[0] == ("quota", 10, 9, 0)
+        assert told[-1] == ("quota", 10, 0, 2_000_000_000)
+        assert events[-2:] == [(Outcome.REFUSED, 429), ("retry after", 3_000_000_000)]
+        assert sum(event == ("quota", 10, 9, 0) for event in told) < 20
