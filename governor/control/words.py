@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from signals import Reading
 from signals.families import FAMILIES
-from signals.saturation import NOT_IN_SIGHT_S
+from signals.headroom import NOT_IN_SIGHT_S
 from signals.shape import SHAPES
 
 Readings = Mapping[str, Reading]
@@ -94,8 +94,10 @@ def _say_synchrony(found: Readings) -> Iterator[str]:
 def _say_storm(found: Readings) -> Iterator[str]:
     n_pending = found["pending_failures"].value
     if found["storm_alarm"].value:
+        crossing_s = found["storm_crossing"].value
+        when = f"in {crossing_s:.1f} s" if crossing_s < NOT_IN_SIGHT_S else "by now"
         yield (
-            f"Storm: in {found['storm_crossing'].value:.1f} s arrivals pass what can be served, "
+            f"Storm: {when} arrivals pass what can be served, "
             f"by up to {found['storm_excess'].value:.0f}/s; "
             f"{found['storm_returns'].value:.0f} failed calls will be back."
         )
