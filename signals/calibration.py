@@ -78,7 +78,7 @@ CONTROL_MIN = 8.0
 ERRORS = 2.0
 """Standard errors above what a range shows; the least of some forty ranges is taken."""
 
-FRESH_ERRORS = 1.0
+FRESH_ERRORS = 0.5
 """Standard errors by which fresh calls may be more than expected: what is rare is uneven."""
 
 REPEAT_MIN = 0.05
