@@ -11,11 +11,12 @@ control. So the lags after failures are a mixture of two groups of which one is
 known, and the chance that one lag belongs to the other is one minus the local
 false discovery rate:
 
-    p = 1 - (N g(d) + 0.02) / (f(d) + 1)
+    p = 1 - (n + sqrt(n) + 0.02) / (f(d) + e(d)),   n = (N + 1) g(d)
 
 with f(d) the lags like d seen after failures of this family and attempt, g the
-law of the control, N the number of fresh calls among those that f counts. N is
-not known but bounded, and the least bound holds:
+law of the control, N the number of fresh calls among those that f counts, e(d)
+what the family's listed laws (all laws, if it has none) make of one retry. N
+is not known but bounded, and the least bound holds:
 
 - failures x share of successes that are repeated (what would come back anyway);
 - all of f;
@@ -28,11 +29,11 @@ it all lags are retries, after it none, whatever their length. So back-off and
 think time may overlap. Lags like d are those in its bin and both neighbours.
 
 *Regime*: needs callers of a family to think alike. Counts are halved at
-``FORGET`` so that a change is learned. With nothing learned p is 0.98: the
+``FORGET`` so that a change is learned. Without a control p is 0.98: the
 plain rule. Lags of hinted failures (Retry-After) neither teach nor are judged here.
 *Cost*: O(1) an event; bounds (200 operations) are renewed after every
 sixteenth part of new lags. 60 KB an upstream.
-*Source*: detection study, section 2, has N = all of f; bounds as in Storey, "A
+*Source*: detection study, section 2, has N = all of f and e = 1; bounds as in Storey, "A
 direct approach to false discovery rates", JRSS B 2002, section 2 (there: one tail),
 two groups as in Efron, "Large-scale inference", 2010, chapter 5.
 *Considered and rejected*: N = all of f (the study): where back-off and think
@@ -129,6 +130,7 @@ CALIBRATION_DTYPE = np.dtype(
         ("after_success", np.float64, (N_FAMILIES, N_BINS)),
         ("n_repeated", np.float64, (N_FAMILIES,)),
         ("n_watched", np.float64, (N_FAMILIES,)),
+        ("n_settled", np.float64, (N_FAMILIES,)),
     ],
     align=True,
 )
@@ -156,16 +158,19 @@ def find_depth(attempt: int) -> int:
 
 @part
 def compute_repeat_share(calibration: Records, told: int) -> float:
-    """Return the share of a family's successes that are followed by the same shape."""
+    """Return the share of a family's settled watches that ended with the same shape.
+
+    Too high at first (a repetition settles sooner than its absence), so it may bound.
+    """
     c = calibration[0]
-    if c["n_watched"][told] <= 0.0:
+    if c["n_settled"][told] <= 0.0:
         return 0.0
-    return float(c["n_repeated"][told] / c["n_watched"][told])
+    return float(c["n_repeated"][told] / c["n_settled"][told])
 
 
 @part
 def is_in_use(calibration: Records, told: int) -> bool:
-    """Return whether a family surely repeats shapes after success."""
+    """Return whether a family surely repeats shapes after success, of all watches begun."""
     n_repeated = calibration[0]["n_repeated"][told]
     least = n_repeated - ERRORS * math.sqrt(n_repeated)
     return bool(least > REPEAT_MIN * calibration[0]["n_watched"][told])
@@ -261,14 +266,21 @@ def learn_failure(calibration: Records, family: int, attempt: int) -> None:
 
 
 @part
+def begin_watch(calibration: Records, told: int) -> None:
+    """Count a success that is watched from now on."""
+    calibration[0]["n_watched"][told] += 1.0
+
+
+@part
 def learn_success(calibration: Records, told: int, lag_ns: int) -> None:
     """Count how a watched success ended: repeated after this lag, or not (negative)."""
     c = calibration[0]
-    c["n_watched"][told] += 1.0
+    c["n_settled"][told] += 1.0
     if lag_ns >= 0:
         c["after_success"][told, find_bin(lag_ns)] += 1.0
         c["n_repeated"][told] += 1.0
-    if c["n_watched"][told] >= FORGET:
+    if c["n_settled"][told] >= FORGET:
+        c["n_settled"][told] *= 0.5
         c["n_watched"][told] *= 0.5
         c["n_repeated"][told] = 0.0
         for idx in range(N_BINS):

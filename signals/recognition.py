@@ -30,6 +30,7 @@ import numpy as np
 from signals.calibration import (
     RETRY_P,
     ROW_MIN,
+    begin_watch,
     find_depth,
     is_in_use,
     judge_return,
@@ -167,6 +168,7 @@ def watch_success(
         learn_success(calibration, f["watched_told"], -1)
         f["watched_ns"] = 0
     if f["watched_ns"] == 0:
+        begin_watch(calibration, told)
         f["watched_ns"] = t_ns
         f["watched_fingerprint"] = fingerprint
         f["watched_told"] = told

@@ -17,6 +17,7 @@ from signals.calibration import (
     PRIOR,
     RETRY_P,
     SURPRISE,
+    begin_watch,
     bound_fresh,
     find_bin,
     is_in_use,
@@ -38,6 +39,7 @@ S = 1_000 * MS
 def teach_control(c: Records, rng: np.random.Generator, think_s: float, n: int = 400) -> None:
     """Successes that are all repeated after an exponential time."""
     for lag_s in rng.exponential(think_s, n):
+        begin_watch(c, UNKNOWN)
         learn_success(c, UNKNOWN, int(lag_s * S))
 
 
@@ -70,6 +72,7 @@ def test_without_a_control_everything_is_a_retry() -> None:
     c = make_calibration()
     assert judge_return(c, UNKNOWN, UNKNOWN, 0, 30 * S) == pytest.approx(1.0 - PRIOR)
     for idx in range(1_000):
+        begin_watch(c, UNKNOWN)
         learn_success(c, UNKNOWN, 10 * S if idx % 50 == 0 else -1)
     assert not is_in_use(c, UNKNOWN)
     assert judge_return(c, UNKNOWN, UNKNOWN, 0, 10 * S) == pytest.approx(1.0 - PRIOR)
@@ -110,6 +113,7 @@ def test_the_verdict_is_a_chance(seed: int, n: int, lag_ns: int, attempt: int) -
     rng = np.random.default_rng(seed)
     c = make_calibration()
     for lag_s in rng.exponential(3.0, n):
+        begin_watch(c, UNKNOWN)
         learn_success(c, UNKNOWN, int(lag_s * S) if rng.random() < 0.7 else -1)
     teach_failures(c, rng.exponential(1.0, n), attempt)
     p = judge_return(c, UNKNOWN, UNKNOWN, attempt, lag_ns)
@@ -122,6 +126,7 @@ def test_counts_are_halved_so_that_a_change_is_learned() -> None:
     """Counts stay below ``FORGET`` for ever and keep their proportions."""
     c = make_calibration()
     for idx in range(int(2.5 * FORGET)):
+        begin_watch(c, STAINLESS)
         learn_success(c, STAINLESS, S if idx % 2 else -1)
         learn_failure(c, STAINLESS, 1)
         learn_return(c, STAINLESS, STAINLESS, 1, S)

@@ -286,7 +286,8 @@ def test_a_watch_ends_unrepeated_after_a_minute() -> None:
         now_ns = step * 2 * MEMORY_NS
         parts.succeed(now_ns, parts.arrive(now_ns, 1, step))
     c = parts.calibration[0]
-    assert (c["n_watched"][UNKNOWN], c["n_repeated"][UNKNOWN]) == (2.0, 0.0)
+    assert c["n_settled"][UNKNOWN] == 2.0
+    assert (c["n_watched"][UNKNOWN], c["n_repeated"][UNKNOWN]) == (3.0, 0.0)
 
 
 @pytest.mark.parametrize(

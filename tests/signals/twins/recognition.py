@@ -49,13 +49,14 @@ class NaiveCalibration:
         self.n_fresh: dict[tuple[int, int], float] = defaultdict(float)
         self.n_renewed: dict[tuple[int, int], int] = defaultdict(int)
         self.watched: dict[int, list[int | None]] = defaultdict(list)
+        self.n_begun: dict[int, int] = defaultdict(int)
 
     def control(self, told: int) -> list[int]:
         return [lag for lag in self.watched[told] if lag is not None]
 
     def is_in_use(self, told: int) -> bool:
         n = len(self.control(told))
-        return n - c.ERRORS * math.sqrt(n) > c.REPEAT_MIN * len(self.watched[told])
+        return n - c.ERRORS * math.sqrt(n) > c.REPEAT_MIN * self.n_begun[told]
 
     def bound(self, told: int, family: int, depth: int) -> float:
         """Fresh calls cannot be more than any range of lags allows."""
@@ -229,11 +230,13 @@ class NaiveRecognition:
         f = self.flows[call.flow]
         self._settle(f, None, now_ns)
         if f.watched is None:
+            self.calibration.n_begun[call.told] += 1
             f.watched = (now_ns, call.shape, call.told)
 
     def repeat_share(self) -> float:
         every = [lag for lags in self.calibration.watched.values() for lag in lags]
-        return sum(lag is not None for lag in every) / len(every) if every else 0.0
+        n_begun = sum(self.calibration.n_begun.values())
+        return sum(lag is not None for lag in every) / n_begun if n_begun else 0.0
 
     def is_calibrated(self) -> bool:
         return any(self.calibration.is_in_use(told) for told in range(len(FAMILIES)))
