@@ -31,7 +31,7 @@ BACKGROUNDS += (("servegen", 10.0), ("nezha0822", 10.0))
 FACTORS = (3.0, 10.0)
 RISES = ((0.0, "step"), (1.0, "1 s"), (5.0, "5 s"))
 START_S, STOP_S = 60.0, 90.0
-PER_SEED = 8
+PER_SEED = 4
 SERVED, REFUSED_S = 1.5, 0.01
 NAMES = ("load_shape", "synchrony_alarm", "retry_synchrony_alarm", "matched_alarm", "cascade")
 
@@ -127,7 +127,7 @@ def saturate(
 
 
 def list_seeds(options: Options) -> list[int]:
-    """Return the seeds of the repetitions: eight for each seed of the report."""
+    """Return the seeds of the repetitions: ``PER_SEED`` for each seed of the report."""
     per_seed = 1 if options.quick else PER_SEED
     return [1_000 * seed + i for seed in options.report_seeds for i in range(per_seed)]
 
@@ -176,7 +176,7 @@ def run_rises(options: Options) -> tuple[list[list[Any]], dict[str, int]]:
 def run_saturations(options: Options) -> tuple[list[list[Any]], dict[str, int]]:
     """Surges that the service refuses in part: rows of the table and totals."""
     rows: list[list[Any]] = []
-    totals = {"back": 0, "back_cascade": 0, "away": 0, "away_cascade": 0}
+    totals: dict[str, int] = {}
     for name, speed in BACKGROUNDS[1:2] if options.quick else BACKGROUNDS[1:]:
         trace = load(options.traces, name)
         if trace is None:
@@ -189,9 +189,10 @@ def run_saturations(options: Options) -> tuple[list[list[Any]], dict[str, int]]:
                     for seed in list_seeds(options)
                 ]
                 found = [pair[0] for pair in pairs]
-                word = "back" if comes_back else "away"
-                totals[word] += len(found)
-                totals[f"{word}_cascade"] += count(found, "cascade_s")
+                word = f"{kind} {'back' if comes_back else 'away'}"
+                totals[word] = totals.get(word, 0) + len(found)
+                said = totals.get(f"{word} cascade", 0) + count(found, "cascade_s")
+                totals[f"{word} cascade"] = said
                 shares = f"{np.mean([pair[1] for pair in pairs]):.0%}"
                 line = [f"{name} x{speed:.0f}", kind, "come back" if comes_back else "go away"]
                 line += [shares, count(found, "surge_s"), count(found, "cascade_s")]
@@ -229,13 +230,18 @@ def run(options: Options) -> Section:
             f"{served['alarms']} alarms",
             met and served["surge"] == served["runs"] and served["storm"] == served["alarms"] == 0,
         ),
-        claim(
-            "surge that saturates, callers return",
-            "turns into a cascade",
-            f"{refused['back_cascade']} of {refused['back']}; "
-            f"nobody returns: {refused['away_cascade']} of {refused['away']}",
-            met and refused["back_cascade"] == refused["back"] and refused["away_cascade"] == 0,
-        ),
     ]
+    for kind, word in (("ids", "with ids"), ("none", "without ids")):
+        back, away = refused.get(f"{kind} back", 0), refused.get(f"{kind} away", 0)
+        right = refused.get(f"{kind} back cascade", 0)
+        wrong = refused.get(f"{kind} away cascade", 0)
+        claims.append(
+            claim(
+                f"surge that saturates, {word}",
+                "a cascade if callers return, else none",
+                f"callers return: {right} of {back}; nobody returns: {wrong} of {away}",
+                met and right == back and wrong == 0,
+            )
+        )
     data = {"claims": claims, "rises": rises, "saturations": saturations}
     return Section("Surges of new callers", "\n\n".join(text), data)
