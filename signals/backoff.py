@@ -176,7 +176,7 @@ def find_lag(lag_ns: int) -> int:
 
 @part
 def prime_law(backoff: Record, law: int, attempt: int) -> None:
-    """Fill a law that was never met with what the clients' published laws expect."""
+    """Add to a law, once, what the clients' published laws expect."""
     backoff["is_primed"][law, attempt] = 1
     backoff["is_stale"][law, attempt] = 1
     alive = 1.0
@@ -200,10 +200,10 @@ def prime_law(backoff: Record, law: int, attempt: int) -> None:
         else:
             place, square = 0.5, 1.0 / 3.0
         alive = max(0.0, alive - mass)
-        backoff["returned"][law, attempt, lag] = PRIOR_WEIGHT * hazard
-        backoff["outlived"][law, attempt, lag] = PRIOR_WEIGHT * (1.0 - hazard)
-        backoff["place"][law, attempt, lag] = PRIOR_WEIGHT * hazard * place
-        backoff["place_square"][law, attempt, lag] = PRIOR_WEIGHT * hazard * square
+        backoff["returned"][law, attempt, lag] += PRIOR_WEIGHT * hazard
+        backoff["outlived"][law, attempt, lag] += PRIOR_WEIGHT * (1.0 - hazard)
+        backoff["place"][law, attempt, lag] += PRIOR_WEIGHT * hazard * place
+        backoff["place_square"][law, attempt, lag] += PRIOR_WEIGHT * hazard * square
 
 
 @part
@@ -231,8 +231,6 @@ def count_return(backoff: Record, law: int, attempt: int, lag_ns: int, age: int)
         Closed forecast bins since the failure's, as last given to :func:`count_outlived`
         for the bin that held this failure; negative if that is still open.
     """
-    if backoff["is_primed"][law, attempt] == 0:
-        prime_law(backoff, law, attempt)
     lag = find_lag(lag_ns)
     for before in range(N_OUTLIVED[min(max(age, 0), N_AGES)], lag):
         backoff["outlived"][law, attempt, before] += 1.0
@@ -268,6 +266,8 @@ def integrate_lag(at_s: float, low_s: float, high_s: float) -> float:
 @part
 def build_kernel(backoff: Record, law: int, attempt: int) -> None:
     """Make the chance of return per forecast bin anew from the counts."""
+    if backoff["is_primed"][law, attempt] == 0:
+        prime_law(backoff, law, attempt)
     mass = backoff["mass"][law, attempt]
     mass[:] = 0.0
     backoff["is_stale"][law, attempt] = 0

@@ -190,7 +190,7 @@ def note_leave(
 ) -> None:
     """Take note of a caller that left before its first byte."""
     count_leaver(f["patience"], t_ns, arrived_ns, attempt)
-    add_pending(f["pending"], f["backoff"], t_ns, attempt, family, is_known, 0)
+    add_pending(f["pending"], t_ns, attempt, family, is_known, 0)
 
 
 @part
@@ -208,7 +208,7 @@ def note_failure(
 ) -> None:
     """Take note of a failure handed to a caller, by the upstream or by Governor."""
     f["open_refused"] += 1
-    if add_pending(f["pending"], f["backoff"], t_ns, attempt, family, is_known, due_ns):
+    if add_pending(f["pending"], t_ns, attempt, family, is_known, due_ns):
         f["open_granted"] += 1
 
 

@@ -43,7 +43,6 @@ from signals.backoff import (
     N_LAWS,
     Record,
     build_kernel,
-    prime_law,
 )
 from signals.families import N_ATTEMPTS
 from signals.kernel import part
@@ -118,9 +117,6 @@ def mix_laws(f: Record) -> None:
             weight = seen[law, q] + RETRY_FLOOR * seen[law, 0]
             if weight < 0.01 * total or weight <= 0.0:
                 continue
-            if f["backoff"]["is_primed"][law, q] == 0:
-                prime_law(f["backoff"], law, q)
-                build_kernel(f["backoff"], law, q)
             weight /= total
             for d in range(HORIZON):
                 mix[q, d] += weight * mass[law, q, d]
@@ -128,18 +124,23 @@ def mix_laws(f: Record) -> None:
 
 @part
 def rebuild_kernels(f: Record) -> None:
-    """Make anew the kernels of a few laws that have learned something, in turn."""
+    """Make the kernels of laws just met, and anew those of a few that have learned, in turn."""
     n_laws = N_LAWS * N_ATTEMPTS
+    backoff = f["backoff"]
     made = 0
+    first = f["next_rebuild"]
     for step in range(n_laws):
-        idx = (f["next_rebuild"] + step) % n_laws
+        idx = (first + step) % n_laws
         law, q = idx // N_ATTEMPTS, idx % N_ATTEMPTS
-        if f["backoff"]["is_stale"][law, q] == 1:
-            build_kernel(f["backoff"], law, q)
-            made += 1
-            if made == REBUILDS:
+        is_seen = f["seen"][law, q] + f["seen"][law, 0] > 0.0
+        is_met = is_seen or f["pending"]["n_out_by"][law, q] > 0
+        is_new = is_met and backoff["is_primed"][law, q] == 0
+        is_due = backoff["is_stale"][law, q] == 1 and made < REBUILDS
+        if is_new or is_due:
+            build_kernel(backoff, law, q)
+            if is_due:
+                made += 1
                 f["next_rebuild"] = idx + 1
-                return
 
 
 @part

@@ -48,9 +48,6 @@ PACE_ANSWERS = 8.0
 SLOW_PACE_S = 30.0
 """Memory that chooses the other's length."""
 
-PROOF_S = 2.0
-"""A pace kept up for so long proves capacity: a lower bound where no better is known."""
-
 NOTHING = 1e-9
 """A decayed rate below this is zero."""
 
@@ -79,8 +76,6 @@ PATIENCE_DTYPE = np.dtype(
         ("n_bins", np.int64),
         ("pace_hz", np.float64),
         ("slow_pace_hz", np.float64),
-        ("sustained_hz", np.float64),
-        ("proven_hz", np.float64),
         ("learned_s", np.float64),
         ("trust", np.float64),
         ("n_leavers", np.int64),
@@ -169,11 +164,8 @@ def close_pace(p: Record, bin_idx: int) -> None:
     if p["slow_pace_hz"] * SLOW_PACE_S > PACE_ANSWERS:
         memory_s = max(PACE_S, PACE_ANSWERS / p["slow_pace_hz"])
     p["pace_hz"] += max(BIN_S / memory_s, 1.0 / p["n_bins"]) * (rate_hz - p["pace_hz"])
-    p["sustained_hz"] += BIN_S / PROOF_S * (rate_hz - p["sustained_hz"])
-    p["proven_hz"] = max(p["proven_hz"], p["sustained_hz"])
     p["pace_hz"] = p["pace_hz"] if p["pace_hz"] > NOTHING else 0.0
     p["slow_pace_hz"] = p["slow_pace_hz"] if p["slow_pace_hz"] > NOTHING else 0.0
-    p["sustained_hz"] = p["sustained_hz"] if p["sustained_hz"] > NOTHING else 0.0
     for q in range(N_ATTEMPTS):
         p["waiting"][q, (bin_idx + 1) % N_AGES] = 0
 

@@ -32,10 +32,8 @@ from signals.backoff import (
     N_LAWS,
     OUTLIVED_AT,
     Record,
-    build_kernel,
     count_outlived,
     count_return,
-    prime_law,
 )
 from signals.families import (
     BOTO,
@@ -88,7 +86,6 @@ def is_granted(family: int, failed_ns: int, due_ns: int) -> bool:
 @part
 def add_pending(
     p: Record,
-    backoff: Record,
     t_ns: int,
     attempt: int,
     family: int,
@@ -105,9 +102,6 @@ def add_pending(
     p["out"][law, q, t_ns // BIN_NS % N_AGES] += 1
     p["n_out_by"][law, q] += 1
     p["n_out"] += 1
-    if backoff["is_primed"][law, q] == 0:
-        prime_law(backoff, law, q)
-        build_kernel(backoff, law, q)
     return False
 
 

@@ -9,8 +9,8 @@ Who is behind it: :mod:`signals.culprits`.
     C/2 + sqrt(C/2)
 
 arrivals (C calls a second can be served; the root is chance's share), at least a
-fifth of them returns (else it is demand, whatever else it is), and five callers
-or more are out or expected to fail: fewer cannot hurt. The instant of crossing is
+fifth of them and five of them returns (else it is demand, whatever else it is), and
+five callers or more are out or expected to fail: fewer cannot hurt. The instant of crossing is
 the first such window's start; 0 if the last half second was one already.
 
 The alarm rises at once, for lead is precious, and falls when for 0.5 s neither the
@@ -96,7 +96,7 @@ def scan_windows(curve: Records, returns: Records, threshold: float) -> tuple[in
             back -= returns[h - WINDOW]
         if h >= WINDOW - 1:
             peak = max(peak, count)
-            if back >= RETURN_SHARE * count:
+            if back >= max(RETURN_SHARE * count, AWAITED_MIN):
                 storm_peak = max(storm_peak, count)
                 if first < 0 and count > threshold:
                     first = h - WINDOW + 1

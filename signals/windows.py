@@ -65,7 +65,7 @@ def close_bucket(state: State, bucket: int) -> None:
     close_matched(state.matched, state.bank, bucket)
     settle_hint(state.matched, state.bank, bucket)
     close_shape(state.shape, state.bank, state.matched, bucket)
-    close_forecast(state.forecast, bucket, state.forecast[0]["patience"]["proven_hz"])
+    close_forecast(state.forecast, bucket, get_capacity_hz(state.saturation))
     s["open_arrivals"] = 0
     s["open_unidentified"] = 0
     s["open_retries"] = 0

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from signals import FAILED, Shared, SignalBank
@@ -17,6 +17,9 @@ from signals.kernel import IS_COMPILED
 from tests.signals.forecast_script import MS, Actor, Life, S, write
 
 TOLD_HZ = 60.0
+
+PHASES = (Phase.explicit, Phase.reuse, Phase.generate)
+"""Shrinking a script of calls takes longer than reading it."""
 
 LIVES = st.builds(
     Life,
@@ -43,7 +46,7 @@ def own(bank: SignalBank) -> list[float]:
     return [values[name] for name, _ in READINGS]
 
 
-@settings(max_examples=16 if IS_COMPILED else 2, deadline=None)
+@settings(max_examples=16 if IS_COMPILED else 2, deadline=None, phases=PHASES)
 @given(life=LIVES)
 def test_it_equals_its_slow_twin(life: Life) -> None:
     """Curves, counts, alarm and score are what whole histories give."""
@@ -65,7 +68,7 @@ def test_it_equals_its_slow_twin(life: Life) -> None:
     np.testing.assert_allclose(record["score"]["actual"], errors[:, 2], rtol=1e-9)
 
 
-@settings(max_examples=15 if IS_COMPILED else 2, deadline=None)
+@settings(max_examples=15 if IS_COMPILED else 2, deadline=None, phases=PHASES)
 @given(life=LIVES, shift_ns=st.integers(-(10**18), 10**18), extra=st.integers(0, 2**32))
 def test_shifting_time_and_splitting_ticks_change_nothing(
     life: Life, shift_ns: int, extra: int
@@ -86,7 +89,7 @@ def test_shifting_time_and_splitting_ticks_change_nothing(
     assert plain.record["faded"].tolist() == other.record["faded"].tolist()
 
 
-@settings(max_examples=15 if IS_COMPILED else 2, deadline=None)
+@settings(max_examples=15 if IS_COMPILED else 2, deadline=None, phases=PHASES)
 @given(life=LIVES, factor=st.integers(1, 39))
 def test_renumbering_flows_changes_nothing(life: Life, factor: int) -> None:
     """Who is called what has no say; the unknown stay the unknown."""
@@ -101,24 +104,24 @@ def test_renumbering_flows_changes_nothing(life: Life, factor: int) -> None:
     assert one.record["faded"].tolist() == two.record["faded"].tolist()
 
 
-@settings(max_examples=25 if IS_COMPILED else 3, deadline=None)
-@given(life=LIVES, told_hz=st.sampled_from([0.0, 1e-6, 10.0, 1e9]))
-def test_no_more_come_back_than_are_out_and_nothing_is_ever_nan(life: Life, told_hz: float) -> None:
+@settings(max_examples=25 if IS_COMPILED else 3, deadline=None, phases=PHASES)
+@given(life=LIVES, told_hz=st.sampled_from([0.0, 1e-6, 10.0, 1e9]), n_steps=st.integers(1, 100))
+def test_no_more_come_back_than_are_out_and_nothing_is_ever_nan(
+    life: Life, told_hz: float, n_steps: int
+) -> None:
     """The known wave is at most who is out and who is invited; every reading is a number."""
     actor = Actor(life, told_hz, False)
-    steps = write(life)
-    for start in range(0, len(steps), 50):
-        actor.play(steps[start : start + 50])
-        actor.bank.tick(steps[min(start + 49, len(steps) - 1)].at_ns)
-        record = actor.record
+    steps = write(life)[:n_steps]
+    actor.play(steps)
+    bins = (steps[-1].at_ns - steps[0].at_ns) // (50 * MS) + 1
+    actor.bank.tick(steps[0].at_ns + bins * 50 * MS)  # the end of a bin: nobody since
+    record = actor.record
+    if record["is_active"] == 1:
         n = record["pending"]["n_out"] + record["pending"]["n_due"]
         assert record["known"].min() >= -1e-9
-        if record["is_active"]:
-            out = record["pending"]["n_out"] + record["pending"]["due"].sum()
-            assert record["known"].sum() <= out + n + 1e-6
-        assert all(np.isfinite(value) for value in own(actor.bank))
-        assert record["faded"].min() >= 0.0
-        assert (record["unfaded"] >= record["faded"] - 1e-9).all() or record["is_active"] == 0
+        assert record["known"].sum() <= n + 1e-6
+    assert all(np.isfinite(value) for value in own(actor.bank))
+    assert record["faded"].min() >= 0.0
 
 
 def refuse(bank: SignalBank, n: int, at_ns: int, family: int = 1, due_ns: int = 0) -> None:

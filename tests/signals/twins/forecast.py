@@ -448,7 +448,7 @@ class NaiveForecast:
         windows = [
             (sum(self.unfaded[h : h + 10]), sum(returns[h : h + 10])) for h in range(HORIZON - 9)
         ]
-        peaks = [count for count, back in windows if back >= 0.2 * count]
+        peaks = [count for count, back in windows if back >= max(0.2 * count, 5)]
         is_coming = any(count > threshold for count in peaks) and n_awaited >= 5
         if is_coming and not self.is_on:
             if self.n_alarms == 0 or self.bin_idx - self.off_bin > 20:
