@@ -86,7 +86,9 @@ class Runtime:
         self.lag = LoopLag()
         self.access_log = AccessLogWriter(config.access_log.mode, config.access_log.path)
         self.stats = ProxyStats()
-        self.shared_signals = Shared()
+        self.shared_signals = Shared(
+            n_trees=self.identities.trees.capacity, n_flows=self.identities.flows.capacity
+        )
         self.gates = {
             name: self._make_gate(idx, name, upstream)
             for idx, (name, upstream) in enumerate(config.upstreams.items())
@@ -131,7 +133,12 @@ class Runtime:
         return Gate(
             name,
             limits,
-            SignalBank(self.identities.flows.capacity, self.shared_signals, idx),
+            SignalBank(
+                self.identities.flows.capacity,
+                self.shared_signals,
+                idx,
+                n_tenants=self.identities.tenants.capacity,
+            ),
             self.identities,
             is_observing=policies.mode == "observe",
             patience_ns=int(policies.patience_s * _NS),

@@ -37,12 +37,16 @@ early returns look like the law); parametric fits (a family is a mixture).
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
 from signals.families import N_ATTEMPTS, N_FAMILIES, SCHEDULES
 from signals.kernel import part
-from signals.state import Records
+
+Record = Any
+"""One record of a structured array."""
 
 BIN_NS = 50_000_000
 """Width of a forecast bin, and the pace of ticks: finer could not be acted upon."""
@@ -80,7 +84,7 @@ AGAIN_SHARE = 0.1
 SLACK_S = 0.010
 """Added to the longest delay: the way to the caller and back."""
 
-TAIL_HAZARD = 0.02
+TAIL_HAZARD = 0.001
 """Prior hazard of a lag that no law allows."""
 
 HAZARD_MAX = 0.98
@@ -129,7 +133,7 @@ def compute_law_weights() -> npt.NDArray[np.float64]:
             for law in SCHEDULES
         ]
     )
-    return shares[:, :, None] * allowed[None, :, :]
+    return np.asarray(shares[:, :, None] * allowed[None, :, :], np.float64)
 
 
 LAW_WEIGHTS = compute_law_weights()
@@ -171,7 +175,7 @@ def find_lag(lag_ns: int) -> int:
 
 
 @part
-def prime_law(backoff: Records, law: int, attempt: int) -> None:
+def prime_law(backoff: Record, law: int, attempt: int) -> None:
     """Fill a law that was never met with what the clients' published laws expect."""
     backoff["is_primed"][law, attempt] = 1
     backoff["is_stale"][law, attempt] = 1
@@ -203,7 +207,7 @@ def prime_law(backoff: Records, law: int, attempt: int) -> None:
 
 
 @part
-def forget_half(backoff: Records, law: int, attempt: int) -> None:
+def forget_half(backoff: Record, law: int, attempt: int) -> None:
     """Halve all counts of a law, which leaves it as it is and easier to change."""
     backoff["weight"][law, attempt] *= 0.5
     for lag in range(N_LAGS):
@@ -214,7 +218,7 @@ def forget_half(backoff: Records, law: int, attempt: int) -> None:
 
 
 @part
-def count_return(backoff: Records, law: int, attempt: int, lag_ns: int, age: int) -> None:
+def count_return(backoff: Record, law: int, attempt: int, lag_ns: int, age: int) -> None:
     """Teach a law one return.
 
     Parameters
@@ -245,7 +249,7 @@ def count_return(backoff: Records, law: int, attempt: int, lag_ns: int, age: int
 
 
 @part
-def count_outlived(backoff: Records, law: int, attempt: int, lag: int, n_failures: int) -> None:
+def count_outlived(backoff: Record, law: int, attempt: int, lag: int, n_failures: int) -> None:
     """Teach a law that so many failures have outlived a bin of lag."""
     backoff["outlived"][law, attempt, lag] += n_failures
     backoff["is_stale"][law, attempt] = 1
@@ -262,7 +266,7 @@ def integrate_lag(at_s: float, low_s: float, high_s: float) -> float:
 
 
 @part
-def build_kernel(backoff: Records, law: int, attempt: int) -> None:
+def build_kernel(backoff: Record, law: int, attempt: int) -> None:
     """Make the chance of return per forecast bin anew from the counts."""
     mass = backoff["mass"][law, attempt]
     mass[:] = 0.0

@@ -19,6 +19,7 @@ from functools import partial
 from typing import Any
 
 from signals.contention import find_costliest
+from signals.culprits import Culprits, find_culprits
 from signals.events import (
     ANSWERED,
     FIRST_BYTE,
@@ -229,6 +230,14 @@ class SignalBank:
     def explosions(self) -> tuple[Explosion, ...]:
         """Return the latest fan-outs that exploded, over all upstreams of the process."""
         return list_explosions(self.state.fanout, int(self.state.process[0]["now_ns"]))
+
+    def forecast_hz(self) -> tuple[float, ...]:
+        """Expected arrivals per second in each of the next 80 bins of 50 ms."""
+        return tuple(20.0 * n for n in self.state.forecast[0]["faded"].tolist())
+
+    def culprits(self, n: int = 5) -> Culprits:
+        """Return whom the failures that have not come back belong to; for people, not per tick."""
+        return find_culprits(self.state.flows, int(self.state.process[0]["now_ns"]), n)
 
     def read(self) -> tuple[Reading, ...]:
         """Return every reading."""

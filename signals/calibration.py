@@ -44,8 +44,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import numpy.typing as npt
 
-from signals.families import N_FAMILIES
+from signals.families import N_ATTEMPTS, N_FAMILIES, SCHEDULES
 from signals.kernel import part
 from signals.state import Records
 
@@ -62,6 +63,9 @@ N_DEPTHS = 6
 PRIOR = 0.02
 """The doubt that stays without any control: a retry is p = 0.98 then."""
 
+ON_TOP_S = 0.01
+"""What network and scheduling add to a delay, as a rule."""
+
 RETRY_P = 0.5
 """Above it an arrival counts as a retry."""
 
@@ -74,6 +78,9 @@ CONTROL_MIN = 8.0
 ERRORS = 2.0
 """Standard errors above what a range shows; the least of some forty ranges is taken."""
 
+FRESH_ERRORS = 1.0
+"""Standard errors by which fresh calls may be more than expected: what is rare is uneven."""
+
 REPEAT_MIN = 0.05
 """Repeated share of successes above which a family's lags are judged; below, shape settles it."""
 
@@ -82,6 +89,35 @@ ROW_MIN = 64.0
 
 RENEW = 16.0
 """Bounds are renewed when the lags have grown by one in this many."""
+
+SURPRISE = 0.1
+"""Chance that one return is a retry by no listed law, as if seen before any lag was."""
+
+RAISED = 0.25
+"""Share of callers that raise the default limit on retries."""
+
+
+def expect_lags() -> npt.NDArray[np.float64]:
+    """Return what one retry is worth before any was seen, by family, failed attempt and bin.
+
+    The chance that a retry of the family's listed laws (of all laws where it has
+    none) falls in a bin or its neighbours, and ``SURPRISE`` everywhere.
+    """
+    edges_s = SHORTEST_NS * 1e-9 * 2.0 ** (np.arange(N_BINS + 1) / BINS_PER_OCTAVE)
+    edges_s[0], edges_s[-1] = 0.0, np.inf
+    expected = np.zeros((N_FAMILIES, N_DEPTHS, N_BINS))
+    for family in range(N_FAMILIES):
+        laws = [law for law in SCHEDULES if law.family == family] or list(SCHEDULES)
+        for depth in range(N_DEPTHS):
+            for law in laws:
+                low_s, high_s = law.intervals_s[min(depth, N_ATTEMPTS - 1)]
+                below = np.clip((edges_s - low_s) / (high_s + ON_TOP_S - low_s), 0.0, 1.0)
+                share = np.diff(below) * (1.0 if depth < law.n_retries else RAISED)
+                expected[family, depth] += np.convolve(share, np.ones(3), "same") / len(laws)
+    return expected * (1.0 - SURPRISE) + SURPRISE
+
+
+EXPECTED = expect_lags()
 
 CALIBRATION_DTYPE = np.dtype(
     [
@@ -191,8 +227,9 @@ def judge_return(calibration: Records, told: int, family: int, attempt: int, lag
     for near in range(first, stop):
         seen += c["after_failure"][family, depth, near]
         control += c["after_success"][told, near]
-    fresh = c["n_fresh"][family, depth] * control / c["n_repeated"][told]
-    return float(max(0.0, 1.0 - (fresh + PRIOR) / (seen + 1.0)))
+    fresh = (c["n_fresh"][family, depth] + 1.0) * control / c["n_repeated"][told]
+    doubt = fresh + FRESH_ERRORS * math.sqrt(fresh) + PRIOR
+    return float(max(0.0, 1.0 - doubt / (seen + EXPECTED[family, depth, idx])))
 
 
 @part

@@ -16,7 +16,7 @@ import math
 
 import numpy as np
 
-from signals.backoff import BACKOFF_DTYPE, BIN_NS, BIN_S, LEARNED_MIN, N_LAWS
+from signals.backoff import BACKOFF_DTYPE, BIN_NS, BIN_S, LEARNED_MIN, N_LAWS, Record
 from signals.families import N_ATTEMPTS
 from signals.generations import HORIZON, draw_curves, draw_flat
 from signals.kernel import part
@@ -160,7 +160,7 @@ def make_forecast() -> Records:
 
 @part
 def note_arrival(
-    f: Records, t_ns: int, attempt: int, family: int, is_known: bool, patience_ns: int
+    f: Record, t_ns: int, attempt: int, family: int, is_known: bool, patience_ns: int
 ) -> None:
     """Count an arrival whose call is observed to its end."""
     f["open_arrivals"] += 1
@@ -172,21 +172,21 @@ def note_arrival(
 
 @part
 def note_return(
-    f: Records, t_ns: int, failed_ns: int, due_ns: int, attempt: int, family: int
+    f: Record, t_ns: int, failed_ns: int, due_ns: int, attempt: int, family: int
 ) -> None:
     """Take note that an arrival answers a failure: when, by whom, and which attempt it was."""
     settle_pending(f["pending"], f["backoff"], t_ns, failed_ns, due_ns, attempt, family)
 
 
 @part
-def note_first_byte(f: Records, t_ns: int, arrived_ns: int, attempt: int, has_left: bool) -> None:
+def note_first_byte(f: Record, t_ns: int, arrived_ns: int, attempt: int, has_left: bool) -> None:
     """Take note of a call's first byte."""
     count_served(f["patience"], t_ns, arrived_ns, attempt, has_left)
 
 
 @part
 def note_leave(
-    f: Records, t_ns: int, arrived_ns: int, attempt: int, family: int, is_known: bool
+    f: Record, t_ns: int, arrived_ns: int, attempt: int, family: int, is_known: bool
 ) -> None:
     """Take note of a caller that left before its first byte."""
     count_leaver(f["patience"], t_ns, arrived_ns, attempt)
@@ -194,7 +194,7 @@ def note_leave(
 
 
 @part
-def note_drop(f: Records, t_ns: int, arrived_ns: int, attempt: int, has_left: bool) -> None:
+def note_drop(f: Record, t_ns: int, arrived_ns: int, attempt: int, has_left: bool) -> None:
     """Take note of a call that ended without a first byte, refused, broken or dropped."""
     if has_left:
         drop_orphan(f["patience"])
@@ -204,7 +204,7 @@ def note_drop(f: Records, t_ns: int, arrived_ns: int, attempt: int, has_left: bo
 
 @part
 def note_failure(
-    f: Records, t_ns: int, attempt: int, family: int, is_known: bool, due_ns: int
+    f: Record, t_ns: int, attempt: int, family: int, is_known: bool, due_ns: int
 ) -> None:
     """Take note of a failure handed to a caller, by the upstream or by Governor."""
     f["open_refused"] += 1
@@ -213,7 +213,7 @@ def note_failure(
 
 
 @part
-def close_shares(f: Records) -> None:
+def close_shares(f: Record) -> None:
     """Fold a bin's counts into the decayed sums."""
     f["arrivals"] = f["arrivals"] * DECAY_FAST + f["open_arrivals"]
     f["refused"] = f["refused"] * DECAY_FAST + f["open_refused"]
@@ -272,7 +272,7 @@ def close_forecast(forecast: Records, bucket: int, capacity_hz: float) -> None:
 
 
 @part
-def is_needed(f: Records) -> bool:
+def is_needed(f: Record) -> bool:
     """Tell whether anything but organic demand can come."""
     if f["pending"]["n_out"] > 0 or f["pending"]["n_due"] > 0:
         return True
@@ -284,7 +284,7 @@ def is_needed(f: Records) -> bool:
 
 
 @part
-def close_organic(f: Records, bin_idx: int) -> bool:
+def close_organic(f: Record, bin_idx: int) -> bool:
     """Fold a bin's fresh arrivals into organic demand; tell whether a half second has ended."""
     f["block"] += f["open_fresh"]
     if (bin_idx + 1) % BLOCK != 0:
@@ -359,7 +359,7 @@ def summarise_forecast(forecast: Records, out: Records) -> None:
 
 
 @part
-def compute_late_share(f: Records) -> float:
+def compute_late_share(f: Record) -> float:
     """Return the share of returns that come within a tick of the failure: nothing leads those."""
     law = f["mix"][0]
     total = np.sum(law)

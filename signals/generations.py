@@ -41,6 +41,7 @@ from signals.backoff import (
     BIN_S,
     N_AGES,
     N_LAWS,
+    Record,
     build_kernel,
     prime_law,
 )
@@ -76,7 +77,7 @@ MASS_MIN = 1e-3
 
 
 @part
-def add_known(f: Records, bin_idx: int) -> None:
+def add_known(f: Record, bin_idx: int) -> None:
     """Reckon when those who are out, and those who are invited, will be back."""
     known, out, mass = f["known"], f["pending"]["out"], f["backoff"]["mass"]
     for law in range(N_LAWS):
@@ -105,7 +106,7 @@ def add_known(f: Records, bin_idx: int) -> None:
 
 
 @part
-def mix_laws(f: Records) -> None:
+def mix_laws(f: Record) -> None:
     """Weigh the laws as their callers arrive."""
     mix, mass, seen = f["mix"], f["backoff"]["mass"], f["seen"]
     mix[:, :] = 0.0
@@ -126,7 +127,7 @@ def mix_laws(f: Records) -> None:
 
 
 @part
-def rebuild_kernels(f: Records) -> None:
+def rebuild_kernels(f: Record) -> None:
     """Make anew the kernels of a few laws that have learned something, in turn."""
     n_laws = N_LAWS * N_ATTEMPTS
     made = 0
@@ -142,7 +143,7 @@ def rebuild_kernels(f: Records) -> None:
 
 
 @part
-def run_generations(f: Records, patience_s: float, phi: float, fade: float) -> float:
+def run_generations(f: Record, patience_s: float, phi: float, fade: float) -> float:
     """Let arrivals fail and return, generation after generation; return how many fail anew."""
     x, mix, leaving = f["by_attempt"], f["mix"], f["leaving"]
     x[:, :] = f["known"]
@@ -179,7 +180,7 @@ def run_generations(f: Records, patience_s: float, phi: float, fade: float) -> f
 
 
 @part
-def sum_attempts(f: Records, total: Records, returns: Records) -> None:
+def sum_attempts(f: Record, total: Records, returns: Records) -> None:
     """Add the attempts up: everything, and returns alone."""
     x = f["by_attempt"]
     for h in range(HORIZON):
@@ -197,7 +198,7 @@ def compute_share(part_of: float, whole: float) -> float:
 
 
 @part
-def draw_curves(f: Records, bin_idx: int) -> None:
+def draw_curves(f: Record, bin_idx: int) -> None:
     """Draw both curves anew from what is out, waiting and new."""
     patience_s = compute_patience_s(f["patience"])
     f["known"][:, :] = 0.0
@@ -229,7 +230,7 @@ def draw_curves(f: Records, bin_idx: int) -> None:
 
 
 @part
-def draw_flat(f: Records) -> None:
+def draw_flat(f: Record) -> None:
     """Without failures the forecast is organic demand."""
     f["faded"][:] = f["organic"]
     f["unfaded"][:] = f["organic"]

@@ -33,13 +33,12 @@ counts: a failure weighs 1 - 2 (failing share of the last minute) / (of the last
 second), at least 0.
 
 *Regime*: needs failures before the wave (a common alarm clock shows in the scans
-only). After minutes of steady failure returns and demand cannot be told apart by
-time, and L fades. A client of unknown family may follow any known law, each as
-likely as the others. Intervals that end beyond 20 s are left out: too wide to see.
-Calls that Governor refused come back when invited, which is no storm: they
-count only for clients that do not heed an invitation.
-*Cost*: O(1) a failure of a known family (22 laws otherwise); two additions and seven
-means a 20 ms bin; the logarithm only while returns are due. 16 KB.
+only). After minutes of steady failure time tells nothing, and L fades. A client of
+unknown family may follow any known law, each as likely. Intervals that end beyond
+20 s are left out: too wide to see. Calls that Governor refused come back when
+invited, which is no storm: they count only for clients that do not heed that.
+*Cost*: O(1) a failure (unknown families: together at the bin's end, from its
+middle); two additions and seven means a 20 ms bin; the logarithm only while returns are due.
 *Source*: detection study, section 3, which compares m + f with m, m not counting f:
 steady failures of 30 % without any return drove that to 69 false alarms in the 6 h
 of the bursty-tenant trace. f - f* alone left 12, with novelty none.
@@ -78,19 +77,13 @@ SLACK_NS = 20_000_000
 """A return takes this much longer at most than the back-off says: timers, the network."""
 
 ONE = 1 << 24
-"""One expected call; times ``DEMAND_MAX`` and a bin in ns it still fits an int64."""
-
-DEMAND_MAX = 1e4
-"""Arrivals a bin (500,000/s) beyond which demand is not told apart."""
+"""One expected call: a million of them, times 10,000 arrivals a bin, fit an int64."""
 
 ALARM_NATS = 12.0
 """Organic maximum 5 (random failures, outages and refusals after which nobody returns)."""
 
 NATS_MAX = 40.0
 """L ends here, so that it is forgotten 1.2 s after the last return."""
-
-FADE = 0.98
-"""Per bin without expected returns."""
 
 EXPECTED_MIN = 1e-4
 """Expected returns a bin below which arrivals say nothing about them."""
@@ -113,11 +106,8 @@ WIDE_BINS = 25
 DISPERSION_BINS = 3_000
 """60 s: time constant of the dispersion."""
 
-MEAN_FLOOR = 1e-3
-"""Arrivals a bin where nothing is known: one in 20 s."""
-
-SHARE_FLOOR = 0.05
-"""However much was due on average, a twentieth of the mean is demand."""
+MEAN_FLOOR, SHARE_FLOOR = 1e-3, 0.05
+"""Arrivals a bin where nothing is known; and the least share of the mean that is demand."""
 
 WINSOR, DISPERSION_MEAN_FLOOR = 25.0, 0.2
 """As in :mod:`signals.synchrony`."""
@@ -148,6 +138,7 @@ MATCHED_DTYPE = np.dtype(
         ("open_arrivals", np.int64),
         ("open_failures", np.int64),
         ("n_failures", np.int64),
+        ("open_units", np.int64, (N_ATTEMPTS,)),
         ("slope", np.int64, (2, RING)),
         ("level", np.int64, (2,)),
         ("demand", np.float64),
@@ -213,7 +204,7 @@ def add_edge(matched: Records, ring: int, at_ns: int, rate: int, sign: int) -> N
     """Change what is due from an instant on; within its bin pro rata."""
     slope = matched[0]["slope"][ring]
     idx = at_ns // BIN_NS
-    late = rate * (at_ns - idx * BIN_NS) // BIN_NS
+    late = int(rate * ((at_ns - idx * BIN_NS) / BIN_NS))
     slope[idx & (RING - 1)] += sign * (rate - late)
     slope[(idx + 1) & (RING - 1)] += sign * late
 
@@ -221,12 +212,32 @@ def add_edge(matched: Records, ring: int, at_ns: int, rate: int, sign: int) -> N
 @part
 def expect(matched: Records, start_ns: int, stop_ns: int, units: int) -> None:
     """Expect so many units of calls evenly in [start, stop), and the demand of now with them."""
-    demand = min(matched[0]["demand"], DEMAND_MAX)
     for ring in range(2):
-        whole = units if ring == CALLS else int(units * demand)
-        rate = whole * BIN_NS // (stop_ns - start_ns)
+        whole = units if ring == CALLS else units * matched[0]["demand"]
+        rate = int(whole * (BIN_NS / (stop_ns - start_ns)))
         add_edge(matched, ring, start_ns, rate, 1)
         add_edge(matched, ring, stop_ns, rate, -1)
+
+
+@part
+def expect_by_law(matched: Records, t_ns: int, who: int, which: int, units: int) -> None:
+    """Expect what failed at an instant by the laws of its family, each as likely as the others."""
+    first, last = BOUNDS[who, which, 0], BOUNDS[who, which, 1]
+    for idx in range(first, last):
+        if INTERVALS_NS[idx, 1] <= HORIZON_NS:
+            start_ns = t_ns + INTERVALS_NS[idx, 0]
+            stop_ns = t_ns + INTERVALS_NS[idx, 1]
+            expect(matched, start_ns, stop_ns, units // (last - first))
+
+
+@part
+def expect_unknown(matched: Records, t_ns: int) -> None:
+    """Expect the open bin's failures of unknown family, all at once."""
+    m = matched[0]
+    for which in range(N_ATTEMPTS):
+        if m["open_units"][which] > 0:
+            expect_by_law(matched, t_ns, 0, which, m["open_units"][which])
+            m["open_units"][which] = 0
 
 
 @part
@@ -262,17 +273,14 @@ def expect_return(
     units = int(compute_novelty(matched) * ONE)
     if units == 0:
         return
+    which = min(max(attempt, 0), N_ATTEMPTS - 1)
     if is_heeding:
         if due_ns - t_ns + SLACK_NS <= HORIZON_NS:
             expect(matched, max(due_ns, t_ns), max(due_ns, t_ns) + SLACK_NS, units)
-        return
-    which = min(max(attempt, 0), N_ATTEMPTS - 1)
-    first, last = BOUNDS[who, which, 0], BOUNDS[who, which, 1]
-    for idx in range(first, last):
-        if INTERVALS_NS[idx, 1] <= HORIZON_NS:
-            start_ns = t_ns + INTERVALS_NS[idx, 0]
-            stop_ns = t_ns + INTERVALS_NS[idx, 1]
-            expect(matched, start_ns, stop_ns, units // (last - first))
+    elif who == 0 or who == families.OTHER:
+        m["open_units"][which] += units
+    else:
+        expect_by_law(matched, t_ns, who, which, units)
 
 
 @part
@@ -345,6 +353,7 @@ def close_matched(matched: Records, bank: Records, bucket: int) -> None:
     m["open_arrivals"] += bank[0]["open_arrivals"]
     if bucket % BIN_BUCKETS != BIN_BUCKETS - 1:
         return
+    expect_unknown(matched, (bucket // BIN_BUCKETS) * BIN_NS + BIN_NS // 2)
     idx = (bucket // BIN_BUCKETS) & (RING - 1)
     for ring in range(2):
         m["level"][ring] += m["slope"][ring, idx]
@@ -359,7 +368,7 @@ def close_matched(matched: Records, bank: Records, bucket: int) -> None:
                 m["n_alarms"] += 1
             m["alarm_bucket"] = bucket
     else:
-        m["nats"] = fade(m["nats"], FADE, 0.0)
+        m["nats"] = fade(m["nats"], 0.98, 0.0)
     learn(matched, count, expected)
     m["demand"] += (count - m["demand"]) / DEMAND_BINS
     m["arrivals_1s"] = fade(m["arrivals_1s"], DECAY_1S, count)

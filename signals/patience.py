@@ -34,7 +34,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from signals.backoff import BIN_NS, BIN_S, N_AGES
+from signals.backoff import BIN_NS, BIN_S, N_AGES, Record
 from signals.families import N_ATTEMPTS
 from signals.kernel import part
 from signals.state import Records
@@ -94,7 +94,7 @@ PATIENCE_DTYPE = np.dtype(
 
 
 @part
-def add_waiting(p: Records, t_ns: int, attempt: int, patience_ns: int) -> None:
+def add_waiting(p: Record, t_ns: int, attempt: int, patience_ns: int) -> None:
     """Take in a caller that now waits."""
     bin_idx = t_ns // BIN_NS
     p["waiting"][min(attempt, N_ATTEMPTS - 1), bin_idx % N_AGES] += 1
@@ -111,7 +111,7 @@ def add_waiting(p: Records, t_ns: int, attempt: int, patience_ns: int) -> None:
 
 
 @part
-def remove_waiting(p: Records, t_ns: int, arrived_ns: int, attempt: int) -> None:
+def remove_waiting(p: Record, t_ns: int, arrived_ns: int, attempt: int) -> None:
     """Let a caller that waited go; one from before the ring is only counted."""
     bin_idx = arrived_ns // BIN_NS
     q = min(attempt, N_ATTEMPTS - 1)
@@ -122,7 +122,7 @@ def remove_waiting(p: Records, t_ns: int, arrived_ns: int, attempt: int) -> None
 
 
 @part
-def count_served(p: Records, t_ns: int, arrived_ns: int, attempt: int, has_left: bool) -> None:
+def count_served(p: Record, t_ns: int, arrived_ns: int, attempt: int, has_left: bool) -> None:
     """Count a first byte: of a caller that waits, or of work that nobody waits for."""
     p["open_answers"] += 1
     p["n_answers"] += 1
@@ -136,7 +136,7 @@ def count_served(p: Records, t_ns: int, arrived_ns: int, attempt: int, has_left:
 
 
 @part
-def count_leaver(p: Records, t_ns: int, arrived_ns: int, attempt: int) -> None:
+def count_leaver(p: Record, t_ns: int, arrived_ns: int, attempt: int) -> None:
     """Count a caller that gave up before its first byte; its work goes on as an orphan."""
     remove_waiting(p, t_ns, arrived_ns, attempt)
     p["n_orphans"] += 1
@@ -151,14 +151,14 @@ def count_leaver(p: Records, t_ns: int, arrived_ns: int, attempt: int) -> None:
 
 
 @part
-def drop_orphan(p: Records) -> None:
+def drop_orphan(p: Record) -> None:
     """Forget work that ended without a first byte and that nobody waited for."""
     if p["n_orphans"] > 0:
         p["n_orphans"] -= 1
 
 
 @part
-def close_pace(p: Records, bin_idx: int) -> None:
+def close_pace(p: Record, bin_idx: int) -> None:
     """Fold a bin's answers into the pace and let those who came before the ring go from it."""
     rate_hz = p["open_answers"] / BIN_S
     p["open_answers"] = 0
@@ -179,26 +179,26 @@ def close_pace(p: Records, bin_idx: int) -> None:
 
 
 @part
-def compute_patience_s(p: Records) -> float:
+def compute_patience_s(p: Record) -> float:
     """Return the patience to reckon with, 0 if unknown or too long to matter here."""
     patience_s = 0.0
     if p["header_share"] >= 0.5:
         patience_s = p["header_s"]
     elif p["n_leavers"] > 0 and p["trust"] >= TRUST_MIN:
         patience_s = p["learned_s"]
-    return patience_s if BIN_S < patience_s < (N_AGES - 2) * BIN_S else 0.0
+    return float(patience_s) if BIN_S < patience_s < (N_AGES - 2) * BIN_S else 0.0
 
 
 @part
-def compute_wait_s(p: Records, n_ahead: float) -> float:
+def compute_wait_s(p: Record, n_ahead: float) -> float:
     """Return the expected wait behind so many at the present pace; an hour at most."""
     if p["n_answers"] < PACE_ANSWERS:
         return 0.0
-    return min(3_600.0, n_ahead / max(p["pace_hz"], 1e-3))
+    return float(min(3_600.0, n_ahead / max(p["pace_hz"], 1e-3)))
 
 
 @part
-def plan_leaving(p: Records, bin_idx: int, patience_s: float, leaving: Records) -> float:
+def plan_leaving(p: Record, bin_idx: int, patience_s: float, leaving: Records) -> float:
     """Add to ``leaving`` those of the line that will not be served in time; return how many.
 
     Parameters

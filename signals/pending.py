@@ -31,6 +31,7 @@ from signals.backoff import (
     N_LAGS,
     N_LAWS,
     OUTLIVED_AT,
+    Record,
     build_kernel,
     count_outlived,
     count_return,
@@ -45,7 +46,6 @@ from signals.families import (
     TENACITY,
 )
 from signals.kernel import part
-from signals.state import Records
 
 N_DUE = 2_048
 """Bins of invitations kept: a power of two above 60 s."""
@@ -87,8 +87,8 @@ def is_granted(family: int, failed_ns: int, due_ns: int) -> bool:
 
 @part
 def add_pending(
-    p: Records,
-    backoff: Records,
+    p: Record,
+    backoff: Record,
     t_ns: int,
     attempt: int,
     family: int,
@@ -113,8 +113,8 @@ def add_pending(
 
 @part
 def settle_pending(
-    p: Records,
-    backoff: Records,
+    p: Record,
+    backoff: Record,
     t_ns: int,
     failed_ns: int,
     due_ns: int,
@@ -141,7 +141,7 @@ def settle_pending(
 
 
 @part
-def close_law(p: Records, backoff: Records, law: int, q: int, bin_idx: int) -> None:
+def close_law(p: Record, backoff: Record, law: int, q: int, bin_idx: int) -> None:
     """Teach one law what its failures have outlived and forget those too old."""
     if law != ANONYMOUS:
         for lag in range(N_LAGS):
@@ -160,7 +160,7 @@ def close_law(p: Records, backoff: Records, law: int, q: int, bin_idx: int) -> N
 
 
 @part
-def close_pending(p: Records, backoff: Records, bin_idx: int) -> None:
+def close_pending(p: Record, backoff: Record, bin_idx: int) -> None:
     """End a bin: laws are taught, what is too old is forgotten, unused invitations lapse."""
     if p["n_out"] > 0:
         for law in range(N_LAWS):

@@ -125,7 +125,7 @@ def weigh_return(
     """Return the attempt of a call that repeats a failed one, and learn from its lag."""
     f = flows[flow]
     failed_ns, due_ns = f["failed_ns"][idx], f["failed_due_ns"][idx]
-    attempt, family = f["failed_attempt"][idx], f["failed_family"][idx]
+    attempt, family = int(f["failed_attempt"][idx]), int(f["failed_family"][idx])
     lag_ns = t_ns - failed_ns
     is_retry = marked_attempt > 0 or is_invited(t_ns, failed_ns, due_ns)
     if not is_retry:

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from signals.backoff import Record
 from signals.kernel import part
 from signals.state import Records
 from signals.storm import N_RECENT
@@ -55,7 +56,7 @@ SCORE_DTYPE = np.dtype(
 
 
 @part
-def score_window(s: Records, bin_idx: int, totals: Records, window: int) -> bool:
+def score_window(s: Record, bin_idx: int, totals: Records, window: int) -> bool:
     """Compare the window that ends with this bin with what was said of it, if anything was."""
     start, stop = WINDOWS[window]
     kept = (bin_idx - stop) // PACE % N_KEPT
@@ -72,7 +73,7 @@ def score_window(s: Records, bin_idx: int, totals: Records, window: int) -> bool
 
 
 @part
-def close_score(s: Records, bin_idx: int, totals: Records, curve: Records, is_active: bool) -> None:
+def close_score(s: Record, bin_idx: int, totals: Records, curve: Records, is_active: bool) -> None:
     """End a half second: score what has come due, put the present forecast by."""
     has_scored = False
     for window in range(N_WINDOWS):

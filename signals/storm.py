@@ -28,7 +28,7 @@ import math
 
 import numpy as np
 
-from signals.backoff import BIN_S
+from signals.backoff import BIN_S, Record
 from signals.kernel import part
 from signals.state import Records
 
@@ -72,7 +72,7 @@ STORM_DTYPE = np.dtype(
 
 
 @part
-def count_recent(s: Records, bin_idx: int, n_arrivals: int) -> None:
+def count_recent(s: Record, bin_idx: int, n_arrivals: int) -> None:
     """Add a bin's arrivals to the running total."""
     totals = s["totals"]
     totals[bin_idx % N_RECENT] = totals[(bin_idx - 1) % N_RECENT] + n_arrivals
@@ -105,7 +105,7 @@ def scan_windows(curve: Records, returns: Records, threshold: float) -> tuple[in
 
 @part
 def judge_storm(
-    s: Records,
+    s: Record,
     bin_idx: int,
     capacity_hz: float,
     curve: Records,

@@ -11,8 +11,9 @@ false, and so does any alarm of the other upstream at any time.
 *By what*: ``storm_alarm`` speaks of a crossing that is forecast; the others of
 callers that have come back, or come in step. Both are told apart.
 
-*Verdict*: the reading ``load_shape`` says cascade; also noted: mixed, and a
-surge, which would be wrong.
+*Verdict*: the reading ``load_shape``. Right is cascade where retries really were
+a fifth or more of the arrivals over some second, and mixed (organic demand with
+retries in it) is right too where they never were: a small fleet over much traffic.
 """
 
 from __future__ import annotations
@@ -27,8 +28,9 @@ from bench.detect.base import Options
 from bench.detect.callers import BACKOFF_S, NEVER_S, Fleet
 from bench.detect.consumer import Watch, make_banks
 from bench.detect.service import FAULTS, PATIENCE_S, Beside, Overlay, World
-from bench.detect.simulation import Simulation
+from bench.detect.simulation import Simulation, Truth
 from bench.detect.traces import ORGANIC, Trace, load
+from signals.retry import CASCADE_SHARE
 from signals.shape import SHAPES
 
 LAWS = (
@@ -57,6 +59,7 @@ AFTER_S, AFTER_UNKNOWN_S = 2.0, 5.0
 """Played beyond the bound, to see late alarms and the verdict; longer without identity."""
 MIX_BACKOFF_S = 0.5
 
+SHARE_STEP_S = 0.1
 OVERLAY_SPEED = 10.0
 BESIDE_HZ = 20.0
 
@@ -70,8 +73,8 @@ ALARMS = (
 """Readings that call it a storm; the first is a forecast, the others say what is there."""
 
 SHAPE = "load_shape"
-VERDICTS = {SHAPES.index(word): word for word in ("surge", "cascade", "mixed")}
-"""Values of that reading which are noted."""
+VERDICTS = {SHAPES.index(word): word for word in ("cascade", "mixed")}
+"""Values of that reading which speak of retries."""
 
 
 class Case(NamedTuple):
@@ -112,6 +115,8 @@ class Found(NamedTuple):
     """Alarms that stood in the 40 s before."""
     elsewhere: tuple[str, ...]
     """Alarms of the other upstream, at any time."""
+    true_share: float = 1.0
+    """The largest share that retries really had in the arrivals of one second."""
 
     @property
     def delay_s(self) -> float:
@@ -127,6 +132,12 @@ class Found(NamedTuple):
     def verdict_s(self) -> float:
         """From the fault to the verdict 'cascade'; infinite if it never came."""
         return self.delays_s.get(f"{SHAPE}: cascade", NEVER_S)
+
+    @property
+    def has_right_verdict(self) -> bool:
+        """Whether the load's shape was named rightly."""
+        is_mixed = f"{SHAPE}: mixed" in self.delays_s and self.true_share < CASCADE_SHARE
+        return self.verdict_s < NEVER_S or is_mixed
 
     @property
     def is_in_time(self) -> bool:
@@ -217,8 +228,20 @@ def run_case(case: Case, options: Options) -> Found:
                 delays_s[name] = now_s - FAULT_S
         elsewhere.update(standing(other))
 
-    Simulation(world, banks, case.seed).run(look)
-    return Found(case, delays_s, tuple(sorted(before)), tuple(sorted(elsewhere)))
+    truth = Simulation(world, banks, case.seed).run(look)
+    share = measure_share(truth)
+    return Found(case, delays_s, tuple(sorted(before)), tuple(sorted(elsewhere)), share)
+
+
+def measure_share(truth: Truth) -> float:
+    """Return the largest share of retries in the arrivals of one second, after the fault."""
+    t_s, _, attempt = truth.arrivals()
+    edges = np.arange(FAULT_S, float(t_s[-1]) + SHARE_STEP_S, SHARE_STEP_S)
+    n_bins = round(1.0 / SHARE_STEP_S)
+    second = np.ones(n_bins)
+    arrivals = np.convolve(np.histogram(t_s, edges)[0], second, "valid")
+    retries = np.convolve(np.histogram(t_s[attempt > 0], edges)[0], second, "valid")
+    return float((retries / np.maximum(arrivals, 1.0)).max(initial=0.0))
 
 
 def cases_alone(options: Options) -> Iterator[Case]:

@@ -19,10 +19,12 @@ from prometheus_client.registry import Collector
 
 import governor
 from governor.control.metrics import METRICS
+from governor.control.signal_metrics import PROCESS_ROWS, SIGNAL_ROWS, SIGNALS
 from governor.control.view import RuntimeView
 from governor.core.gate import Gate
 from governor.proxy.histogram import Histogram
 from policies.decision import Outcome
+from signals.shape import SHAPES
 
 Row = tuple[tuple[str, ...], float]
 """Label values in the table's order, and the number."""
@@ -122,12 +124,19 @@ class GovernorCollector(Collector):
             yield make_family(name, rows)
 
     def _collect_signals(self) -> Iterator[Family]:
-        rows: dict[str, list[Row]] = {name: [] for name, _ in SIGNAL_ROWS.values()}
+        rows: dict[str, list[Row]] = {name: [] for name in SIGNALS}
         for upstream, gate in self._runtime.gates.items():
             for reading in gate.signals.read():
                 if reading.name in SIGNAL_ROWS:
                     name, labels = SIGNAL_ROWS[reading.name]
                     rows[name].append(((upstream, *labels), reading.value))
+                elif reading.name in PROCESS_ROWS:
+                    rows[PROCESS_ROWS[reading.name]] = [((), reading.value)]
+                elif reading.name == "load_shape":
+                    rows["governor_load_shape"] += (
+                        ((upstream, shape), float(code == reading.value))
+                        for code, shape in enumerate(SHAPES)
+                    )
         for name, found in rows.items():
             yield make_family(name, found)
 
@@ -210,22 +219,3 @@ GATE_ROWS: dict[str, Callable[[Gate], Iterable[Row]]] = {
     "governor_waste_ratio": lambda gate: [((), gate.ledger.waste_ratio)],
 }
 """Family to its rows for one gate; the upstream's name is put before the labels."""
-
-SIGNAL_ROWS: dict[str, tuple[str, tuple[str, ...]]] = {
-    "arrival_rate": ("governor_arrival_rate_hz", ("total",)),
-    "organic_rate": ("governor_arrival_rate_hz", ("organic",)),
-    "retry_share": ("governor_retry_ratio", ()),
-    "retrying_flows": ("governor_retrying_flows", ()),
-    "failure_share": ("governor_failure_ratio", ()),
-    "cascade": ("governor_cascade", ()),
-    "synchrony": ("governor_synchrony_nats", ("all",)),
-    "retry_synchrony": ("governor_synchrony_nats", ("retries",)),
-    "synchrony_excess": ("governor_synchrony_excess_flows", ("all",)),
-    "retry_synchrony_excess": ("governor_synchrony_excess_flows", ("retries",)),
-    "synchrony_alarm": ("governor_synchrony_alarm", ("all",)),
-    "retry_synchrony_alarm": ("governor_synchrony_alarm", ("retries",)),
-    "synchrony_alarms": ("governor_synchrony_alarms_total", ("all",)),
-    "retry_synchrony_alarms": ("governor_synchrony_alarms_total", ("retries",)),
-    "identified_share": ("governor_identified_ratio", ()),
-}
-"""Reading to its family and further labels."""

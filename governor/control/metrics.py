@@ -11,16 +11,8 @@ and ``python_gc_*``.
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
-
-
-class Metric(NamedTuple):
-    """One row of the table."""
-
-    kind: Literal["counter", "gauge", "histogram"]
-    help: str
-    labels: tuple[str, ...] = ()
-
+from governor.control.metric import Metric
+from governor.control.signal_metrics import SIGNALS
 
 METRICS: dict[str, Metric] = {
     # Requests
@@ -109,39 +101,7 @@ METRICS: dict[str, Metric] = {
         "Share of upstream seconds since the start that nobody benefited from.",
         ("upstream",),
     ),
-    # Signals
-    "governor_arrival_rate_hz": Metric(
-        "gauge", "Arrivals per second; organic: retries left out.", ("upstream", "kind")
-    ),
-    "governor_retry_ratio": Metric(
-        "gauge", "Share of retries among the arrivals of the last second.", ("upstream",)
-    ),
-    "governor_retrying_flows": Metric(
-        "gauge", "Distinct flows that retried within the last second.", ("upstream",)
-    ),
-    "governor_failure_ratio": Metric(
-        "gauge", "Failures of the last second over its arrivals, at most 1.", ("upstream",)
-    ),
-    "governor_cascade": Metric(
-        "gauge", "1 while retries of many flows feed themselves, else 0.", ("upstream",)
-    ),
-    "governor_synchrony_nats": Metric(
-        "gauge",
-        "How unlikely the most synchronous window of the last second is by chance; 20 alarms.",
-        ("upstream", "stream"),
-    ),
-    "governor_synchrony_excess_flows": Metric(
-        "gauge", "Flows in that window beyond what chance explains.", ("upstream", "stream")
-    ),
-    "governor_synchrony_alarm": Metric(
-        "gauge", "1 while callers act in step, else 0.", ("upstream", "stream")
-    ),
-    "governor_synchrony_alarms_total": Metric(
-        "counter", "Times that callers acted in step.", ("upstream", "stream")
-    ),
-    "governor_identified_ratio": Metric(
-        "gauge", "Share of recent arrivals whose agent is known by a header.", ("upstream",)
-    ),
+    **SIGNALS,
     # Governor itself
     "governor_faults_total": Metric(
         "counter", "Own faults survived: the request went through.", ("part",)

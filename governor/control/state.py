@@ -13,10 +13,12 @@ from typing import Any
 import governor
 from governor.control.health import compute_readiness
 from governor.control.view import RuntimeView
+from governor.control.words import put_in_words
 from governor.core.gate import Gate
-from governor.core.identity import IdentityTable
+from governor.core.identity import Identities, IdentityTable
 from policies.decision import Outcome
-from signals import Reading
+from signals import Reading, SignalBank
+from signals.culprits import Culprits
 
 Json = dict[str, Any]
 
@@ -37,7 +39,7 @@ def describe_runtime(runtime: RuntimeView, now_ns: int) -> Json:
         },
         "proxy": describe_proxy(runtime),
         "upstreams": {
-            name: describe_gate(gate, _endpoint_urls(runtime, name))
+            name: describe_gate(gate, _endpoint_urls(runtime, name), runtime.identities)
             for name, gate in runtime.gates.items()
         },
         "identities": {
@@ -48,6 +50,7 @@ def describe_runtime(runtime: RuntimeView, now_ns: int) -> Json:
                 runtime.identities.trees,
             )
         },
+        "explosions": describe_explosions(runtime),
         "interventions": runtime.decision_log.n_appended,
     }
 
@@ -70,7 +73,7 @@ def describe_proxy(runtime: RuntimeView) -> Json:
     return found
 
 
-def describe_gate(gate: Gate, urls: tuple[str, ...]) -> Json:
+def describe_gate(gate: Gate, urls: tuple[str, ...], identities: Identities) -> Json:
     """Return one upstream: its endpoints, its line, its slots, its ledger, its signals."""
     dispatcher, reservations = gate.dispatcher, gate.reservations
     return {
@@ -106,8 +109,62 @@ def describe_gate(gate: Gate, urls: tuple[str, ...]) -> Json:
             "horizon_s": reservations.horizon_ns / 1e9,
         },
         "ledger": describe_ledger(gate),
-        "signals": {reading.name: describe_reading(reading) for reading in gate.signals.read()},
+        **describe_signals(gate.signals, identities),
     }
+
+
+def describe_signals(signals: SignalBank, identities: Identities) -> Json:
+    """Return what one upstream's signals say, in words and in numbers, and of whom."""
+    found = {reading.name: reading for reading in signals.read()}
+    tenants = identities.tenants
+    return {
+        "in_words": put_in_words(found, tenants.label, identities.trees.label),
+        "signals": {name: describe_reading(reading) for name, reading in found.items()},
+        "forecast_hz": [round(rate_hz, 2) for rate_hz in signals.forecast_hz()],
+        "awaited_back": describe_culprits(signals.culprits(BUSIEST), identities),
+        "costliest_tenants": {
+            tenants.label(idx): {"caused_s": caused_s, "suffered_s": suffered_s, "share": share}
+            for idx, caused_s, suffered_s, share in signals.costliest_tenants(BUSIEST)
+        },
+    }
+
+
+def describe_culprits(culprits: Culprits, identities: Identities) -> Json:
+    """Return whose failed calls have not come back yet, the most first."""
+    tables = {
+        "flows": (identities.flows, culprits.flows),
+        "tenants": (identities.tenants, culprits.tenants),
+        "trees": (identities.trees, culprits.trees),
+    }
+    return {
+        "failures": culprits.n_pending,
+        "callers": culprits.n_flows,
+        **{
+            name: {table.label(x.idx): x.n_pending for x in found}
+            for name, (table, found) in tables.items()
+        },
+    }
+
+
+def describe_explosions(runtime: RuntimeView) -> list[Json]:
+    """Return the trees that fanned out without measure, the latest first, over all upstreams."""
+    gates = list(runtime.gates.values())
+    if not gates:
+        return []
+    names = list(runtime.gates)
+    label = runtime.identities.trees.label
+    return [
+        {
+            "tree": label(x.tree),
+            "upstream": names[x.upstream] if x.upstream < len(names) else "",
+            "age_s": x.age_s,
+            "grew_s": x.grew_s,
+            "doubling_s": x.doubling_s,
+            "peak_calls": x.peak,
+            "is_over": x.ended_s >= 0,
+        }
+        for x in gates[0].signals.explosions()
+    ]
 
 
 def describe_ledger(gate: Gate) -> Json:

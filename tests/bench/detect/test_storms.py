@@ -9,6 +9,7 @@ from bench.detect.base import Options
 from bench.detect.callers import NEVER_S
 from bench.detect.consumer import Deaf, Watch, make_bank, values_of
 from bench.detect.picture import draw, shoot
+from bench.detect.simulation import Truth
 from bench.detect.storm_cases import Case, Found, cases_alone, cases_overlaid, run_case
 from bench.detect.storms import claims_of, list_misses, smallest, table_of_laws
 
@@ -40,7 +41,7 @@ def test_claims_count_what_is_late_early_or_missed() -> None:
     runs = [found(500, 2.7), found(500, 2.9), found(2000, NEVER_S, ("cascade",)), found(20, 9.0)]
     rows = {what: (measured, met) for what, _, measured, met in claims_of(runs, [])}
     assert rows["storms alone, ≥ 500 agents"] == ("1 of 3", False)
-    assert rows["verdict, storms alone"] == ("2 of 3", False)
+    assert rows["verdict, storms alone"] == ("2 of 3 (cascade 2, mixed 0)", False)
     assert rows["alarms in the 40 s before, ≥ 500 agents"] == ("1 in 3 storms", False)
     assert rows["storms over recorded traffic, ≥ 500 agents"] == ("no traces", None)
     assert rows["alarms at the upstream that is well"] == ("0 in 4 storms", True)
@@ -48,6 +49,16 @@ def test_claims_count_what_is_late_early_or_missed() -> None:
     assert misses.count("\n") == 1
     assert "never" in misses
     assert "| stall | openai | 1 of 3 | 2.80 |" in table_of_laws(runs)
+
+
+def test_mixed_is_right_only_where_retries_stay_few() -> None:
+    """A fleet that is small beside the other traffic makes a mixed load, not a cascade."""
+    run = found(500, NEVER_S)._replace(delays_s={"load_shape: mixed": 1.0})
+    assert not run.has_right_verdict
+    assert run._replace(true_share=0.15).has_right_verdict
+    truth = Truth()
+    truth.arrival_rows = [(storm_cases.FAULT_S + 0.01 * k, 0, k % 4 == 0) for k in range(300)]
+    assert storm_cases.measure_share(truth) == pytest.approx(0.25, abs=0.02)
 
 
 def test_a_quick_grid_is_small_and_needs_no_traces() -> None:

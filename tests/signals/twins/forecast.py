@@ -82,7 +82,7 @@ def compute_prior(law: int, q: int) -> list[tuple[float, float, float]]:
                 mass += share
                 mean += share * (u + v) / 2
                 square += share * (v**3 - u**3) / (3 * (v - u))
-        hazard = min(0.98, max(0.02, mass / max(alive, mass))) if mass > 0 else 0.02
+        hazard = min(0.98, max(0.001, mass / max(alive, mass))) if mass > 0 else 0.001
         rows.append((hazard, mean / mass, square / mass) if mass > 0 else (hazard, 0.5, 1 / 3))
         alive = max(0.0, alive - mass)
     return rows

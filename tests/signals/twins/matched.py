@@ -81,12 +81,13 @@ class SlowMatched:
                 self.dues.append(Due(start_ns, start_ns + matched.SLACK_NS, weight, demand))
             return
         laws = [law for law in families.SCHEDULES if law.family == family]
+        from_ns = t_ns if laws else t_ns // BIN * BIN + BIN // 2
         laws = laws or list(families.SCHEDULES)
         for law in laws:
             low_s, high_s = law.intervals_s[min(attempt, 4)]
-            start_ns = t_ns + round(low_s * 1e9)
-            stop_ns = t_ns + round(high_s * 1e9) + matched.SLACK_NS
-            if stop_ns - t_ns <= matched.HORIZON_NS:
+            start_ns = from_ns + round(low_s * 1e9)
+            stop_ns = from_ns + round(high_s * 1e9) + matched.SLACK_NS
+            if stop_ns - from_ns <= matched.HORIZON_NS:
                 self.dues.append(Due(start_ns, stop_ns, weight / len(laws), demand))
 
     def close(self) -> None:

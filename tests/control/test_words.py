@@ -1,0 +1,95 @@
+"""Readings in sentences: each verdict has words, and nothing is said that is not known."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from governor.control.words import put_in_words
+from signals import FAILED, Reading, SignalBank
+from signals.shape import SHAPES
+
+MS = 1_000_000
+S = 1_000 * MS
+
+
+def words_of(**values: float) -> str:
+    """What is said when these readings are ready and all others are zero and not."""
+    found = {r.name: r for r in SignalBank(2).read()}
+    for name, value in values.items():
+        assert name in found
+        found[name] = Reading(name, value, found[name].unit, 9, True)
+    return " ".join(put_in_words(found, "tenant-{}".format, "tree-{}".format))
+
+
+def test_a_bank_that_has_seen_nothing_says_so() -> None:
+    """No verdict is made up."""
+    assert words_of() == "Nothing has been seen long enough to speak of."
+
+
+@pytest.mark.parametrize("code", range(len(SHAPES)))
+def test_every_shape_has_words(code: int) -> None:
+    """The verdict, the rate and the share of retries."""
+    text = words_of(load_shape=code, arrival_rate=120.0, retry_share=0.4, retrying_flows=30)
+    assert "120 arrivals/s, 40% of them retries by 30 callers" in text
+
+
+def test_a_storm_says_when_and_by_how_much() -> None:
+    """Seconds to the crossing, excess and how many will be back."""
+    text = words_of(storm_alarm=1, storm_crossing=0.84, storm_excess=53.0, storm_returns=140)
+    assert text == (
+        "Storm: in 0.8 s arrivals pass what can be served, by up to 53/s; "
+        "140 failed calls will be back."
+    )
+
+
+def test_saturation_is_said_with_its_error() -> None:
+    """A lower bound is called one; the interval is given."""
+    near = {"seconds_to_saturation": 12.0, "saturation_earliest": 9.0, "saturation_latest": 3600.0}
+    assert "at least 107/s; saturated in 12 s (9 s to never" in words_of(capacity=107.0, **near)
+    assert "It can serve 107/s; saturation is not in sight." in words_of(
+        capacity=107.0, capacity_known=1.0
+    )
+    assert "is saturated: 0.4 s of waiting" in words_of(
+        capacity=107.0, saturated=1.0, queueing_delay=0.4
+    )
+
+
+def test_callers_are_labels() -> None:
+    """Trees and tenants by their salted labels."""
+    text = words_of(
+        fanout_exploding=2.0,
+        fanout_tree=7,
+        fanout_live=55,
+        fanout_agents=12,
+        contention=0.5,
+        costliest_share=0.8,
+        costliest_tenant=3,
+    )
+    assert "tree-7 and 1 more fans out: 55 calls open at once by 12 agents." in text
+    assert "tenant-3 causes 80% of it" in text
+
+
+def test_real_trouble_is_told_in_words() -> None:
+    """Fifty callers fail and come back half a second later."""
+    bank = SignalBank(128)
+    rng = random.Random(1)
+    now_ns = 0
+    for step in range(600):
+        now_ns += int(rng.expovariate(1 / (20 * MS)))
+        call = bank.observe_arrival(now_ns, 1, 1 + step % 50, 1 + step % 50, step)
+        bank.tick(now_ns + 5 * MS)
+        bank.observe_end(now_ns + 5 * MS, call)
+        now_ns += 5 * MS
+    calls = [bank.observe_arrival(now_ns + n, 1, n, n, 7_000 + n) for n in range(1, 51)]
+    for call in calls:
+        bank.observe_end(now_ns + 5 * MS, call, FAILED)
+    bank.tick(now_ns + 50 * MS)
+    assert bank.culprits().n_pending == 50
+    for flow in range(1, 51):
+        bank.observe_arrival(now_ns + 500 * MS + flow * MS // 3, 1, flow, flow, 7_000 + flow)
+    bank.tick(now_ns + 600 * MS)
+    found = {r.name: r for r in bank.read()}
+    text = " ".join(put_in_words(found, str, str))
+    assert "Retrying callers act in step" in text
