@@ -126,8 +126,7 @@ def join_tree(
     largest = f["largest"]
     t["live"] = live
     resize(fanout, before, live)
-    note_peak(t, t_ns // PEAK_ERA_NS, live, before)
-    note_peak(f, t_ns // PEAK_ERA_NS, live, largest)
+    note_peak(fanout, t_ns // PEAK_ERA_NS, live, largest)
     time_growth(trees, t_ns, tree)
     if 0 < flow < len(agents):
         seat_agent(trees, agents, tree, flow, t_ns // AGENT_ERA_NS)
@@ -148,8 +147,7 @@ def part_from_tree(fanout: Records, trees: Records, t_ns: int, tree: int) -> Non
     before = t["live"]
     live = before - 1
     largest = f["largest"]
-    note_peak(t, t_ns // PEAK_ERA_NS, before, before)
-    note_peak(f, t_ns // PEAK_ERA_NS, largest, largest)
+    note_peak(fanout, t_ns // PEAK_ERA_NS, largest, largest)
     t["live"] = live
     resize(fanout, before, live)
     if 4 * live < t["level"]:
@@ -320,7 +318,7 @@ def summarise_fanout(fanout: Records, trees: Records, t_ns: int, out: Records) -
                 growing = tree
                 doubling_s = took_s
     n = f["n_calls"]
-    peak = read_peak(f, t_ns // PEAK_ERA_NS, live)
+    peak = read_peak(fanout, t_ns // PEAK_ERA_NS, live)
     put(out, 0, live, n, n > 0)
     put(out, 1, peak, n, n > 0)
     put(out, 2, largest, n, largest > 0)

@@ -43,25 +43,27 @@ def outcome_of(status: int) -> Outcome:
 
 
 def read_limits(exchange: Exchange, head: bytes) -> None:
-    """Tell the gate what an answer says of the upstream's quota, and keep when to come back.
+    """Keep when an answer asks its caller to come back; tell the gate what is left of a quota.
 
-    Every answer that sends its caller away is read, of others a sample.
+    The first of every answer that sends its caller away, the second of a sample.
     """
     now_ns = exchange.stamp_ns
     pool = exchange.pool
     status = exchange.status
     is_failure = status >= 500 or status in (408, 409, 429)
-    if not is_failure and now_ns < pool.quota_due_ns:
+    is_due = now_ns >= pool.quota_due_ns
+    if not (is_failure or is_due):
         return
-    pool.quota_due_ns = now_ns + SAMPLE_NS
     try:
         wall_s = time()
         if is_failure:
             exchange.retry_after_ns = read_retry_after_ns(head, wall_s)
-        lease = exchange.lease
-        tenant = lease.arrival.tenant if lease is not None else 0
-        for quota in read_quotas(head, wall_s):
-            exchange.gate.observe_quota(now_ns, tenant, *quota)
+        if is_due:
+            pool.quota_due_ns = now_ns + SAMPLE_NS
+            lease = exchange.lease
+            tenant = lease.arrival.tenant if lease is not None else 0
+            for quota in read_quotas(head, wall_s):
+                exchange.gate.observe_quota(now_ns, tenant, *quota)
     except Exception as error:
         exchange.stats.n_faults += 1  # a hint must not cost the answer
         exchange.server.report_fault(error)

@@ -13,8 +13,8 @@ RFC 3339, a duration like ``6m0s``, milliseconds. A plain number is an instant
 if it is too large for a duration.
 
 *Cost*: none for heads without such fields (one dictionary look-up each, which
-they pay anyway). The head is read only for an answer that sends its caller
-away, and otherwise at most once in ``SAMPLE_NS`` an endpoint.
+they pay anyway). Quotas are read at most once in ``SAMPLE_NS`` an endpoint, when
+to come back from every answer that sends its caller away.
 
 *Source*: OpenAI's rate limit guide (``x-ratelimit-*-requests``, ``-tokens``),
 Anthropic's (``anthropic-ratelimit-<kind>-limit``, RFC 3339 resets),
