@@ -6,8 +6,7 @@ Open-loop Poisson callers at one service of C places (:mod:`bench.detect.loads`)
 - *Ramps*: demand from 40 to 110 % within 30-120 s; the seconds said while demand is 5-30 s away
   from capacity, against the truth; whether the 90 % interval holds it. Once with capacity never
   met before (a lower bound), once after an overload of 20 s has taught it.
-- *Shapes of calls*: streams of 20-60 s with a first byte after 0.5 s, calls of minutes, heavy tails.
-- *Recorded traffic* at a service of twice its busiest ten seconds: nothing may be said.
+- *Shapes of calls*: streams of 20-60 s with a first byte after 0.5 s, calls of 30 s, heavy tails.
 
 The constants of the trend were chosen on even seeds; all figures are of odd ones.
 """
