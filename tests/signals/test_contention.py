@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from signals import Shared, SignalBank
 from signals.contention import TENANT_DTYPE, make_tenants
+from signals.kernel import IS_COMPILED
 from tests.signals.twins.contention import NaiveContention
 
 S = 1_000_000_000
@@ -63,7 +64,7 @@ def tell(
 
 
 @given(seed=st.integers(0, 10_000), heavy=st.integers(0, 7))
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=6 if IS_COMPILED else 1, deadline=None)
 def test_the_kernel_is_its_twin(seed: int, heavy: int) -> None:
     """Accounts are those of the definition; caused and suffered sum to the same."""
     bank, twin = tell(make_calls(seed, 400, heavy), list(range(8)), 50_000_000)
@@ -83,7 +84,7 @@ def test_the_kernel_is_its_twin(seed: int, heavy: int) -> None:
 
 
 @given(seed=st.integers(0, 10_000), order=st.permutations([1, 2, 3, 4, 5]))
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5 if IS_COMPILED else 1, deadline=None)
 def test_renumbering_tenants_and_splitting_ticks_change_nothing(
     seed: int, order: list[int]
 ) -> None:
