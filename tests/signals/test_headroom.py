@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from signals import Shared, SignalBank, headroom
 from signals.headroom import NOT_IN_SIGHT_S, bound_crossing, close_headroom, make_headroom
+from signals.kernel import IS_COMPILED
 from tests.signals.twins.headroom import choose, make_lines
 
 S = 1_000_000_000
@@ -36,7 +37,7 @@ def feed(counts: list[int], capacity_hz: float, is_known: bool = True) -> headro
     ),
     capacity_hz=st.floats(1.0, 200.0),
 )
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30 if IS_COMPILED else 5, deadline=None)
 def test_lines_and_choice_are_those_of_the_twin(counts: list[int], capacity_hz: float) -> None:
     """Every span's line is least squares; the longest consistent one is used; nothing is NaN."""
     h = feed(counts, capacity_hz)[0]

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from signals import SignalBank
+from signals.kernel import IS_COMPILED
 from signals.quota import MEMORY_S, N_QUOTAS, NOT_IN_SIGHT_S, QUOTA_TOKENS
 
 S = 1_000_000_000
@@ -54,7 +55,7 @@ def naive_empty_s(notes: list[tuple[float, float, float]], now_s: float, reset_s
     steps=st.lists(st.tuples(st.integers(0, 5_000), st.integers(0, 300)), min_size=1, max_size=30),
     reset_s=st.sampled_from([0, 7, 60]),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40 if IS_COMPILED else 5, deadline=None)
 def test_the_kernel_is_its_twin(steps: list[tuple[int, int]], reset_s: int) -> None:
     """Any course of one quota: the definition's answer, never NaN."""
     bank = SignalBank(2)

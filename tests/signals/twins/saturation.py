@@ -146,10 +146,12 @@ class NaiveSaturation:
     def _judge(self, n: int) -> None:
         waits_s = sum(a.wait_s for a in self.window)
         least = min(self.least)
-        self.full = False
+        was_full, self.full = self.full, False
         if self.n_base >= latency.N_BASE_MIN and self.base is not None:
             busy = n / self.window_s * self.base[1]
             self.full = least > (1.1 + 2.0 / math.sqrt(n)) * busy + 1.0
+        if self.full != was_full:
+            self.slopes = []
         if not self.full:
             self.n_queued, self.saturated = 0, False
         elif least > 1.3 * waits_s / self.window_s + 1.0 or self._is_steep():
