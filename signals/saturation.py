@@ -288,6 +288,9 @@ def judge_queue(saturation: Records, window_s: int) -> None:
         and s["least"] > (FULL_RATIO + FULL_SD / math.sqrt(float(n))) * busy + 1.0
     )
     is_unexplained = s["least"] > EXPLAINED * s["wait_sum"] / window_s + 1.0
+    if is_full != (s["is_full"] == 1):
+        # Slack says much more of e = 0 than a queue of e = 1: each is judged by its own windows.
+        s["slope_num"] = s["slope_den"] = s["slope_noise"] = 0.0
     s["is_full"] = 1 if is_full else 0
     if not is_full:
         s["n_queued"] = s["is_saturated"] = 0
