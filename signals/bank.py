@@ -20,6 +20,7 @@ from typing import Any
 
 from signals.events import (
     ANSWERED,
+    CALLER,
     FIRST_BYTE,
     GONE,
     LEFT,
@@ -156,6 +157,10 @@ class SignalBank:
     def note_parent(self, now_ns: int, call: int, parent_flow: int) -> None:
         """Take note of the flow that made the one of this call, where a header tells."""
         self._note(PARENT, now_ns, call, parent_flow)
+
+    def note_caller(self, now_ns: int, call: int, upstream: int) -> None:
+        """Take note that an upstream of this process made the call, where its number is known."""
+        self._note(CALLER, now_ns, call, upstream)
 
     def _note(self, kind: int, now_ns: int, call: int, value: int) -> None:
         if now_ns >= self.boundary_ns:

@@ -28,6 +28,8 @@ from signals.forecast import (
 from signals.kernel import kernel, part
 from signals.matched import expect_return
 from signals.memory import ROOT, State, open_state
+from signals.nesting import begin_nested, end_nested, note_caller
+from signals.propagation import count_own, note_visit
 from signals.retry import ATTEMPT_MAX, count_retrying, find_failure, keep_failure
 from signals.shape import FRESH_NS, count_away, count_demand, count_retrying_flow, count_return
 from signals.state import (
@@ -149,6 +151,7 @@ def count_leave(state: State, t_ns: int, idx: int) -> None:
     part_from_tree(state.fanout, state.trees, t_ns, c["tree"])
     if c["answered_ns"] == 0:
         count_failure(state, t_ns, idx, 0, False)
+        count_own(state.services, state.nesting, state.calls, t_ns, idx)
         note_leave(
             state.forecast[0],
             t_ns,
@@ -194,6 +197,9 @@ def count_end(state: State, t_ns: int, idx: int, how: int, retry_after_ns: int) 
         count_failure(state, t_ns, idx, due_ns, how == REFUSED)
     if c["has_left"] == 0:
         part_from_tree(state.fanout, state.trees, t_ns, c["tree"])
+    if how in (ANSWERED, FAILED):
+        count_own(state.services, state.nesting, state.calls, t_ns, idx)
+    end_nested(state.nesting, state.roots, t_ns, idx)
     close_call(state.process, state.calls, idx)
 
 
@@ -278,6 +284,8 @@ def arrive(
         c["patience_ns"] = patience_ns
         note_arrival(state.forecast[0], t_ns, attempt, family, who > 0, patience_ns)
         join_tree(state.fanout, state.trees, state.agents, t_ns, tree, who, c["upstream"])
+        begin_nested(state.nesting, state.roots, state.calls, t_ns, idx)
+        note_visit(state.services, state.roots, state.calls, t_ns, idx)
     return (idx << ATTEMPT_BITS) | attempt
 
 
@@ -315,6 +323,8 @@ def note(root: int, kind: int, now_ns: int, handle: int, value: int) -> int:
     elif kind == PARENT:
         c = state.calls[idx]
         link_parent(state.trees, state.agents, c["tree"], c["flow"], value)
+    elif kind == CALLER:
+        note_caller(state.nesting, state.calls, t_ns, idx, value)
     return 1
 
 

@@ -21,6 +21,9 @@ from numba import types
 from signals.forecast import FORECAST_DTYPE, make_forecast
 from signals.kernel import IS_COMPILED, make_view, part
 from signals.matched import MATCHED_DTYPE, make_matched
+from signals.nesting import NEST_DTYPE, ROOT_DTYPE, make_nesting, make_roots
+from signals.owntime import SERVICE_DTYPE, make_services
+from signals.propagation import PROPAGATION_DTYPE, make_propagation
 from signals.shape import SHAPE_DTYPE, make_shape
 from signals.state import (
     BANK_DTYPE,
@@ -66,6 +69,13 @@ class State(NamedTuple):
     """A table, by tree."""
     agents: Records
     """A table, by flow: its place in a tree."""
+    nesting: Records
+    """A table, by call."""
+    roots: Records
+    """A table, by tree."""
+    services: Records
+    """A table, by upstream."""
+    propagation: Records
 
 
 class Shared:
@@ -77,16 +87,38 @@ class Shared:
         Calls that can be open at once over all upstreams, plus one.
     n_trees, n_flows : int
         Sizes of the identity tables, overflow entry 0 included.
+    n_upstreams : int
+        Upstreams whose own times are kept; those beyond are not.
     """
 
-    __slots__ = ("agents", "calls", "fanout", "process", "trees")
+    __slots__ = (
+        "agents",
+        "calls",
+        "fanout",
+        "nesting",
+        "process",
+        "propagation",
+        "roots",
+        "services",
+        "trees",
+    )
 
-    def __init__(self, n_calls: int = 65_536, n_trees: int = 65_536, n_flows: int = 65_536) -> None:
+    def __init__(
+        self,
+        n_calls: int = 65_536,
+        n_trees: int = 65_536,
+        n_flows: int = 65_536,
+        n_upstreams: int = 64,
+    ) -> None:
         self.process: Records = np.zeros(1, PROCESS_DTYPE)
         self.calls = make_calls(n_calls)
         self.fanout = make_fanout()
         self.trees = make_trees(n_trees)
         self.agents = make_agents(n_flows)
+        self.nesting = make_nesting(n_calls)
+        self.roots = make_roots(n_trees)
+        self.services = make_services(n_upstreams)
+        self.propagation = make_propagation()
 
 
 def make_state(shared: Shared, n_flows: int, n_readings: int) -> State:
@@ -103,6 +135,10 @@ def make_state(shared: Shared, n_flows: int, n_readings: int) -> State:
         fanout=shared.fanout,
         trees=shared.trees,
         agents=shared.agents,
+        nesting=shared.nesting,
+        roots=shared.roots,
+        services=shared.services,
+        propagation=shared.propagation,
     )
 
 
@@ -123,6 +159,10 @@ _view_forecast = make_view(array_of(FORECAST_DTYPE))
 _view_fanout = make_view(array_of(FANOUT_DTYPE))
 _view_trees = make_view(array_of(TREE_DTYPE))
 _view_agents = make_view(array_of(AGENT_DTYPE))
+_view_nesting = make_view(array_of(NEST_DTYPE))
+_view_roots = make_view(array_of(ROOT_DTYPE))
+_view_services = make_view(array_of(SERVICE_DTYPE))
+_view_propagation = make_view(array_of(PROPAGATION_DTYPE))
 
 _N_ROOT = 2 * len(State._fields)
 
@@ -142,6 +182,10 @@ def _open_root(root: int) -> State:
         _view_fanout(r[16], r[17]),
         _view_trees(r[18], r[19]),
         _view_agents(r[20], r[21]),
+        _view_nesting(r[22], r[23]),
+        _view_roots(r[24], r[25]),
+        _view_services(r[26], r[27]),
+        _view_propagation(r[28], r[29]),
     )
 
 

@@ -7,7 +7,7 @@ reading is the same however often it is asked for.
 
 from __future__ import annotations
 
-from signals import matched, shape
+from signals import matched, propagation, shape
 from signals.fanout import READINGS as FANOUT
 from signals.fanout import summarise_fanout
 from signals.forecast import N_READINGS as N_FORECAST
@@ -16,6 +16,7 @@ from signals.forecast import summarise_forecast
 from signals.kernel import part
 from signals.matched import summarise_matched
 from signals.memory import State
+from signals.propagation import summarise_propagation
 from signals.retry import CASCADE_FLOWS, CASCADE_SHARE
 from signals.shape import summarise_shape
 from signals.state import FRESH, N_GAPS, N_STREAMS, RING_MASK, SECOND, Records, put
@@ -46,7 +47,16 @@ QUALITY = (
     ("identified_share", "ratio"),
     ("coarse_clock", "bool"),
 )
-READINGS = (*RATES, *SCANS, *QUALITY, *matched.READINGS, *shape.READINGS, *FORECAST, *FANOUT)
+READINGS = (
+    *RATES,
+    *SCANS,
+    *QUALITY,
+    *matched.READINGS,
+    *shape.READINGS,
+    *FORECAST,
+    *FANOUT,
+    *propagation.READINGS,
+)
 """Name and unit, in the order of the state's ``readings``."""
 
 N_RATES = len(RATES)
@@ -65,6 +75,7 @@ FIRST_MATCHED = FIRST_QUALITY + N_QUALITY
 FIRST_SHAPE = FIRST_MATCHED + N_MATCHED
 FIRST_FORECAST = FIRST_SHAPE + N_SHAPE
 FIRST_FANOUT = FIRST_FORECAST + N_FORECAST
+FIRST_PROPAGATION = FIRST_FANOUT + N_FANOUT
 
 ORGANIC_RATE = 1
 RETRY_SHARE = 2
@@ -160,3 +171,4 @@ def summarise(state: State) -> None:
         state.process[0]["now_ns"],
         out[FIRST_FANOUT : FIRST_FANOUT + N_FANOUT],
     )
+    summarise_propagation(state.services, state.propagation, out[FIRST_PROPAGATION:N_READINGS])

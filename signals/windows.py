@@ -15,6 +15,7 @@ from signals.forecast import close_forecast
 from signals.kernel import part
 from signals.matched import close_matched, settle_hint
 from signals.memory import State
+from signals.propagation import pass_seconds
 from signals.retry import close_rates
 from signals.shape import close_shape
 from signals.state import BUCKET_NS, N_SCALES, N_STREAMS, RING_MASK
@@ -69,3 +70,4 @@ def advance(state: State, t_ns: int) -> None:
         s["last_arrival_ns"] = t_ns
     while s["bucket"] < target:
         close_bucket(state, s["bucket"])
+    pass_seconds(state.services, state.propagation, t_ns)
