@@ -33,6 +33,7 @@ from signals.events import (
 from signals.fanout import Explosion, list_explosions
 from signals.kernel import IS_COMPILED, get_entry
 from signals.memory import Shared, make_root, make_state
+from signals.propagation import ServiceRow, describe_services
 from signals.reading import Reading
 from signals.summary import (
     N_READINGS,
@@ -196,6 +197,10 @@ class SignalBank:
     def explosions(self) -> tuple[Explosion, ...]:
         """Return the latest fan-outs that exploded, over all upstreams of the process."""
         return list_explosions(self.state.fanout, int(self.state.process[0]["now_ns"]))
+
+    def describe_services(self) -> list[ServiceRow]:
+        """Return a row for each service of the process, the most shifted first."""
+        return describe_services(self.state.services)
 
     def read(self) -> tuple[Reading, ...]:
         """Return every reading."""

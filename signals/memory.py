@@ -6,8 +6,8 @@
 addresses and lengths, and they open it as a :class:`State`. Without a compiler
 the same name takes the :class:`State` itself.
 
-``process``, ``calls`` and what is known of trees are shared by the banks of a process (:class:`Shared`);
-the rest belongs to one upstream.
+``process``, ``calls`` and what is known of trees and services are shared by the
+banks of a process (:class:`Shared`); the rest belongs to one upstream.
 """
 
 from __future__ import annotations

@@ -101,7 +101,7 @@ def release(nesting: Records, t_ns: int, idx: int) -> bool:
 
 @part
 def find_parent(nesting: Records, calls: Records, first: int, flow: int, upstream: int) -> int:
-    """Return the newest open call, from ``first`` back, that nesting makes the parent; 0 if none."""
+    """Return the newest open call, from ``first`` back, that can be the parent; 0 if none."""
     idx = first
     for _ in range(LOOK_BACK):
         if idx == 0:

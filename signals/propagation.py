@@ -1,23 +1,12 @@
 """Whose trouble it is: the service whose own time has risen, among all that look slow.
 
-*Rule of this file*: what is normal, what has shifted, who is named, what is read.
+*Rule of this file*: what is counted when, who is named, what is read.
 
-*Theory*: own times (:mod:`signals.nesting`) of the last 5, 10, 20 and 60 s are
-compared with those of 25 minutes, per service, at the median and the 90th
-percentile, each shift in units of its own noise:
-
-    d_p = ln Q_p(now) - ln Q_p(past)
-    noise_p^2 = drift_p^2 + floor_p^2 + se(p, n)^2          z_p = d_p / noise_p
-
-``drift`` is how much the quantile of 10 s has varied in the past beyond what so
-few calls make it vary; ``se`` what so few calls as are seen now make it vary
-(:func:`signals.logbins.find_error`). **Named** is the service with the largest
-z90 among those with (z50 + z90) / 2 at or above the gate and z50 >= 2. Else, if
-the calls of some service make far fewer calls than they used to and end sooner,
-it is named as **cut short** (it returns early). Else nobody.
-
-With fewer than 8 calls in a window (at least 3) both shifts are ln Q_25(now) -
-ln Q_90(past): the fast ones must be slower than nine tenths of the past.
+*Theory*: own times (:mod:`signals.nesting`) tell a slow service from one that
+waits for it; :mod:`signals.shifts` says by how much each has shifted, in units
+of its own noise. **Named** is the service with the largest z90 among the
+shifted. Else, if the calls of some service make far fewer calls than they used
+to and end sooner, it is named as **cut short** (it returns early). Else nobody.
 
 Two readings: *early*, from all windows at once, 5-22 s after a fault, to show;
 and *named*, from 20 s and 60 s, the same service for ``STREAK_S`` seconds, to
@@ -27,9 +16,8 @@ abnormal for its own service. After that it is the new normal.
 
 *Regime*: needs trees (a trace id or a session) and, for services that call
 through this process, callers; without them own time is inclusive time and a
-slow service's callers look slow too. Silent with less than ``HISTORY_MIN``
-calls or ``SUBS_MIN`` sub-windows of past. Faults that change no timing are not
-seen; nor are calls that never end before their callers leave.
+slow service's callers look slow too. Faults that change no timing are not
+seen, nor are calls that never end and whose callers never leave.
 *Cost*: O(1) a call; once a second about O(14 x 192) for a service with calls.
 *Source*: the project's detection study, section 7. Ours: noise, two readings.
 *Considered and rejected*: inclusive time (blames the caller in one of four);
@@ -39,24 +27,20 @@ largest added seconds (misses small services that others wait for).
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from signals.kernel import part
-from signals.logbins import find_error, find_quantile
+from signals.logbins import find_quantile
 from signals.nesting import compute_own_ns
 from signals.owntime import (
     CALLS,
-    CHILDREN,
     LAG_SUBS,
-    LN_TIME,
     N_HISTORY,
     N_WINDOWS,
-    RING_S,
     RING_SUBS,
     SECOND_NS,
-    SQUARES,
     SUB_MIN,
     SUB_S,
     WINDOWS_S,
@@ -67,36 +51,18 @@ from signals.owntime import (
     slide_windows,
 )
 from signals.reach import count_visitors, visit
+from signals.shifts import (
+    CUT_GATE,
+    GATES,
+    SUBS_MIN,
+    judge,
+    judge_children,
+    judge_windows,
+    learn_normal,
+)
 from signals.state import Records, put
 
-GATES = (6.0, 5.0, 5.0, 4.0)
-"""Least (z50 + z90) / 2 by window: the shorter the window, the more of them there are."""
-
-N_EARLY = 2
-"""The first two windows, 5 and 10 s, only show; the others may be acted upon."""
-
-GATE_P50 = 2.0
-"""The median must have moved as well: a few slow calls are no slow service."""
-
-FLOOR_P50, FLOOR_P90 = 0.15, 0.25
-"""Shifts of 16 % and 28 % are never more than one noise unit (detection study, section 7)."""
-
-FEW = 8
-"""Fewer calls than this in a window are judged by their fast quarter."""
-
-FEWEST = 3
-"""Fewer calls than this say nothing."""
-
-HISTORY_MIN = 8
-"""Calls of past without which a service is never named."""
-
-SUBS_MIN = 4
-"""Sub-windows of past without which its spread is not known."""
-
-PRIOR_SUBS, PRIOR_DRIFT = 0.0, 0.5
-"""The drift of an unknown service, and how many sub-windows outweigh that guess."""
-
-STREAK_S = 5
+STREAK_S = 10
 """Seconds that the same service must lead before it is named for action."""
 
 LEFT_OUT_S = 240
@@ -104,13 +70,6 @@ LEFT_OUT_S = 240
 
 PAUSE_S = 60
 """A name after a longer pause is a new one."""
-
-CUT_GATE = 4.0
-CUT_CALLS = 60
-CUT_CHILDREN = 0.5
-CUT_FLOOR = 0.05
-"""Cut short: z of the fall in children per call, over at least 60 calls in 20 s or 60 s, where it
-was 0.5 at least; a fall of 5 % is never more than one noise unit."""
 
 SLOW, CUT_SHORT = 1, 2
 """Kinds of trouble."""
@@ -210,143 +169,6 @@ def count_own(services: Records, nesting: Records, calls: Records, t_ns: int, id
     n["is_counted"] = 1
     own_ns = compute_own_ns(nesting, t_ns, idx, c["arrived_ns"])
     count_call(services, upstream, t_ns, own_ns, t_ns - c["arrived_ns"], n["n_children"])
-
-
-# -- what is normal ----------------------------------------------------------------
-
-
-@part
-def combine(spread: float, n: int, error: float) -> float:
-    """Return the drift behind a spread of ``n`` quantiles of which ``error`` is sampling."""
-    seen = max(0.0, spread * spread - error * error)
-    weight = PRIOR_SUBS + max(n - 1, 0)
-    prior = PRIOR_SUBS * PRIOR_DRIFT * PRIOR_DRIFT
-    return math.sqrt((prior + max(n - 1, 0) * seen) / weight) if weight > 0.0 else 0.0
-
-
-@part
-def learn_normal(services: Records, upstream: int) -> None:
-    """Renew what the past says of a service's own times and children."""
-    s = services[upstream]
-    n_history = float(s["history_n"])
-    if n_history < 1.0:
-        s["n_subs"] = 0
-        return
-    n = 0
-    mean50 = mean90 = mean_k = inverse = total = children = squares = ln_time = 0.0
-    m50 = m90 = m_k = 0.0
-    for idx in range(RING_SUBS):
-        if s["sub_joined"][idx] == 0:
-            continue
-        calls = s["sub_sums"][idx, CALLS]
-        total += calls
-        children += s["sub_sums"][idx, CHILDREN]
-        squares += s["sub_sums"][idx, SQUARES]
-        ln_time += s["sub_sums"][idx, LN_TIME]
-        if calls < SUB_MIN:
-            continue
-        n += 1
-        inverse += 1.0 / calls
-        # Welford: the spread of quantiles that hardly differ must not be lost in rounding.
-        d = s["sub_p50"][idx] - mean50
-        mean50 += d / n
-        m50 += d * (s["sub_p50"][idx] - mean50)
-        d = s["sub_p90"][idx] - mean90
-        mean90 += d / n
-        m90 += d * (s["sub_p90"][idx] - mean90)
-        k = s["sub_sums"][idx, CHILDREN] / calls
-        d = k - mean_k
-        mean_k += d / n
-        m_k += d * (k - mean_k)
-    s["n_subs"] = n
-    s["p50"] = find_quantile(s["history"], n_history, 0.5)
-    s["p90"] = find_quantile(s["history"], n_history, 0.9)
-    s["ln_time"] = ln_time / total
-    s["children"] = children / total
-    s["children_variance"] = max(0.0, squares / total - (children / total) ** 2)
-    s["noise_p50"] = s["noise_p90"] = s["children_noise"] = 0.0
-    if n >= 2:
-        typical = n / inverse
-        e50 = find_error(s["history"], n_history, 0.5, typical)
-        e90 = find_error(s["history"], n_history, 0.9, typical)
-        s["noise_p50"] = combine(math.sqrt(m50 / (n - 1)), n, e50)
-        s["noise_p90"] = combine(math.sqrt(m90 / (n - 1)), n, e90)
-        spread = m_k / (n - 1) - s["children_variance"] / typical
-        s["children_noise"] = math.sqrt(max(0.0, spread))
-
-
-# -- what has shifted --------------------------------------------------------------
-
-
-@part
-def judge(services: Records, upstream: int, counts: Records, n: float) -> tuple[float, float]:
-    """Return z50 and z90 of some calls' own times; zeros where nothing can be said.
-
-    Parameters
-    ----------
-    counts : int array, shape (N_BINS,)
-        The calls' own times in bins.
-    n : float
-        How many they are.
-    """
-    s = services[upstream]
-    n_history = float(s["history_n"])
-    if n < FEWEST or n_history < HISTORY_MIN or s["n_subs"] < SUBS_MIN:
-        return 0.0, 0.0
-    if n < FEW:
-        d50 = d90 = find_quantile(counts, n, 0.25) - s["p90"]
-        if d50 < 0.0:
-            return 0.0, 0.0
-    else:
-        d50 = find_quantile(counts, n, 0.5) - s["p50"]
-        d90 = find_quantile(counts, n, 0.9) - s["p90"]
-    if d50 <= 0.0 and d90 <= 0.0:
-        return 0.0, 0.0
-    e50 = find_error(s["history"], n_history, 0.5, n)
-    e90 = find_error(s["history"], n_history, 0.9, n)
-    z50 = d50 / math.sqrt(s["noise_p50"] ** 2 + FLOOR_P50**2 + e50 * e50)
-    z90 = d90 / math.sqrt(s["noise_p90"] ** 2 + FLOOR_P90**2 + e90 * e90)
-    return z50, z90
-
-
-@part
-def judge_windows(services: Records, upstream: int) -> None:
-    """Renew the shifts of a service: the strongest that passes its gate, early and to act upon."""
-    s = services[upstream]
-    s["early_z"] = 0.0
-    s["act_z"] = 0.0
-    s["z50"] = 0.0
-    s["z90"] = 0.0
-    for window in range(N_WINDOWS):
-        z50, z90 = judge(services, upstream, s["windows"][window], float(s["window_n"][window]))
-        s["z50"] = z50  # of the longest window, after the last round
-        s["z90"] = z90
-        if (z50 + z90) / 2.0 >= GATES[window] and z50 >= GATE_P50:
-            s["early_z"] = max(s["early_z"], z90)
-            if window >= N_EARLY:
-                s["act_z"] = max(s["act_z"], z90)
-
-
-@part
-def judge_children(services: Records, upstream: int, second: int) -> None:
-    """Renew how far a service's calls fall short of the calls they used to make."""
-    s = services[upstream]
-    s["cut_z"] = 0.0
-    if s["n_subs"] < SUBS_MIN or s["children"] < CUT_CHILDREN:
-        return
-    n = children = ln_time = 0.0
-    for age in range(WINDOWS_S[N_WINDOWS - 1]):
-        sums = s["second_sums"][(second - age) % RING_S]
-        n += sums[CALLS]
-        children += sums[CHILDREN]
-        ln_time += sums[LN_TIME]
-        if age + 1 not in (WINDOWS_S[N_EARLY], WINDOWS_S[N_WINDOWS - 1]) or n < CUT_CALLS:
-            continue
-        if ln_time / n >= s["ln_time"]:
-            continue
-        floor = CUT_FLOOR * s["children"]
-        variance = s["children_noise"] ** 2 + floor * floor + s["children_variance"] / n
-        s["cut_z"] = max(s["cut_z"], (s["children"] - children / n) / math.sqrt(variance))
 
 
 # -- once a second -----------------------------------------------------------------
@@ -491,3 +313,38 @@ def summarise_propagation(services: Records, propagation: Records, out: Records)
         put(out, 10, p["flows"], n, True)
         put(out, 11, p["tenants"], n, True)
         put(out, 12, p["trees"], n, True)
+
+
+class ServiceRow(NamedTuple):
+    """One service as people are told of it; seconds."""
+
+    upstream: int
+    calls: int
+    """In the last minute."""
+    own_p50: float
+    own_p90: float
+    past_p50: float
+    past_p90: float
+    inclusive_p90: float
+    z50: float
+    z90: float
+    """Shift of the last minute in units of noise; 0 where it has not risen or little is known."""
+    children: float
+    """Calls that a call used to make."""
+
+
+def describe_services(services: Records) -> list[ServiceRow]:
+    """Return a row for each service that has had calls, the most shifted first."""
+    rows = []
+    last = N_WINDOWS - 1
+    for upstream in np.flatnonzero(services["n_calls"]).tolist():
+        s = services[upstream]
+        n, n_history = int(s["window_n"][last]), int(s["history_n"])
+        inclusive = s["inclusive"].sum(axis=0)
+        own = [math.exp(find_quantile(s["windows"][last], n, p)) if n else 0.0 for p in (0.5, 0.9)]
+        past = [math.exp(float(s[name])) if n_history else 0.0 for name in ("p50", "p90")]
+        n_inclusive = int(inclusive.sum())
+        longest = math.exp(find_quantile(inclusive, n_inclusive, 0.9)) if n_inclusive else 0.0
+        z = (float(s["z50"]), float(s["z90"]))
+        rows.append(ServiceRow(upstream, n, *own, *past, longest, *z, float(s["children"])))
+    return sorted(rows, key=lambda row: (-row.z90, row.upstream))
