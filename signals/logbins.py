@@ -26,6 +26,8 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from signals.kernel import part
 from signals.state import Records
 
@@ -54,16 +56,11 @@ def find_bin(duration_ns: float) -> int:
 def find_quantile(counts: Records, n: float, p: float) -> float:
     """Return ln of the p-quantile of ``n`` counted durations, in ln seconds; n > 0."""
     rank = max(p * n, 1e-9)
-    below = 0.0
-    last = 0
-    for idx in range(N_BINS):
-        count = counts[idx]
-        if count > 0:
-            last = idx
-            if below + count >= rank:
-                return LN_LOWEST + (idx - 1 + (rank - below) / count) * LN_BIN
-            below += count
-    return LN_LOWEST + last * LN_BIN
+    until = np.cumsum(counts)
+    idx = min(np.searchsorted(until, rank), N_BINS - 1)
+    count = counts[idx]
+    share = (rank - (until[idx] - count)) / count if count > 0 else 0.0
+    return LN_LOWEST + (idx - 1 + share) * LN_BIN
 
 
 @part

@@ -142,18 +142,14 @@ def slide_windows(services: Records, upstream: int, second: int) -> None:
         n_new = int(s["second_sums"][new, CALLS])
         n_old = int(s["second_sums"][old, CALLS])
         if n_new > 0:
-            for idx in range(N_BINS):
-                counts[idx] += s["seconds"][new, idx]
+            counts += s["seconds"][new]
         if n_old > 0:
-            for idx in range(N_BINS):
-                counts[idx] -= s["seconds"][old, idx]
+            counts -= s["seconds"][old]
         s["window_n"][window] += n_new - n_old
     place = (second + 1) % RING_S
     if s["second_sums"][place, CALLS] > 0:
-        for idx in range(N_BINS):
-            s["seconds"][place, idx] = 0
-        for idx in range(N_SUMS):
-            s["second_sums"][place, idx] = 0.0
+        s["seconds"][place][:] = 0
+        s["second_sums"][place][:] = 0.0
 
 
 @part
@@ -168,11 +164,9 @@ def close_sub(services: Records, upstream: int, sub: int) -> None:
         s["sub_p90"][here] = find_quantile(s["subs"][here], n, 0.9)
     after = (sub + 1) % RING_SUBS
     s["sub_joined"][after] = 0
-    for idx in range(N_BINS):
-        s["subs"][after, idx] = 0
-        s["inclusive"][(sub + 1) % (LAG_SUBS + 1), idx] = 0
-    for idx in range(N_SUMS):
-        s["sub_sums"][after, idx] = 0.0
+    s["subs"][after][:] = 0
+    s["inclusive"][(sub + 1) % (LAG_SUBS + 1)][:] = 0
+    s["sub_sums"][after][:] = 0.0
 
 
 @part
@@ -182,8 +176,8 @@ def join_history(services: Records, upstream: int, sub: int) -> None:
     here = sub % RING_SUBS
     s["sub_joined"][here] = 1
     if s["sub_sums"][here, CALLS] > 0:
-        for idx in range(N_BINS):
-            s["history"][idx] += s["subs"][here, idx]
+        history = s["history"]
+        history += s["subs"][here]
         s["history_n"] += int(s["sub_sums"][here, CALLS])
 
 
@@ -196,6 +190,6 @@ def leave_history(services: Records, upstream: int, sub: int) -> None:
         return
     s["sub_joined"][here] = 0
     if s["sub_sums"][here, CALLS] > 0:
-        for idx in range(N_BINS):
-            s["history"][idx] -= s["subs"][here, idx]
+        history = s["history"]
+        history -= s["subs"][here]
         s["history_n"] -= int(s["sub_sums"][here, CALLS])

@@ -57,8 +57,5 @@ def visit(cells: Records, identity: int, second: int) -> None:
 @part
 def count_visitors(cells: Records, second: int) -> float:
     """Estimate the distinct identities of the ``REACH_S`` seconds that end with ``second``."""
-    n_empty = 0
-    for idx in range(N_CELLS):
-        if cells[idx] <= second - REACH_S:
-            n_empty += 1
+    n_empty = np.count_nonzero(cells <= second - REACH_S)
     return -N_CELLS * math.log(max(n_empty, 1) / N_CELLS)

@@ -89,9 +89,9 @@ class Timeline(NamedTuple):
 
 def read_rows(path: Path) -> list[dict[str, str]]:
     """Return a table's rows."""
-    opened = gzip.open(path, "rt") if path.suffix == ".gz" else path.open()
-    with opened as file:
-        return list(csv.DictReader(file))
+    text = path.read_bytes()
+    text = gzip.decompress(text) if path.suffix == ".gz" else text
+    return list(csv.DictReader(text.decode().splitlines()))
 
 
 def read_recording(folder: Path, name: str) -> Recording | None:
@@ -180,7 +180,10 @@ def _play(
 
 
 def play(
-    recording: Recording, who: str = CALLER_KNOWN, n_history: int = N_HISTORY, hole_s: float = HOLE_S
+    recording: Recording,
+    who: str = CALLER_KNOWN,
+    n_history: int = N_HISTORY,
+    hole_s: float = HOLE_S,
 ) -> Timeline:
     """Play a recording through the kernels.
 
