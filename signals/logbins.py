@@ -57,7 +57,7 @@ def find_quantile(counts: Records, n: float, p: float) -> float:
     """Return ln of the p-quantile of ``n`` counted durations, in ln seconds; n > 0."""
     rank = max(p * n, 1e-9)
     until = np.cumsum(counts)
-    idx = min(np.searchsorted(until, rank), N_BINS - 1)
+    idx = min(int(np.searchsorted(until, rank)), N_BINS - 1)
     count = counts[idx]
     share = (rank - (until[idx] - count)) / count if count > 0 else 0.0
     return LN_LOWEST + (idx - 1 + share) * LN_BIN

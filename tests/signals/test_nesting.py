@@ -139,7 +139,7 @@ def follow(steps: list[Step], shift_ns: int = 0, flows: int = 0) -> tuple[list[i
     return seen, wanted
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(steps=STEPS, shift_ns=st.integers(-(10**15), 10**15), flows=st.integers(0, 50))
 def test_kernels_find_the_union_that_sorting_finds(
     steps: list[Step], shift_ns: int, flows: int
