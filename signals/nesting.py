@@ -172,7 +172,7 @@ def compute_own_ns(nesting: Records, t_ns: int, idx: int, arrived_ns: int) -> in
     covered_ns = n["covered_ns"]
     if n["n_open"] > 0:
         covered_ns += t_ns - n["since_ns"]
-    return max(0, t_ns - arrived_ns - covered_ns)
+    return int(max(0, t_ns - arrived_ns - covered_ns))
 
 
 @part

@@ -346,5 +346,9 @@ def describe_services(services: Records) -> list[ServiceRow]:
         n_inclusive = int(inclusive.sum())
         longest = math.exp(find_quantile(inclusive, n_inclusive, 0.9)) if n_inclusive else 0.0
         z = (float(s["z50"]), float(s["z90"]))
-        rows.append(ServiceRow(upstream, n, *own, *past, longest, *z, float(s["children"])))
+        rows.append(
+            ServiceRow(
+                upstream, n, own[0], own[1], past[0], past[1], longest, *z, float(s["children"])
+            )
+        )
     return sorted(rows, key=lambda row: (-row.z90, row.upstream))

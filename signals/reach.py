@@ -44,7 +44,7 @@ def find_cell(identity: int) -> int:
     h = np.int64(identity) & _WORD
     h = ((h ^ (h >> 16)) * 0x45D9F3B) & _WORD
     h = ((h ^ (h >> 16)) * 0x45D9F3B) & _WORD
-    return (h ^ (h >> 16)) & _MASK
+    return int((h ^ (h >> 16)) & _MASK)
 
 
 @part
@@ -57,5 +57,5 @@ def visit(cells: Records, identity: int, second: int) -> None:
 @part
 def count_visitors(cells: Records, second: int) -> float:
     """Estimate the distinct identities of the ``REACH_S`` seconds that end with ``second``."""
-    n_empty = np.count_nonzero(cells <= second - REACH_S)
+    n_empty = int(np.count_nonzero(cells <= second - REACH_S))
     return -N_CELLS * math.log(max(n_empty, 1) / N_CELLS)
