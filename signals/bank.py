@@ -22,6 +22,7 @@ from signals.contention import find_costliest
 from signals.culprits import Culprits, find_culprits
 from signals.events import (
     ANSWERED,
+    CALLER,
     FIRST_BYTE,
     GONE,
     LEFT,
@@ -35,6 +36,7 @@ from signals.events import (
 from signals.fanout import Explosion, list_explosions
 from signals.kernel import IS_COMPILED, get_entry
 from signals.memory import Shared, make_root, make_state
+from signals.propagation import ServiceRow, describe_services
 from signals.reading import Reading
 from signals.summary import (
     N_READINGS,
@@ -178,6 +180,10 @@ class SignalBank:
         """Take note of the flow that made the one of this call, where a header tells."""
         self._note(PARENT, now_ns, call, parent_flow)
 
+    def note_caller(self, now_ns: int, call: int, upstream: int) -> None:
+        """Take note that an upstream of this process made the call, where its number is known."""
+        self._note(CALLER, now_ns, call, upstream)
+
     def _note(self, kind: int, now_ns: int, call: int, value: int) -> None:
         if now_ns >= self.boundary_ns:
             self.advance(now_ns)
@@ -238,6 +244,10 @@ class SignalBank:
     def culprits(self, n: int = 5) -> Culprits:
         """Return whom the failures that have not come back belong to; for people, not per tick."""
         return find_culprits(self.state.flows, int(self.state.process[0]["now_ns"]), n)
+
+    def describe_services(self) -> list[ServiceRow]:
+        """Return a row for each service of the process, the most shifted first."""
+        return describe_services(self.state.services)
 
     def read(self) -> tuple[Reading, ...]:
         """Return every reading."""

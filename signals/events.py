@@ -30,6 +30,8 @@ from signals.forecast import (
 from signals.kernel import kernel, part
 from signals.matched import expect_return
 from signals.memory import ROOT, State, open_state
+from signals.nesting import begin_nested, end_nested, note_caller
+from signals.propagation import count_own, note_visit
 from signals.quota import note_quota
 from signals.recognition import await_return, recognise, watch_success
 from signals.retry import count_retrying, keep_failure
@@ -140,6 +142,7 @@ def count_leave(state: State, t_ns: int, idx: int) -> None:
     if c["answered_ns"] == 0:
         count_failure(state, t_ns, idx, 0, False)
         count_wait(state, t_ns, idx)
+        count_own(state.services, state.nesting, state.calls, t_ns, idx)
         note_leave(
             state.forecast[0],
             t_ns,
@@ -225,6 +228,9 @@ def count_end(state: State, t_ns: int, idx: int, how: int, retry_after_ns: int) 
         part_from_tree(state.fanout, state.trees, t_ns, c["tree"])
     if how == ANSWERED and c["has_left"] == 0 and c["flow"] > 0:
         watch_success(state.flows, state.calibration, c["flow"], c["fingerprint"], c["told"], t_ns)
+    if how in (ANSWERED, FAILED):
+        count_own(state.services, state.nesting, state.calls, t_ns, idx)
+    end_nested(state.nesting, state.roots, t_ns, idx)
     close_call(state.process, state.calls, idx)
 
 
@@ -324,6 +330,8 @@ def arrive(
         join_tenant(state.contention, state.tenants, t_ns, tenant)
         note_arrival(state.forecast[0], t_ns, attempt, family, who > 0, patience_ns)
         join_tree(state.fanout, state.trees, state.agents, t_ns, tree, who, c["upstream"])
+        begin_nested(state.nesting, state.roots, state.calls, t_ns, idx)
+        note_visit(state.services, state.roots, state.calls, t_ns, idx)
     return (idx << ATTEMPT_BITS) | attempt
 
 
@@ -366,6 +374,8 @@ def note(root: int, kind: int, now_ns: int, handle: int, value: int) -> int:
     elif kind == PARENT:
         c = state.calls[idx]
         link_parent(state.trees, state.agents, c["tree"], c["flow"], value)
+    elif kind == CALLER:
+        note_caller(state.nesting, state.calls, t_ns, idx, value)
     return 1
 
 

@@ -6,9 +6,8 @@
 addresses and lengths, and they open it as a :class:`State`. Without a compiler
 the same name takes the :class:`State` itself.
 
-``process``, ``calls`` and what is known of trees are shared by the banks of a process
-(:class:`Shared`);
-the rest belongs to one upstream.
+``process``, ``calls`` and what is known of trees and services are shared by the
+banks of a process (:class:`Shared`); the rest belongs to one upstream.
 """
 
 from __future__ import annotations
@@ -25,6 +24,9 @@ from signals.forecast import FORECAST_DTYPE, make_forecast
 from signals.headroom import HEADROOM_DTYPE, make_headroom
 from signals.kernel import IS_COMPILED, make_view, part
 from signals.matched import MATCHED_DTYPE, make_matched
+from signals.nesting import NEST_DTYPE, ROOT_DTYPE, make_nesting, make_roots
+from signals.owntime import SERVICE_DTYPE, make_services
+from signals.propagation import PROPAGATION_DTYPE, make_propagation
 from signals.quota import QUOTA_DTYPE, make_quotas
 from signals.recognition import RECOGNITION_DTYPE, make_recognition
 from signals.saturation import SATURATION_DTYPE, make_saturation
@@ -82,6 +84,13 @@ class State(NamedTuple):
     """A table, by tenant."""
     calibration: Records
     recognition: Records
+    nesting: Records
+    """A table, by call."""
+    roots: Records
+    """A table, by tree."""
+    services: Records
+    """A table, by upstream."""
+    propagation: Records
 
 
 class Shared:
@@ -93,16 +102,38 @@ class Shared:
         Calls that can be open at once over all upstreams, plus one.
     n_trees, n_flows : int
         Sizes of the identity tables, overflow entry 0 included.
+    n_upstreams : int
+        Upstreams whose own times are kept; those beyond are not.
     """
 
-    __slots__ = ("agents", "calls", "fanout", "process", "trees")
+    __slots__ = (
+        "agents",
+        "calls",
+        "fanout",
+        "nesting",
+        "process",
+        "propagation",
+        "roots",
+        "services",
+        "trees",
+    )
 
-    def __init__(self, n_calls: int = 65_536, n_trees: int = 65_536, n_flows: int = 65_536) -> None:
+    def __init__(
+        self,
+        n_calls: int = 65_536,
+        n_trees: int = 65_536,
+        n_flows: int = 65_536,
+        n_upstreams: int = 64,
+    ) -> None:
         self.process: Records = np.zeros(1, PROCESS_DTYPE)
         self.calls = make_calls(n_calls)
         self.fanout = make_fanout()
         self.trees = make_trees(n_trees)
         self.agents = make_agents(n_flows)
+        self.nesting = make_nesting(n_calls)
+        self.roots = make_roots(n_trees)
+        self.services = make_services(n_upstreams)
+        self.propagation = make_propagation()
 
 
 def make_state(shared: Shared, n_flows: int, n_tenants: int, n_readings: int) -> State:
@@ -126,6 +157,10 @@ def make_state(shared: Shared, n_flows: int, n_tenants: int, n_readings: int) ->
         tenants=make_tenants(n_tenants),
         calibration=make_calibration(),
         recognition=make_recognition(),
+        nesting=shared.nesting,
+        roots=shared.roots,
+        services=shared.services,
+        propagation=shared.propagation,
     )
 
 
@@ -153,6 +188,10 @@ _view_headroom = make_view(array_of(HEADROOM_DTYPE))
 _view_quotas = make_view(array_of(QUOTA_DTYPE))
 _view_contention = make_view(array_of(CONTENTION_DTYPE))
 _view_tenants = make_view(array_of(TENANT_DTYPE))
+_view_nesting = make_view(array_of(NEST_DTYPE))
+_view_roots = make_view(array_of(ROOT_DTYPE))
+_view_services = make_view(array_of(SERVICE_DTYPE))
+_view_propagation = make_view(array_of(PROPAGATION_DTYPE))
 
 _N_ROOT = 2 * len(State._fields)
 
@@ -179,6 +218,10 @@ def _open_root(root: int) -> State:
         _view_tenants(r[30], r[31]),
         _view_calibration(r[32], r[33]),
         _view_recognition(r[34], r[35]),
+        _view_nesting(r[36], r[37]),
+        _view_roots(r[38], r[39]),
+        _view_services(r[40], r[41]),
+        _view_propagation(r[42], r[43]),
     )
 
 

@@ -7,22 +7,31 @@ reading is the same however often it is asked for.
 
 from __future__ import annotations
 
-from signals import contention, headroom, matched, quota, shape
+from itertools import accumulate, chain
+
+from signals import (
+    contention,
+    fanout,
+    forecast,
+    headroom,
+    matched,
+    propagation,
+    quota,
+    recognition,
+    saturation,
+    shape,
+)
 from signals.contention import summarise_contention
-from signals.fanout import READINGS as FANOUT
 from signals.fanout import summarise_fanout
-from signals.forecast import N_READINGS as N_FORECAST
-from signals.forecast import READINGS as FORECAST
 from signals.forecast import summarise_forecast
 from signals.headroom import summarise_headroom
 from signals.kernel import part
 from signals.matched import summarise_matched
 from signals.memory import State
+from signals.propagation import summarise_propagation
 from signals.quota import summarise_quotas
-from signals.recognition import READINGS as RECOGNITION
 from signals.recognition import summarise_recognition
 from signals.retry import CASCADE_FLOWS, CASCADE_SHARE
-from signals.saturation import READINGS as SATURATION
 from signals.saturation import summarise_saturation
 from signals.shape import summarise_shape
 from signals.state import FRESH, N_GAPS, N_STREAMS, RING_MASK, SECOND, Records, put
@@ -53,47 +62,43 @@ QUALITY = (
     ("identified_share", "ratio"),
     ("coarse_clock", "bool"),
 )
-READINGS = (
-    *RATES,
-    *SCANS,
-    *QUALITY,
-    *matched.READINGS,
-    *shape.READINGS,
-    *FORECAST,
-    *FANOUT,
-    *SATURATION,
-    *headroom.READINGS,
-    *quota.READINGS,
-    *contention.READINGS,
-    *RECOGNITION,
+GROUPS = (
+    RATES,
+    SCANS,
+    QUALITY,
+    matched.READINGS,
+    shape.READINGS,
+    forecast.READINGS,
+    fanout.READINGS,
+    saturation.READINGS,
+    headroom.READINGS,
+    quota.READINGS,
+    contention.READINGS,
+    recognition.READINGS,
+    propagation.READINGS,
 )
+READINGS = tuple(chain.from_iterable(GROUPS))
 """Name and unit, in the order of the state's ``readings``."""
 
-N_RATES = len(RATES)
-N_SCANS = len(SCANS)
-N_QUALITY = len(QUALITY)
-N_MATCHED = len(matched.READINGS)
-N_SHAPE = len(shape.READINGS)
-N_FANOUT = len(FANOUT)
-N_SATURATION = len(SATURATION)
-N_HEADROOM = len(headroom.READINGS)
-N_QUOTA = len(quota.READINGS)
-N_CONTENTION = len(contention.READINGS)
-N_READINGS = len(READINGS)
-N_PER_SCAN = N_SCANS // N_STREAMS
+(
+    FIRST_RATE,
+    FIRST_SCAN,
+    FIRST_QUALITY,
+    FIRST_MATCHED,
+    FIRST_SHAPE,
+    FIRST_FORECAST,
+    FIRST_FANOUT,
+    FIRST_SATURATION,
+    FIRST_HEADROOM,
+    FIRST_QUOTA,
+    FIRST_CONTENTION,
+    FIRST_RECOGNITION,
+    FIRST_PROPAGATION,
+    N_READINGS,
+) = accumulate((0, *map(len, GROUPS)))
+"""Where each group begins."""
 
-FIRST_RATE = 0
-FIRST_SCAN = FIRST_RATE + N_RATES
-FIRST_QUALITY = FIRST_SCAN + N_SCANS
-FIRST_MATCHED = FIRST_QUALITY + N_QUALITY
-FIRST_SHAPE = FIRST_MATCHED + N_MATCHED
-FIRST_FORECAST = FIRST_SHAPE + N_SHAPE
-FIRST_FANOUT = FIRST_FORECAST + N_FORECAST
-FIRST_SATURATION = FIRST_FANOUT + N_FANOUT
-FIRST_HEADROOM = FIRST_SATURATION + N_SATURATION
-FIRST_QUOTA = FIRST_HEADROOM + N_HEADROOM
-FIRST_CONTENTION = FIRST_QUOTA + N_QUOTA
-FIRST_RECOGNITION = FIRST_CONTENTION + N_CONTENTION
+N_PER_SCAN = len(SCANS) // N_STREAMS
 
 ORGANIC_RATE = 1
 RETRY_SHARE = 2
@@ -176,23 +181,20 @@ def summarise(state: State) -> None:
     """Compute every reading from the closed buckets."""
     out = state.readings
     bank = state.bank
+    now_ns = state.process[0]["now_ns"]
     is_coarse = is_clock_coarse(bank)
     summarise_rates(bank, out[FIRST_RATE:FIRST_SCAN])
     summarise_scans(bank, is_coarse, out[FIRST_SCAN:FIRST_QUALITY])
     summarise_quality(bank, is_coarse, out[FIRST_QUALITY:FIRST_MATCHED])
     summarise_matched(state.matched, bank, is_coarse, out[FIRST_MATCHED:FIRST_SHAPE])
-    summarise_shape(state.shape, bank, is_coarse, out[FIRST_SHAPE : FIRST_SHAPE + N_SHAPE])
-    summarise_forecast(state.forecast, out[FIRST_FORECAST : FIRST_FORECAST + N_FORECAST])
-    summarise_fanout(
-        state.fanout,
-        state.trees,
-        state.process[0]["now_ns"],
-        out[FIRST_FANOUT : FIRST_FANOUT + N_FANOUT],
-    )
+    summarise_shape(state.shape, bank, is_coarse, out[FIRST_SHAPE:FIRST_FORECAST])
+    summarise_forecast(state.forecast, out[FIRST_FORECAST:FIRST_FANOUT])
+    summarise_fanout(state.fanout, state.trees, now_ns, out[FIRST_FANOUT:FIRST_SATURATION])
     summarise_saturation(state.saturation, out[FIRST_SATURATION:FIRST_HEADROOM])
     summarise_headroom(state.headroom, out[FIRST_HEADROOM:FIRST_QUOTA])
-    summarise_quotas(
-        state.quotas, state.process[0]["now_ns"], out[FIRST_QUOTA : FIRST_QUOTA + N_QUOTA]
+    summarise_quotas(state.quotas, now_ns, out[FIRST_QUOTA:FIRST_CONTENTION])
+    summarise_contention(state.contention, out[FIRST_CONTENTION:FIRST_RECOGNITION])
+    summarise_recognition(
+        state.calibration, state.recognition, out[FIRST_RECOGNITION:FIRST_PROPAGATION]
     )
-    summarise_contention(state.contention, out[FIRST_CONTENTION : FIRST_CONTENTION + N_CONTENTION])
-    summarise_recognition(state.calibration, state.recognition, out[FIRST_RECOGNITION:])
+    summarise_propagation(state.services, state.propagation, out[FIRST_PROPAGATION:N_READINGS])

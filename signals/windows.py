@@ -18,6 +18,7 @@ from signals.headroom import close_headroom
 from signals.kernel import part
 from signals.matched import close_matched, settle_hint
 from signals.memory import State
+from signals.propagation import pass_seconds
 from signals.recognition import close_recognition
 from signals.retry import close_rates
 from signals.saturation import close_saturation
@@ -84,3 +85,4 @@ def advance(state: State, t_ns: int) -> None:
         s["last_arrival_ns"] = t_ns
     while s["bucket"] < target:
         close_bucket(state, s["bucket"])
+    pass_seconds(state.services, state.propagation, t_ns)
