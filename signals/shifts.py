@@ -75,7 +75,7 @@ HISTORY_MIN = 8
 SUBS_MIN = 4
 """Sub-windows with calls in the past without which a service is never named."""
 
-PRIOR_SUBS, PRIOR_DRIFT = 2.0, 0.4
+PRIOR_SUBS, PRIOR_DRIFT = 1.0, 0.4
 """The drift of an unknown service, and how many sub-windows outweigh that guess."""
 
 CUT_GATE = 4.0
