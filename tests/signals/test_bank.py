@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from signals import UNMARKED, warm_up
+from signals.kernel import IS_COMPILED
 from signals.state import LEAP_MAX_NS
 from tests.naive import NaiveBank
 from tests.signals.short import ShortBank
@@ -20,6 +21,9 @@ MS = 1_000_000
 S = 1_000 * MS
 
 Event = tuple[Any, ...]
+
+CAN_BE_NEGATIVE = ("demand_trend", "propagation_service", "propagation_early_service")
+"""A trend falls; -1 is nobody."""
 
 
 def make_events(seed: int, n: int, n_flows: int, rate_hz: float, p_fail: float) -> list[Event]:
@@ -144,7 +148,7 @@ def test_any_clock_and_any_number_leave_sane_readings(
         bank.tick(now_ns)
     for reading in bank.read():
         assert math.isfinite(reading.value)
-        assert reading.value >= 0.0 or reading.unit == "index"  # -1: nobody
+        assert reading.value >= 0.0 or reading.name in CAN_BE_NEGATIVE
         assert not reading.name.endswith("_share") or reading.value <= 1.0
     assert bank.organic_hz() >= 0.0
 
@@ -165,10 +169,10 @@ def test_a_bank_without_entries_is_refused() -> None:
 
 
 def test_memory_does_not_grow_with_callers() -> None:
-    """A million distinct flow numbers leave the arrays as they were."""
+    """A million distinct flow numbers (fewer without a compiler) leave the arrays as they were."""
     bank = ShortBank(16)
     size = sum(array.nbytes for array in bank.state)
-    for flow in range(1_000_000):
+    for flow in range(1_000_000 if IS_COMPILED else 2_000):
         bank.observe_arrival(flow * 1_000, flow, flow, UNMARKED, True)
     assert sum(array.nbytes for array in bank.state) == size
 

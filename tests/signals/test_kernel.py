@@ -20,15 +20,26 @@ from tests.signals.test_bank import feed, make_events
 
 ROOT = Path(__file__).resolve().parents[2]
 
-PROGRAM = """
-import signals, signals.kernel
-signals.warm_up()
-bank = signals.SignalBank(8)
-bank.observe_end(0, bank.observe_arrival(0, 1, 1, 1, 7), signals.FAILED)
-assert bank.observe_arrival(10**8, 1, 1, 1, 7) & signals.ATTEMPT_MASK == 1
-print(signals.kernel._FOLDER)
+SMALL_PACKAGE = """
+from numba import types
+from signals.kernel import kernel, part
+
+
+@part
+def double(n):
+    return 2 * n
+
+
+@kernel(types.int64(types.int64))
+def quadruple(n):
+    return double(double(n))
 """
 
+PROGRAM = """
+import signals, signals.kernel
+assert signals.quadruple(3) == 12
+print(signals.kernel._FOLDER)
+"""
 
 TWIN_PROGRAM = """
 import json
@@ -58,9 +69,11 @@ def run(package_at: Path, **environment: str) -> str:
 
 @pytest.fixture
 def package(tmp_path: Path) -> Path:
-    """A copy of the package, without what is cached beside it."""
-    ignore = shutil.ignore_patterns("__pycache__")
-    shutil.copytree(ROOT / "signals", tmp_path / "code" / "signals", ignore=ignore)
+    """A package of one small kernel, compiled by a copy of what compiles the real ones."""
+    folder = tmp_path / "code" / "signals"
+    folder.mkdir(parents=True)
+    shutil.copy(ROOT / "signals" / "kernel.py", folder)
+    (folder / "__init__.py").write_text(SMALL_PACKAGE)
     return tmp_path / "code"
 
 
