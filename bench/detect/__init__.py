@@ -26,6 +26,9 @@ from bench.report import RESULTS, revision, save, table
 
 NAME = "detect"
 
+KEPT = ("claims", "state", "took_s", "is_quick", "commit", "measured")
+"""What is saved of a section's data; single runs stay out of the repository."""
+
 
 def parse(argv: list[str]) -> argparse.Namespace:
     """Return the options."""
@@ -128,7 +131,7 @@ def main(argv: list[str]) -> int:
         found[name] = {
             "title": section.title,
             "markdown": section.markdown,
-            "data": section.data,
+            "data": {key: value for key, value in section.data.items() if key in KEPT},
             "pictures": [stem for stem, _ in figures[name]],
         }
     drawn = [pair for pairs in figures.values() for pair in pairs]
