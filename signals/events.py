@@ -27,7 +27,7 @@ from signals.forecast import (
     note_leave,
     note_return,
 )
-from signals.kernel import kernel, part
+from signals.kernel import inlined, kernel
 from signals.matched import expect_return
 from signals.memory import ROOT, State, open_state
 from signals.nesting import begin_nested, end_nested, note_caller
@@ -63,7 +63,7 @@ UNMARKED = -1
 """The attempt of an arrival whose headers say nothing: infer it."""
 
 
-@part
+@inlined
 def count_arrival(state: State, t_ns: int, who: int, is_identified: bool) -> None:
     """Count one arrival in the open bucket, by how long its flow was silent."""
     s = state.bank[0]
@@ -82,7 +82,7 @@ def count_arrival(state: State, t_ns: int, who: int, is_identified: bool) -> Non
     flows[who]["last_ns"] = t_ns
 
 
-@part
+@inlined
 def count_retry(state: State, t_ns: int, who: int) -> None:
     """Count one retry in the open bucket."""
     s = state.bank[0]
@@ -98,7 +98,7 @@ def count_retry(state: State, t_ns: int, who: int) -> None:
     flows[who]["last_retry_ns"] = t_ns
 
 
-@part
+@inlined
 def count_failure(state: State, t_ns: int, idx: int, due_ns: int, is_refused: bool) -> None:
     """Count one call's failure and remember it, to recognise its retry.
 
@@ -130,7 +130,7 @@ def count_failure(state: State, t_ns: int, idx: int, due_ns: int, is_refused: bo
         note_failure(state.forecast[0], t_ns, c["attempt"], c["family"], c["flow"] > 0, due_ns)
 
 
-@part
+@inlined
 def count_leave(state: State, t_ns: int, idx: int) -> None:
     """Count a caller that has left; before the first byte that is a failure."""
     c = state.calls[idx]
@@ -153,7 +153,7 @@ def count_leave(state: State, t_ns: int, idx: int) -> None:
         )
 
 
-@part
+@inlined
 def count_first_byte(state: State, t_ns: int, idx: int) -> None:
     """Count the first byte of an answer, whether or not it is complete."""
     c = state.calls[idx]
@@ -161,7 +161,7 @@ def count_first_byte(state: State, t_ns: int, idx: int) -> None:
         c["answered_ns"] = t_ns
 
 
-@part
+@inlined
 def end_waiting(state: State, t_ns: int, idx: int, how: int) -> None:
     """Tell the forecast that a call has its first byte (``FIRST_BYTE``), or ended without one."""
     c = state.calls[idx]
@@ -176,7 +176,7 @@ def end_waiting(state: State, t_ns: int, idx: int, how: int) -> None:
         note_drop(f, t_ns, c["arrived_ns"], c["attempt"], left)
 
 
-@part
+@inlined
 def count_wait(state: State, t_ns: int, idx: int) -> None:
     """Tell who suffered: a caller has its first byte, or has left without one."""
     c = state.calls[idx]
@@ -191,7 +191,7 @@ def count_wait(state: State, t_ns: int, idx: int) -> None:
         )
 
 
-@part
+@inlined
 def end_place(state: State, t_ns: int, idx: int, how: int) -> None:
     """A call no longer holds a place: what its upstream did for it, and whom it stood before."""
     c = state.calls[idx]
@@ -213,7 +213,7 @@ def end_place(state: State, t_ns: int, idx: int, how: int) -> None:
     c["n_met"] = 0
 
 
-@part
+@inlined
 def count_end(state: State, t_ns: int, idx: int, how: int, retry_after_ns: int) -> None:
     """Count the end of a call and give its place back."""
     c = state.calls[idx]

@@ -152,6 +152,11 @@ def part(function: F) -> F:
     return cast(F, numba.njit(fastmath=False)(function))
 
 
+def inlined(function: F) -> F:
+    """Make a function that is copied into its callers, for parts that are handed everything."""
+    return cast(F, numba.njit(fastmath=False, inline="always")(function))
+
+
 def get_entry(function: F) -> F:
     """Return the compiled function itself, without numba's choice among signatures.
 

@@ -25,7 +25,7 @@ from signals.contention import summarise_contention
 from signals.fanout import summarise_fanout
 from signals.forecast import summarise_forecast
 from signals.headroom import summarise_headroom
-from signals.kernel import part
+from signals.kernel import inlined, part
 from signals.matched import summarise_matched
 from signals.memory import State
 from signals.propagation import summarise_propagation
@@ -176,7 +176,7 @@ def summarise_quality(bank: Records, is_coarse: bool, out: Records) -> None:
     put(out, 2, 1.0 if is_coarse else 0.0, min(s["n_gaps"], N_GAPS), s["n_gaps"] >= N_GAPS)
 
 
-@part
+@inlined
 def summarise(state: State) -> None:
     """Compute every reading from the closed buckets."""
     out = state.readings

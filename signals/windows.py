@@ -15,7 +15,7 @@ from signals.capacity import get_capacity_hz, get_capacity_var
 from signals.contention import close_contention
 from signals.forecast import close_forecast
 from signals.headroom import close_headroom
-from signals.kernel import part
+from signals.kernel import inlined
 from signals.matched import close_matched, settle_hint
 from signals.memory import State
 from signals.propagation import pass_seconds
@@ -27,7 +27,7 @@ from signals.state import BUCKET_NS, N_SCALES, N_STREAMS, RING_MASK
 from signals.synchrony import scan
 
 
-@part
+@inlined
 def fold(state: State, bucket: int) -> None:
     """Add the closing bucket's counts to the running totals."""
     s = state.bank[0]
@@ -45,7 +45,7 @@ def fold(state: State, bucket: int) -> None:
             cum[now, stream, scale] = cum[before, stream, scale] + fresh
 
 
-@part
+@inlined
 def close_bucket(state: State, bucket: int) -> None:
     """Let every detector see the bucket that has ended, and open the next."""
     s = state.bank[0]
@@ -74,7 +74,7 @@ def close_bucket(state: State, bucket: int) -> None:
     s["bucket"] = bucket + 1
 
 
-@part
+@inlined
 def advance(state: State, t_ns: int) -> None:
     """Close every bucket that ended at or before the inner time."""
     s = state.bank[0]
