@@ -79,7 +79,7 @@ def _say_synchrony(found: Readings) -> Iterator[str]:
     if found["coarse_clock"].value:
         yield "Time stamps are too coarse to tell whether callers act in step."
     for name, whom in (("synchrony", "Callers"), ("retry_synchrony", "Retrying callers")):
-        if found[f"{name}_alarm"].value:
+        if found[f"{name}_alarm"].value and found[f"{name}_excess"].value >= 1:
             excess, width_s = found[f"{name}_excess"].value, found[f"{name}_width"].value
             yield (
                 f"{whom} act in step: {excess:.0f} more within {width_s * 1e3:.0f} ms "
@@ -114,18 +114,26 @@ def _say_saturation(found: Readings) -> Iterator[str]:
     capacity = found["capacity"]
     if not capacity.is_ready or capacity.value <= 0:
         return
-    word = "" if found["capacity_known"].value else "at least "
-    text = f"It can serve {word}{capacity.value:.3g}/s"
     if found["saturated"].value:
-        yield f"{text} and is saturated: {found['queueing_delay'].value:.2g} s of waiting."
+        delay_s = found["queueing_delay"].value
+        yield f"It can serve {capacity.value:.3g}/s and is saturated: {delay_s:.2g} s of waiting."
         return
+    is_known = found["capacity_known"].value != 0
+    text = "It can serve" if is_known else "It has served up to"
+    text = f"{text} {capacity.value:.3g}/s{'' if is_known else ' so far'}"
     seconds = found["seconds_to_saturation"]
     if not seconds.is_ready or seconds.value >= NOT_IN_SIGHT_S:
         yield f"{text}; saturation is not in sight."
         return
     earliest, latest = found["saturation_earliest"].value, found["saturation_latest"].value
     late = f"{latest:.0f} s" if latest < NOT_IN_SIGHT_S else "never"
-    yield f"{text}; saturated in {seconds.value:.0f} s ({earliest:.0f} s to {late}, nine in ten)."
+    if not is_known:
+        yield f"{text}; demand passes that {'now' if seconds.value < 1 else 'soon'}."
+    else:
+        yield (
+            f"{text}; saturated in {seconds.value:.0f} s "
+            f"({earliest:.0f} s to {late}, nine times in ten)."
+        )
 
 
 def _say_quota(found: Readings) -> Iterator[str]:

@@ -47,10 +47,14 @@ def test_a_storm_says_when_and_by_how_much() -> None:
 def test_saturation_is_said_with_its_error() -> None:
     """A lower bound is called one; the interval is given."""
     near = {"seconds_to_saturation": 12.0, "saturation_earliest": 9.0, "saturation_latest": 3600.0}
-    assert "at least 107/s; saturated in 12 s (9 s to never" in words_of(capacity=107.0, **near)
-    assert "It can serve 107/s; saturation is not in sight." in words_of(
-        capacity=107.0, capacity_known=1.0
+    assert words_of(capacity=107.0, **near) == (
+        "It has served up to 107/s so far; demand passes that soon."
     )
+    known = {"capacity": 107.0, "capacity_known": 1.0}
+    assert words_of(**known, **near) == (
+        "It can serve 107/s; saturated in 12 s (9 s to never, nine times in ten)."
+    )
+    assert words_of(**known) == "It can serve 107/s; saturation is not in sight."
     assert "is saturated: 0.4 s of waiting" in words_of(
         capacity=107.0, saturated=1.0, queueing_delay=0.4
     )
