@@ -419,7 +419,7 @@ async def test_abandoned_work_has_a_bound() -> None:
         await until(lambda: rig.service.peers)
         peer.close()
         assert await rig.settled() == [(Outcome.ORPHANED, 0)]
-        assert rig.pools[0].n_open == 0
+        await until(lambda: rig.pools[0].n_open == 0)
 
 
 @on_loop

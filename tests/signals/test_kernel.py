@@ -36,9 +36,9 @@ def quadruple(n):
 """
 
 PROGRAM = """
-import signals, signals.kernel
+import sys, signals
 assert signals.quadruple(3) == 12
-print(signals.kernel._FOLDER)
+print(sys.modules["signals.kernel"]._FOLDER)
 """
 
 TWIN_PROGRAM = """
