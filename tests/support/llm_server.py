@@ -40,6 +40,7 @@ class LlmServer:
         self._calls: list[Call] = []
         self._lock = threading.Lock()
         self._steps: dict[str, asyncio.Semaphore] = {}
+        self._hanging: dict[str, list[asyncio.Event]] = {}
         self.left: set[str] = set()
         self._thread = LoopThread("llm")
         self._thread.run(self._start())
@@ -78,8 +79,12 @@ class LlmServer:
         self._thread.loop.call_soon_threadsafe(lambda: self._step(name).release())
 
     def let_go(self, name: str) -> None:
-        """Answer the call that hangs as `hang:NAME`, whether or not its caller is still there."""
-        self.release(f"hang:{name}")
+        """Answer the calls that hang as `hang:NAME` now, whether or not their callers are there."""
+        self._thread.loop.call_soon_threadsafe(self._let_go, f"hang:{name}")
+
+    def _let_go(self, model: str) -> None:
+        for call in self._hanging.pop(model, []):
+            call.set()
 
     def wait_until_left(self, name: str) -> None:
         """Wait until the caller of `name` was seen to leave."""
@@ -146,7 +151,9 @@ class LlmServer:
 
     async def _hang(self, model: str) -> None:
         if model.startswith("hang:"):
-            await self._step(model).acquire()
+            call = asyncio.Event()
+            self._hanging.setdefault(model, []).append(call)
+            await call.wait()
 
     async def _embeddings(self, request: web.Request) -> web.Response:
         asked = json.loads(await self._read(request))
