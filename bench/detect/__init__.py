@@ -146,5 +146,5 @@ def main(argv: list[str]) -> int:
         return 0 if is_whole else 1
     known = {**earlier_sections(), **found}
     whole = {name: known[name] for name in SECTIONS if name in known}
-    save(NAME, " ".join([NAME, *argv]), as_report(whole), {"sections": whole})
+    save(NAME, " ".join([NAME, *parsed.sections]), as_report(whole), {"sections": whole})
     return 0 if is_whole else 1
