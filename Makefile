@@ -53,6 +53,7 @@ $(VENV)/stamp-run: requirements.lock pyproject.toml governor/__init__.py | $(PY)
 	@echo "Installing what Governor needs (once)"
 	@$(PIP) -r requirements.lock
 	@$(PIP) --no-deps --editable .
+	@echo "Compiling the detectors (once, about two minutes)"
 	@$(PY) -c 'import signals; signals.warm_up()'
 	@touch $@
 
