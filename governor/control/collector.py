@@ -125,13 +125,16 @@ class GovernorCollector(Collector):
 
     def _collect_signals(self) -> Iterator[Family]:
         rows: dict[str, list[Row]] = {name: [] for name in SIGNALS}
-        for upstream, gate in self._runtime.gates.items():
+        for idx, (upstream, gate) in enumerate(self._runtime.gates.items()):
             for reading in gate.signals.read():
                 if reading.name in SIGNAL_ROWS:
                     name, labels = SIGNAL_ROWS[reading.name]
                     rows[name].append(((upstream, *labels), reading.value))
                 elif reading.name in PROCESS_ROWS:
                     rows[PROCESS_ROWS[reading.name]] = [((), reading.value)]
+                elif reading.name == "propagation_service":
+                    is_named = float(reading.is_ready and reading.value == idx)
+                    rows["governor_trouble_source"].append(((upstream,), is_named))
                 elif reading.name == "load_shape":
                     rows["governor_load_shape"] += (
                         ((upstream, shape), float(code == reading.value))

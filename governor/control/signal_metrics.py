@@ -112,6 +112,9 @@ SIGNALS: dict[str, Metric] = {
         "gauge", "Jain's index of the tenants' open calls: 1 is even.", _ONE
     ),
     # Over all upstreams
+    "governor_trouble_source": Metric(
+        "gauge", "1 for the upstream that is slower by itself than its past, else 0.", _ONE
+    ),
     "governor_fanout_live_calls": Metric("gauge", "Open calls of the largest tree."),
     "governor_fanout_exploding_trees": Metric("gauge", "Trees that fan out without measure now."),
     "governor_fanout_explosions_total": Metric("counter", "Trees that fanned out so."),

@@ -13,7 +13,7 @@ from typing import Any
 import governor
 from governor.control.health import compute_readiness
 from governor.control.view import RuntimeView
-from governor.control.words import put_in_words
+from governor.control.words import describe_propagation, put_in_words
 from governor.core.gate import Gate
 from governor.core.identity import Identities, IdentityTable
 from policies.decision import Outcome
@@ -50,6 +50,7 @@ def describe_runtime(runtime: RuntimeView, now_ns: int) -> Json:
                 runtime.identities.trees,
             )
         },
+        "propagation": describe_trouble(runtime),
         "explosions": describe_explosions(runtime),
         "interventions": runtime.decision_log.n_appended,
     }
@@ -144,6 +145,15 @@ def describe_culprits(culprits: Culprits, identities: Identities) -> Json:
             for name, (table, found) in tables.items()
         },
     }
+
+
+def describe_trouble(runtime: RuntimeView) -> list[str]:
+    """Return where trouble comes from, in words; its numbers are among every upstream's signals."""
+    names = list(runtime.gates)
+    if not names:
+        return []
+    found = {reading.name: reading for reading in runtime.gates[names[0]].signals.read()}
+    return describe_propagation(found, names.__getitem__)
 
 
 def describe_explosions(runtime: RuntimeView) -> list[Json]:

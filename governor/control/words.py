@@ -44,7 +44,7 @@ def put_in_words(found: Readings, tenant_label: Label, tree_label: Label) -> lis
 def describe_propagation(found: Readings, upstream_label: Label) -> list[str]:
     """Return where trouble comes from, over all upstreams of the process."""
     service = found["propagation_service"]
-    if service.value < 0:
+    if service.value < 0 or not service.is_ready:
         return ["No upstream is slower by itself than its own past."]
     kind = PROPAGATION_WORDS.get(int(found["propagation_kind"].value), "has changed")
     text = f"{upstream_label(int(service.value))} {kind}"

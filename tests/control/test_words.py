@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from governor.control.words import put_in_words
+from governor.control.words import describe_propagation, put_in_words
 from signals import FAILED, Reading, SignalBank
 from signals.shape import SHAPES
 
@@ -73,6 +73,29 @@ def test_callers_are_labels() -> None:
     )
     assert "tree-7 and 1 more fans out: 55 calls open at once by 12 agents." in text
     assert "tenant-3 causes 80% of it" in text
+
+
+def test_the_source_of_trouble_is_named_with_its_reach() -> None:
+    """Its own time now and before, and whom it meets; else that there is none."""
+    found = {r.name: r for r in SignalBank(2).read()}
+    names = ["billing", "search"].__getitem__
+    assert describe_propagation(
+        {**found, "propagation_service": Reading("propagation_service", -1.0, "index", 0, False)},
+        names,
+    ) == ["No upstream is slower by itself than its own past."]
+    told = {
+        "propagation_service": 1.0,
+        "propagation_kind": 1.0,
+        "propagation_own_p90": 0.8,
+        "propagation_past_p90": 0.18,
+        "propagation_flows": 40.0,
+    }
+    for name, value in told.items():
+        found[name] = Reading(name, value, "", 9, True)
+    assert describe_propagation(found, names) == [
+        "search is slow by itself: nine in ten calls take it up to 0.8 s of its own, "
+        "0.18 s before. It is met by 40 flows, 0 tenants, 0 trees a minute."
+    ]
 
 
 def test_real_trouble_is_told_in_words() -> None:
