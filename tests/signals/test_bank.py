@@ -197,6 +197,7 @@ def test_a_long_silence_counts_as_one_minute() -> None:
     assert read(bank)["arrival_rate"] == 0.0
 
 
+@pytest.mark.skipif(not IS_COMPILED, reason="there is nothing to compile")
 def test_warm_up_leaves_nothing_to_compile() -> None:
     """After warm-up an arrival and a departure cost microseconds, not seconds."""
     warm_up()
