@@ -40,6 +40,7 @@ class Call:
     at_ns: int
     attempt: int
     law: int
+    family: int
     patience_ns: int
     over_ns: int | None = None
     left_ns: int | None = None
@@ -129,13 +130,13 @@ class NaiveForecast:
     def arrive(self, t_ns: int, attempt: int, family: int, flow: int, patience_ns: int) -> Call:
         """A call comes in."""
         law = family if flow > 0 else N_FAMILIES
-        call = Call(t_ns, attempt, law, patience_ns)
+        call = Call(t_ns, attempt, law, family, patience_ns)
         self.calls.append(call)
         return call
 
     def fail(self, t_ns: int, call: Call, due_ns: int, is_leaver: bool) -> Failure:
         """A caller is told that it failed, or leaves."""
-        obeys = call.law < N_FAMILIES and pending.OBEYS[call.law] == 1
+        obeys = pending.OBEYS[call.family] == 1  # with or without a name
         near = due_ns // BIN_NS - t_ns // BIN_NS <= 1_200
         due_ns = due_ns if obeys and near and due_ns > t_ns else 0
         failure = Failure(t_ns, call.law, min(call.attempt, N_ATTEMPTS - 1), due_ns)
