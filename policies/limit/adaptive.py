@@ -32,7 +32,10 @@ from policies.limit.phases import (
     Kind,
     Phase,
 )
+from policies.limit.refusals import Refusals
+from policies.limit.swing import Swing, limit_in
 from policies.limit.throughput import Throughput
+from policies.xorshift import Xorshift
 
 INITIAL = 32
 """Limit before anything is known."""
@@ -56,21 +59,6 @@ proven, or four times the first limit."""
 TOP_GAIN = 1.0 / 12.0
 """Gain of the running mean that brakes the growth per answer."""
 
-DIP_NS = 10_000_000_000
-"""Every 10 s while pressed one low phase is a dip."""
-
-DIP_SOON_NS = 2_000_000_000
-"""The first dip, and one after a dip that found the base too high, come after 2 s."""
-
-DIP_SHARE = 0.7
-"""Depth of a dip."""
-
-REACH_NS = 3_000_000_000
-"""Without steep evidence for 3 s one high phase is a reach."""
-
-REACH_SHARE = 1.5
-"""Height of a reach."""
-
 NEVER = 1 << 62
 """More than can be in flight."""
 
@@ -89,8 +77,8 @@ class AdaptiveLimit:
     """
 
     __slots__ = (
+        "_ceiling",
         "_control",
-        "_dip_at_ns",
         "_grow_above",
         "_grow_below",
         "_grow_to",
@@ -101,10 +89,11 @@ class AdaptiveLimit:
         "_oldest",
         "_overdue",
         "_phase",
-        "_reach_at_ns",
+        "_refusals",
         "_response_ns",
         "_ring",
         "_rng",
+        "_swing",
         "_throughput",
         "_top",
         "_top_n",
@@ -122,7 +111,9 @@ class AdaptiveLimit:
         self._control = Control(initial, floor, ceiling)
         self._overdue = Overdue()
         self._throughput = Throughput()
-        self._rng = (rng_seed * 2654435761 + 88172645463325252) & 0xFFFFFFFFFFFFFFFF or 1
+        self._refusals = Refusals()
+        self._ceiling = ceiling
+        self._rng = Xorshift(rng_seed)
         self._in_flight = 0
         self._is_pressed = False
         self._response_ns = 0.0
@@ -132,8 +123,7 @@ class AdaptiveLimit:
         self._grow_below = float("inf")
         self._grow_to = UNJUDGED_GROWTH * initial
         self._initial = initial
-        self._dip_at_ns = -1
-        self._reach_at_ns = -1
+        self._swing = Swing()
         self._next_number = 1
         self._oldest = 0
         self._phase = Phase(0, Kind.STEADY, 0, N_YOUNG[0])
@@ -190,6 +180,18 @@ class AdaptiveLimit:
         else:
             self._forget(now_ns - held_ns)
 
+    def on_refused(self, now_ns: int, in_flight_at_dispatch: int) -> None:
+        """Note that the upstream turned a call away for want of capacity."""
+        if self._refusals.on_refused(now_ns, in_flight_at_dispatch):
+            self._bound()
+
+    def _bound(self) -> None:
+        """Obey the ceiling that refusals have taught."""
+        control = self._control
+        control.ceiling = max(control.floor, min(self._ceiling, self._refusals.ceiling))
+        control.level = min(control.level, float(control.ceiling))
+        self._apply()
+
     # -- growth per answer ------------------------------------------------------
 
     def _grow(self, now_ns: int, log_sample: float, in_flight: int) -> None:
@@ -224,15 +226,6 @@ class AdaptiveLimit:
 
     # -- phases -----------------------------------------------------------------
 
-    def _random(self) -> float:
-        """Return the next number in [0, 1): xorshift64, period 2**64 - 1."""
-        x = self._rng
-        x ^= (x << 13) & 0xFFFFFFFFFFFFFFFF
-        x ^= x >> 7
-        x ^= (x << 17) & 0xFFFFFFFFFFFFFFFF
-        self._rng = x
-        return (x >> 11) / 9007199254740992.0
-
     def _close_phase(self, now_ns: int, in_flight: int) -> None:
         phase = self._phase
         if phase.opened_at_ns < 0:
@@ -246,56 +239,23 @@ class AdaptiveLimit:
         if self._next_number - self._oldest >= N_RING:
             self._judge_oldest(now_ns)
         self._in_flight = in_flight
-        kind = self._next_kind(now_ns, phase.kind)
+        kind = self._swing.next_kind(now_ns, phase.kind, self._is_pressed, self._control)
         number = self._next_number
         if number < len(N_YOUNG):
             n_target = N_YOUNG[number]
         else:
             is_starting = not self._control.has_knee
             n = max(N_MIN_START, in_flight) if is_starting else max(N_MIN, 2 * in_flight)
-            n_target = int(n * (0.85 + 0.3 * self._random()))
+            n_target = int(n * (0.85 + 0.3 * self._rng.random()))
         self._next_number = number + 1
         self._phase = self._ring[number & 63] = Phase(number, kind, now_ns, n_target)
         self._apply()
         self._judge_mature(now_ns)
 
-    def _next_kind(self, now_ns: int, last: Kind) -> Kind:
-        control = self._control
-        if not (self._is_pressed and control.has_knee):
-            self._dip_at_ns = self._reach_at_ns = -1
-            return Kind.STEADY
-        if self._dip_at_ns < 0:
-            self._dip_at_ns = now_ns + DIP_NS
-            self._reach_at_ns = now_ns + REACH_NS
-        if last is Kind.HIGH or last is Kind.REACH:
-            if now_ns >= self._dip_at_ns - (DIP_NS - DIP_SOON_NS if control.wants_dip else 0):
-                control.wants_dip = False
-                self._dip_at_ns = now_ns + DIP_NS
-                return Kind.DIP
-            return Kind.LOW
-        if now_ns >= max(self._reach_at_ns, control.steep_at_ns + REACH_NS):
-            if not control.is_suspicious and not control.is_overdue:
-                self._reach_at_ns = now_ns + REACH_NS
-                return Kind.REACH
-        return Kind.HIGH
-
     def _apply(self) -> None:
         """Set the limit that the level and the present phase give."""
         control = self._control
-        kind = self._phase.kind
-        level = control.level
-        if kind is Kind.STEADY:
-            limit = round(level)
-        elif kind is Kind.DIP:
-            limit = round(DIP_SHARE * level)
-        elif kind is Kind.REACH:
-            limit = round(REACH_SHARE * level)
-        else:
-            swing = control.swing()
-            low, high = round(level * (1.0 - swing)), round(level * (1.0 + swing))
-            if high == low:
-                low, high = (low - 1, high) if low > level or low > 1 else (low, high + 1)
-            limit = high if kind is Kind.HIGH else low
+        limit = limit_in(self._phase.kind, control)
         if self._overdue.is_stalled and not control.has_knee:
             limit = min(limit, round(max(STALL_MIN, STALL_ROOM * control.proven)))
         self.limit = max(control.floor, min(control.ceiling, limit))
@@ -340,6 +300,8 @@ class AdaptiveLimit:
         self._in_flight = in_flight
         throughput = self._throughput
         throughput.advance(now_ns, in_flight >= self.limit)
+        if self._refusals.tick(now_ns, in_flight, throughput.rate_hz):
+            self._bound()
         phase = self._phase
         if phase.opened_at_ns < 0:
             phase.opened_at_ns = now_ns
@@ -369,11 +331,12 @@ class AdaptiveLimit:
 
     def capacity_hz(self, now_ns: int) -> float:
         """Return what the endpoint can serve, requests per second; 0.0 if unknown."""
-        return self._throughput.capacity_hz(self.limit)
+        return self._refusals.bound_hz(now_ns, self._throughput.capacity_hz(self.limit))
 
     def best_capacity_hz(self, now_ns: int) -> float:
         """Return the best known capacity; 0.0 if unknown."""
-        return self._throughput.best_capacity_hz(self.limit, max(1.0, self._control.proven))
+        best_hz = self._throughput.best_capacity_hz(self.limit, max(1.0, self._control.proven))
+        return self._refusals.bound_hz(now_ns, best_hz)
 
     def response_ns(self) -> int:
         """Return the mean response time of the last judged cohort; 0 if unknown."""
@@ -396,4 +359,5 @@ class AdaptiveLimit:
             "spread": control.spread,
             "departures_hz": self._throughput.rate_hz,
             "is_overdue": int(control.is_overdue),
+            **self._refusals.explain(),
         }

@@ -6,6 +6,7 @@ the true capacity, and nothing adaptive is expected to do better.
 
 from __future__ import annotations
 
+from policies.limit.refusals import Refusals
 from policies.limit.throughput import Throughput
 
 RESPONSE_GAIN = 0.05
@@ -21,13 +22,14 @@ class FixedLimit:
         Requests in flight, >= 1. May be assigned later.
     """
 
-    __slots__ = ("_response_ns", "_throughput", "limit")
+    __slots__ = ("_refusals", "_response_ns", "_throughput", "limit")
 
     def __init__(self, limit: int) -> None:
         if limit < 1:
             raise ValueError(f"limit must be >= 1, got {limit}")
         self.limit = limit
         self._throughput = Throughput()
+        self._refusals = Refusals()
         self._response_ns = 0.0
 
     def on_dispatch(self, now_ns: int, in_flight: int, is_bound: bool) -> int:
@@ -54,17 +56,23 @@ class FixedLimit:
             self._throughput.n_departed += 1
             self._throughput.held_ns += held_ns
 
+    def on_refused(self, now_ns: int, in_flight_at_dispatch: int) -> None:
+        """Note that the upstream turned a call away: the limit stays, the accepted rate counts."""
+        self._refusals.on_refused(now_ns, in_flight_at_dispatch)
+
     def tick(self, now_ns: int, in_flight: int) -> None:
         """Advance the throughput."""
         self._throughput.advance(now_ns, in_flight >= self.limit)
+        self._refusals.tick(now_ns, in_flight, self._throughput.rate_hz)
 
     def capacity_hz(self, now_ns: int) -> float:
         """Return what the endpoint can serve, requests per second; 0.0 if unknown."""
-        return self._throughput.capacity_hz(self.limit)
+        return self._refusals.bound_hz(now_ns, self._throughput.capacity_hz(self.limit))
 
     def best_capacity_hz(self, now_ns: int) -> float:
         """Return the best known capacity; 0.0 if unknown."""
-        return self._throughput.best_capacity_hz(self.limit)
+        best_hz = self._throughput.best_capacity_hz(self.limit)
+        return self._refusals.bound_hz(now_ns, best_hz)
 
     def response_ns(self) -> int:
         """Return the mean time to the first byte of recent answers; 0 if unknown."""

@@ -47,6 +47,12 @@ class Limit(Protocol):
         broken off, refused, failed): it must not feed the estimator.
         """
 
+    def on_refused(self, now_ns: int, in_flight_at_dispatch: int) -> None:
+        """Note that the upstream turned a call away for want of capacity (429, 503).
+
+        ``in_flight_at_dispatch`` includes the call itself.
+        """
+
     def tick(self, now_ns: int, in_flight: int) -> None:
         """Do what depends on time alone; called about every 50 ms."""
 

@@ -1,0 +1,174 @@
+"""What a refusing upstream accepts: so many calls at once, or so many per second.
+
+*Rule of this file*: refusals (429, 503) in, a ceiling for the limit and an
+accepted rate out.
+
+*Theory*: an upstream that refuses says that it has no capacity now, but not of
+which kind. If it is short of *places* (a bounded queue, a limit of its own), it
+refuses exactly those calls that find too many before them. As the gate knows
+how many were in flight when it sent each, the lowest number that met a refusal
+tells the bound, to the call, within one burst. Now and then one more is let in,
+to learn whether the bound has moved; each time in vain the next try waits twice
+as long.
+
+If it is short of *rate* (a quota), refusals come at any number in flight, in
+the end to a call that was alone. Then the ceiling is lifted, and what counts is
+the rate at which calls are accepted while others are refused: those sent away
+are to be invited back at that rate, not at the one that the places could serve.
+
+*Cost*: nothing per accepted call; a comparison per refusal.
+
+*Considered and rejected*: telling the two by status (429 and 503 stand for
+both); multiplicative decrease (it gives up places that are there, and finds the
+bound only after many refusals).
+"""
+
+from __future__ import annotations
+
+N_REFUSED_MIN = 3
+"""Fewer refusals in a period are an accident."""
+
+PERIOD_NS = 200_000_000
+"""Refusals this close together have one cause; also how often the ceiling is weighed."""
+
+PROBE_NS = 10_000_000_000
+"""From the last refusal to the first try for one more place."""
+
+PROBE_MAX_NS = 80_000_000_000
+"""However often it was in vain, a bound that has moved is found within minutes."""
+
+PROBED_NS = 2_000_000_000
+"""A try without a refusal for so long has succeeded."""
+
+LIFTED_NS = 60_000_000_000
+"""How long places are not suspected again, once they were shown not to be what is short."""
+
+N_ALONE = 3
+"""Refusals of calls that were alone show it."""
+
+MEMORY_NS = 10_000_000_000
+"""How long the accepted rate binds after the last refusal."""
+
+NO_CEILING = 1 << 30
+
+
+class Refusals:
+    """What one endpoint's refusals teach.
+
+    Attributes
+    ----------
+    ceiling : int
+        Calls in flight at most; ``NO_CEILING`` while places are not what is short.
+    """
+
+    __slots__ = (
+        "_accepted_hz",
+        "_is_probing",
+        "_lifted_until_ns",
+        "_lowest",
+        "_n_alone",
+        "_n_refused",
+        "_probe_after_ns",
+        "_refused_at_ns",
+        "_weighed_at_ns",
+        "ceiling",
+    )
+
+    def __init__(self) -> None:
+        self.ceiling = NO_CEILING
+        self._lowest = NO_CEILING
+        self._n_refused = 0
+        self._n_alone = 0
+        self._weighed_at_ns = -1
+        self._refused_at_ns = -1
+        self._lifted_until_ns = -1
+        self._probe_after_ns = PROBE_NS
+        self._is_probing = False
+        self._accepted_hz = 0.0
+
+    def on_refused(self, now_ns: int, in_flight: int) -> bool:
+        """Note a refusal; return whether the ceiling has changed.
+
+        Parameters
+        ----------
+        in_flight : int
+            Calls in flight when the refused one was sent, itself included.
+        """
+        self._n_refused += 1
+        self._lowest = min(self._lowest, in_flight)
+        if in_flight <= 1:
+            self._n_alone += 1
+        if self._n_refused < N_REFUSED_MIN and not self._is_probing:
+            return False
+        self._refused_at_ns = now_ns
+        if now_ns < self._lifted_until_ns:
+            return False
+        if self._n_alone >= N_ALONE:
+            self._lift(now_ns + LIFTED_NS)
+            return True
+        if self._is_probing:
+            self._is_probing = False
+            self._probe_after_ns = min(2 * self._probe_after_ns, PROBE_MAX_NS)
+        ceiling = max(1, self._lowest - 1)
+        if ceiling >= self.ceiling:
+            return False
+        self.ceiling = ceiling
+        return True
+
+    def tick(self, now_ns: int, in_flight: int, answered_hz: float) -> bool:
+        """Weigh the last period; return whether the ceiling has changed.
+
+        Parameters
+        ----------
+        answered_hz : float
+            Rate of normal answers now.
+        """
+        if self._weighed_at_ns < 0:
+            self._weighed_at_ns = now_ns
+        if now_ns - self._weighed_at_ns < PERIOD_NS:
+            return False
+        n_refused = self._n_refused
+        self._weighed_at_ns = now_ns
+        self._n_refused = 0
+        self._lowest = NO_CEILING
+        if n_refused >= N_REFUSED_MIN:
+            self._accepted_hz = answered_hz
+        elif not self.is_refusing(now_ns):
+            self._accepted_hz = 0.0
+            self._n_alone = 0
+        return self._probe(now_ns, in_flight)
+
+    def _probe(self, now_ns: int, in_flight: int) -> bool:
+        """Let one more in where the ceiling binds and has not been tried for a while."""
+        if self._is_probing and now_ns - self._refused_at_ns > PROBED_NS:
+            self._is_probing = False  # the bound has moved: find out how far
+            self._probe_after_ns = PROBE_NS
+        if self.ceiling == NO_CEILING or now_ns - self._refused_at_ns < self._probe_after_ns:
+            return False
+        if in_flight < self.ceiling:
+            return False
+        self._is_probing = True
+        self._refused_at_ns = now_ns
+        self.ceiling += max(1, self.ceiling >> 5)
+        return True
+
+    def _lift(self, until_ns: int) -> None:
+        self.ceiling = NO_CEILING
+        self._lifted_until_ns = until_ns
+        self._n_alone = 0
+        self._is_probing = False
+
+    def is_refusing(self, now_ns: int) -> bool:
+        """Whether the endpoint has refused in earnest lately."""
+        return self._refused_at_ns >= 0 and now_ns - self._refused_at_ns < MEMORY_NS
+
+    def bound_hz(self, now_ns: int, capacity_hz: float) -> float:
+        """Return ``capacity_hz``, but no more than is accepted where rate is what is short."""
+        if self.ceiling != NO_CEILING or not self._accepted_hz or not self.is_refusing(now_ns):
+            return capacity_hz
+        return min(capacity_hz, self._accepted_hz) if capacity_hz else self._accepted_hz
+
+    def explain(self) -> dict[str, float | int]:
+        """Return what is known, for people."""
+        places = 0 if self.ceiling == NO_CEILING else self.ceiling
+        return {"refused_above": places, "accepted_hz": self._accepted_hz}
