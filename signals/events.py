@@ -302,8 +302,9 @@ def arrive(
             state.flows[who]["failed_due_ns"][found],
             state.flows[who]["failed_attempt"][found],
             state.flows[who]["failed_family"][found],
+            attempt > 0,
         )
-        count_return(state.shape, t_ns, state.flows[who]["failed_ns"][found])
+        count_return(state.shape, t_ns, state.flows[who]["failed_ns"][found], attempt > 0)
     count_demand(state.shape, silent_ns, attempt > 0)
     if attempt > 0:
         count_retry(state, t_ns, who)
