@@ -26,7 +26,7 @@ CAN_BE_NEGATIVE = ("demand_trend", "propagation_service", "propagation_early_ser
 """A trend falls; -1 is nobody."""
 
 N_EVENTS = 300 if IS_COMPILED else 60
-"""Without a compiler a second of traffic after a failure takes half a second."""
+"""Fewer without a compiler: with callers out the forecast is drawn anew every 50 ms."""
 
 
 def make_events(seed: int, n: int, n_flows: int, rate_hz: float, p_fail: float) -> list[Event]:
