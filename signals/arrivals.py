@@ -56,8 +56,8 @@ def count_retry(state: State, t_ns: int, who: int) -> None:
 
 
 @inlined
-def take_back(state: State, t_ns: int, who: int, found: int) -> None:
-    """One of a flow's failed calls has come back: its retry is awaited no more."""
+def take_back(state: State, t_ns: int, who: int, found: int, is_retry: bool) -> None:
+    """A flow with a failed call is back, by a retry of it or not: it is awaited no more."""
     state.flows[who]["n_failed"][found] -= 1  # a failure excuses one retry
     note_return(
         state.forecast[0],
@@ -66,8 +66,9 @@ def take_back(state: State, t_ns: int, who: int, found: int) -> None:
         state.flows[who]["failed_due_ns"][found],
         state.flows[who]["failed_attempt"][found],
         state.flows[who]["failed_family"][found],
+        is_retry,
     )
-    count_return(state.shape, t_ns, state.flows[who]["failed_ns"][found])
+    count_return(state.shape, t_ns, state.flows[who]["failed_ns"][found], is_retry)
 
 
 @inlined

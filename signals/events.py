@@ -112,7 +112,7 @@ def arrive(
         t_ns,
     )
     if found >= 0:
-        take_back(state, t_ns, who, found)
+        take_back(state, t_ns, who, found, attempt > 0)
     count_demand(state.shape, silent_ns, attempt > 0)
     if attempt > 0:
         count_retry(state, t_ns, who)
