@@ -23,6 +23,7 @@ from governor.control import AccessLogWriter, ControlPlane, LoopLag, RequestTall
 from governor.core.decision_log import DecisionLog
 from governor.core.gate import Gate
 from governor.core.identity import Identities
+from governor.core.shaping import Modes, Shaping
 from governor.errors import ConfigError, Problem
 from governor.proxy.arrivals import ArrivalReader
 from governor.proxy.exchange import apply_all
@@ -145,6 +146,11 @@ class Runtime:
             max_wait_ns=int(upstream.max_wait_s * _NS),
             max_waiting=upstream.max_waiting,
             slot_horizon_ns=int(policies.slot_horizon_s * _NS),
+            shaping=Shaping(
+                Modes(policies.hold, policies.contain),
+                upstream.acceleration,
+                policies.holdback_share,
+            ),
             log=self.decision_log,
         )
 

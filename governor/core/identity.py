@@ -193,6 +193,10 @@ class Identities:
         by_tree = trees.service[tree] / self._weight + (trees.n_open[tree] - 1) * expected_s
         return max(by_flow, by_tree, 0.0)
 
+    def is_newcomer(self, flow: int) -> bool:
+        """Whether a flow has attained nothing yet."""
+        return self.flows.service[flow] == 0.0
+
     def service_s(self, table: IdentityTable, idx: int) -> float:
         """Return the attained upstream seconds of one entry, decayed to now."""
         return table.service[idx] / self._weight
