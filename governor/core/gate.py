@@ -109,7 +109,8 @@ class Gate(GateParts):
         lease.answered_at_ns = now_ns
         if is_normal(status):
             self._signal(FIRST_BYTE, now_ns, lease)
-            self._learn_answer(now_ns, lease, self.endpoints[lease.endpoint_idx])
+            if not lease.arrival.is_exempt:
+                self._learn_answer(now_ns, lease, self.endpoints[lease.endpoint_idx])
 
     def leave(self, now_ns: int, lease: Lease) -> Sequence[Decision]:
         """The caller is gone. A pending lease closes; an open one goes on as abandoned."""
@@ -145,24 +146,16 @@ class Gate(GateParts):
             self.ledger.n_faults += 1
 
     def depart(
-        self,
-        now_ns: int,
-        lease: Lease,
-        outcome: Outcome,
-        status: int = 0,
-        retry_after_ns: int = 0,
+        self, now_ns: int, lease: Lease, outcome: Outcome, status: int = 0, retry_after_ns: int = 0
     ) -> Sequence[Decision]:
         """Close an open lease; return what to do with those who waited for its place.
+
+        A second time is a RuntimeError: the rim's own fault, never a user's.
 
         Parameters
         ----------
         retry_after_ns : int
             For how long the upstream asked the caller to stay away; 0 if it did not.
-
-        Raises
-        ------
-        RuntimeError
-            If the lease is not open: the caller's own fault, never a user's.
         """
         if now_ns < self._now_ns:
             now_ns = self._now_ns
@@ -171,19 +164,26 @@ class Gate(GateParts):
             raise RuntimeError(f"a lease closes once: this one is {lease.state.name}")
         lease.state = _CLOSED
         arrival = lease.arrival
+        if arrival.is_exempt:
+            return self._part_exempt(now_ns, lease, outcome, status)
         endpoint = self._only or self.endpoints[lease.endpoint_idx]
         held_ns = now_ns - lease.dispatched_at_ns
         has_sample = lease.answered_at_ns != 0
-        if not has_sample and is_normal(status):
-            lease.answered_at_ns = now_ns
+        if not has_sample and (status == 200 or is_normal(status)):
             has_sample = True
-            self._learn_answer(now_ns, lease, endpoint)
-        if arrival.is_exempt:
-            endpoint.n_exempt -= 1
-        else:
-            endpoint.in_flight -= 1
-            endpoint.limit.on_depart(now_ns, held_ns, has_sample)
-            self._kind_closed(arrival.kind, lease.dispatched_at_ns, held_ns)
+            lease.answered_at_ns = now_ns
+            endpoint.limit.on_answer(  # as _learn_answer does
+                now_ns,
+                lease.phase,
+                lease.dispatched_at_ns,
+                lease.in_flight_at_dispatch,
+                endpoint.in_flight,
+            )
+            if self.patience.is_learned and not lease.has_left:
+                self.patience.on_answer(now_ns - lease.arrived_at_ns)
+        endpoint.in_flight -= 1
+        endpoint.limit.on_depart(now_ns, held_ns, has_sample)
+        self._kind_closed(arrival.kind, lease.dispatched_at_ns, held_ns)
         held_s = held_ns * 1e-9
         ledger = self.ledger
         how = ANSWERED
@@ -249,6 +249,17 @@ class Gate(GateParts):
         self.identities.opened(arrival.tenant, arrival.flow, arrival.tree)
         (self._only or self._roomiest()).open_exempt(now_ns, lease)
         return Decision(_ADMIT, Reason.EXEMPT, lease)
+
+    def _part_exempt(
+        self, now_ns: int, lease: Lease, outcome: Outcome, status: int
+    ) -> Sequence[Decision]:
+        """Close a lease that took no place and teaches nothing."""
+        arrival = lease.arrival
+        self.endpoints[lease.endpoint_idx].n_exempt -= 1
+        held_s = (now_ns - lease.dispatched_at_ns) * 1e-9
+        self.ledger.close(outcome, held_s, lease.answered_at_ns != 0 or is_normal(status))
+        self.identities.closed(arrival.tenant, arrival.flow, arrival.tree, held_s)
+        return self._dispatch(now_ns) if self.line.n_live else ()
 
     def _consider(self, now_ns: int, lease: Lease, endpoint: Endpoint, is_crowd: bool) -> Decision:
         """Admit a request for which there is room, let it wait, or send it away."""
@@ -343,8 +354,6 @@ class Gate(GateParts):
             self._compare(arrival.flow, False)
 
     def _learn_answer(self, now_ns: int, lease: Lease, endpoint: Endpoint) -> None:
-        if lease.arrival.is_exempt:
-            return
         endpoint.limit.on_answer(
             now_ns,
             lease.phase,
