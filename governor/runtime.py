@@ -89,6 +89,7 @@ class Runtime:
         self.shared_signals = Shared(
             n_trees=self.identities.trees.capacity, n_flows=self.identities.flows.capacity
         )
+        self.identities.flows.on_handover = self.shared_signals.forget_flow
         self.gates = {
             name: self._make_gate(idx, name, upstream)
             for idx, (name, upstream) in enumerate(config.upstreams.items())

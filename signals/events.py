@@ -35,6 +35,7 @@ from signals.propagation import count_own, note_visit
 from signals.quota import note_quota
 from signals.recognition import await_return, recognise, watch_success
 from signals.retry import count_retrying, keep_failure
+from signals.rows import NO_ROW, take_row
 from signals.saturation import begin_answer, count_offered, end_work
 from signals.shape import FRESH_NS, count_away, count_demand, count_retrying_flow, count_return
 from signals.state import (
@@ -64,7 +65,7 @@ UNMARKED = -1
 
 
 @inlined
-def count_arrival(state: State, t_ns: int, who: int, is_identified: bool) -> None:
+def count_arrival(state: State, t_ns: int, row: int, is_identified: bool) -> None:
     """Count one arrival in the open bucket, by how long its flow was silent."""
     s = state.bank[0]
     flows = state.flows
@@ -74,28 +75,28 @@ def count_arrival(state: State, t_ns: int, who: int, is_identified: bool) -> Non
     s["last_arrival_ns"] = t_ns
     s["open_arrivals"] += 1
     s["n_arrivals"] += 1
-    if who == 0 or not is_identified:
+    if row == NO_ROW or not is_identified:
         s["open_unidentified"] += 1
-    scale = N_SCALES - 1 if who == 0 else classify_gap(t_ns - flows[who]["last_ns"])
+    scale = N_SCALES - 1 if row == NO_ROW else classify_gap(t_ns - flows[row]["last_ns"])
     if scale >= 0:
         s["open_fresh"][FRESH, scale] += 1
-    flows[who]["last_ns"] = t_ns
+    flows[row]["last_ns"] = t_ns
 
 
 @inlined
-def count_retry(state: State, t_ns: int, who: int) -> None:
+def count_retry(state: State, t_ns: int, row: int) -> None:
     """Count one retry in the open bucket."""
     s = state.bank[0]
     flows = state.flows
-    previous_ns = flows[who]["last_retry_ns"]
-    scale = N_SCALES - 1 if who == 0 else classify_gap(t_ns - previous_ns)
+    previous_ns = flows[row]["last_retry_ns"]
+    scale = N_SCALES - 1 if row == NO_ROW else classify_gap(t_ns - previous_ns)
     if scale >= 0:
         s["open_fresh"][RETRY, scale] += 1
     s["open_retries"] += 1
     s["n_retries"] += 1
     count_retrying(state.bank, t_ns // BUCKET_NS, previous_ns // BUCKET_NS)
     count_retrying_flow(state.shape, t_ns, previous_ns)
-    flows[who]["last_retry_ns"] = t_ns
+    flows[row]["last_retry_ns"] = t_ns
 
 
 @inlined
@@ -119,7 +120,7 @@ def count_failure(state: State, t_ns: int, idx: int, due_ns: int, is_refused: bo
         count_away(state.shape, t_ns)
         keep_failure(
             state.flows,
-            c["flow"],
+            c["row"],
             c["fingerprint"],
             c["attempt"],
             c["family"],
@@ -227,10 +228,12 @@ def count_end(state: State, t_ns: int, idx: int, how: int, retry_after_ns: int) 
     if c["has_left"] == 0:
         part_from_tree(state.fanout, state.trees, t_ns, c["tree"])
     if how == ANSWERED and c["has_left"] == 0 and c["flow"] > 0:
-        watch_success(state.flows, state.calibration, c["flow"], c["fingerprint"], c["told"], t_ns)
+        watch_success(state.flows, state.calibration, c["row"], c["fingerprint"], c["told"], t_ns)
     if how in (ANSWERED, FAILED):
         count_own(state.services, state.nesting, state.calls, t_ns, idx)
     end_nested(state.nesting, state.roots, t_ns, idx)
+    if c["row"] != NO_ROW:
+        state.flows[c["row"]]["n_open"] -= 1
     close_call(state.process, state.calls, idx)
 
 
@@ -279,54 +282,60 @@ def arrive(
     """
     state = open_state(root)
     t_ns = read_clock(state.process, now_ns)
-    who = flow if 0 < flow < len(state.flows) else 0
-    silent_ns = FRESH_NS if who == 0 else t_ns - state.flows[who]["last_ns"]
-    count_arrival(state, t_ns, who, is_identified)
+    known = flow if 0 < flow < state.bank[0]["n_flows"] else 0
+    upstream = state.bank[0]["upstream"]
+    row = take_row(state.process, state.row_heads, state.flows, state.agents, upstream, known, t_ns)
+    who = known if row != NO_ROW else 0
+    silent_ns = FRESH_NS if row == NO_ROW else t_ns - state.flows[row]["last_ns"]
+    count_arrival(state, t_ns, row, is_identified)
     told = family if 0 <= family < N_FAMILIES else UNKNOWN
     attempt, found = recognise(
         state.flows,
         state.calibration,
         state.recognition,
-        who,
+        row,
         fingerprint,
         marked_attempt,
         told,
         t_ns,
     )
     if found >= 0:
-        state.flows[who]["n_failed"][found] -= 1  # a failure excuses one retry
+        state.flows[row]["n_failed"][found] -= 1  # a failure excuses one retry
         note_return(
             state.forecast[0],
             t_ns,
-            state.flows[who]["failed_ns"][found],
-            state.flows[who]["failed_due_ns"][found],
-            state.flows[who]["failed_attempt"][found],
-            state.flows[who]["failed_family"][found],
+            state.flows[row]["failed_ns"][found],
+            state.flows[row]["failed_due_ns"][found],
+            state.flows[row]["failed_attempt"][found],
+            state.flows[row]["failed_family"][found],
         )
-        count_return(state.shape, t_ns, state.flows[who]["failed_ns"][found])
+        count_return(state.shape, t_ns, state.flows[row]["failed_ns"][found])
     count_demand(state.shape, silent_ns, attempt > 0)
     if attempt > 0:
-        count_retry(state, t_ns, who)
-    state.flows[who]["tenant"] = tenant
-    state.flows[who]["tree"] = tree
+        count_retry(state, t_ns, row)
+    state.flows[row]["tenant"] = tenant
+    state.flows[row]["tree"] = tree
     idx = open_call(state.process, state.calls)
     state.headroom[0]["open_arrivals"] += 1
     n_met = count_offered(state.saturation, idx != UNOBSERVED)
     if idx != UNOBSERVED:
         c = state.calls[idx]
         c["has_left"] = 0
-        c["upstream"] = state.bank[0]["upstream"]
+        c["upstream"] = upstream
         c["tenant"] = tenant
         c["flow"] = who
+        c["row"] = row
         c["tree"] = tree
         c["attempt"] = attempt
         c["told"] = told
-        c["family"] = told if told != UNKNOWN or who == 0 else state.flows[who]["family"]
+        c["family"] = told if told != UNKNOWN or row == NO_ROW else state.flows[row]["family"]
         c["fingerprint"] = fingerprint
         c["arrived_ns"] = t_ns
         c["answered_ns"] = 0
         c["patience_ns"] = patience_ns
         c["n_met"] = n_met
+        if row != NO_ROW:
+            state.flows[row]["n_open"] += 1
         join_tenant(state.contention, state.tenants, t_ns, tenant)
         note_arrival(state.forecast[0], t_ns, attempt, family, who > 0, patience_ns)
         join_tree(state.fanout, state.trees, state.agents, t_ns, tree, who, c["upstream"])

@@ -73,10 +73,12 @@ AGENT_DTYPE = np.dtype(
         ("parent", np.int32),
         ("depth", np.int32),
         ("has_children", np.int32),
+        ("generation", np.int32),
     ],
     align=True,
 )
-"""A flow's place: the tree of its latest call, and whose child it is there."""
+"""A flow's place: the tree of its latest call, and whose child it is there; and how often
+its number was handed to another caller (rows.py)."""
 
 FANOUT_DTYPE = np.dtype(
     [
