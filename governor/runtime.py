@@ -24,6 +24,7 @@ from governor.core.decision_log import DecisionLog
 from governor.core.gate import Gate
 from governor.core.identity import Identities
 from governor.errors import ConfigError, Problem
+from governor.footprint import release_compiler
 from governor.proxy.arrivals import ArrivalReader
 from governor.proxy.exchange import apply_all
 from governor.proxy.pool import EndpointPool
@@ -160,6 +161,7 @@ class Runtime:
             If an address cannot be listened on or the access log not be opened.
         """
         signal_kernels.warm_up()
+        release_compiler()
         try:
             self.access_log.open()
         except OSError as error:

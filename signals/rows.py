@@ -39,6 +39,7 @@ import numpy as np
 import numpy.typing as npt
 
 from signals.kernel import part
+from signals.pages import make_table
 from signals.retry import MEMORY_NS
 from signals.state import N_FAILURES, Records
 
@@ -70,7 +71,7 @@ class RowUse(NamedTuple):
 
 def make_heads(n_rows: int) -> Heads:
     """Allocate the lists' heads for a pool: as many as rows, rounded up to a power of two."""
-    return np.zeros(1 << max(n_rows - 1, 1).bit_length(), np.int32)
+    return make_table(1 << max(n_rows - 1, 1).bit_length(), np.dtype(np.int32))
 
 
 @part

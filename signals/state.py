@@ -27,6 +27,7 @@ import numpy.typing as npt
 from numba import from_dtype, types
 
 from signals.kernel import part
+from signals.pages import make_table
 
 BUCKET_NS = 10_000_000
 """10 ms: half the narrowest window of the scan (detection study, section 1.1)."""
@@ -234,14 +235,14 @@ def make_flows(n_rows: int) -> Records:
     """Allocate the pool of flows' rows; pages are touched only as rows are taken."""
     if n_rows < 1:
         raise ValueError(f"n_rows is {n_rows}: must be at least 1 (row 0 is the overflow)")
-    return np.zeros(n_rows, FLOW_DTYPE)
+    return make_table(n_rows, FLOW_DTYPE)
 
 
 def make_calls(n_calls: int) -> Records:
     """Allocate the table of open calls; pages are touched only as calls overlap."""
     if n_calls < 1:
         raise ValueError(f"n_calls is {n_calls}: must be at least 1 (entry 0 is the overflow)")
-    return np.zeros(n_calls, CALL_DTYPE)
+    return make_table(n_calls, CALL_DTYPE)
 
 
 @part

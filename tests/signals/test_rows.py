@@ -182,6 +182,7 @@ def stretch(events: list[Event]) -> list[Event]:
     return [(kind, 60 * now_ns, *rest) for kind, now_ns, *rest in events]
 
 
+@pytest.mark.long_play
 @settings(max_examples=15, deadline=None)
 @given(seed=st.integers(0, 2**32), order=st.randoms())
 def test_renumbering_flows_changes_nothing_in_a_full_pool(seed: int, order: Any) -> None:
@@ -197,6 +198,7 @@ def test_renumbering_flows_changes_nothing_in_a_full_pool(seed: int, order: Any)
     assert here.describe_rows().used == 8
 
 
+@pytest.mark.long_play
 @settings(max_examples=10, deadline=None)
 @given(seed=st.integers(0, 2**32), tick_ms=st.integers(300, 9_000))
 def test_splitting_ticks_changes_nothing_in_a_full_pool(seed: int, tick_ms: int) -> None:
