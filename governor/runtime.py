@@ -25,6 +25,7 @@ from governor.core.gate import Gate
 from governor.core.identity import Identities
 from governor.core.shaping import Modes, Shaping
 from governor.errors import ConfigError, Problem
+from governor.footprint import release_compiler
 from governor.proxy.arrivals import ArrivalReader
 from governor.proxy.exchange import apply_all
 from governor.proxy.pool import EndpointPool
@@ -90,6 +91,7 @@ class Runtime:
         self.shared_signals = Shared(
             n_trees=self.identities.trees.capacity, n_flows=self.identities.flows.capacity
         )
+        self.identities.flows.on_handover = self.shared_signals.forget_flow
         self.gates = {
             name: self._make_gate(idx, name, upstream)
             for idx, (name, upstream) in enumerate(config.upstreams.items())
@@ -165,6 +167,7 @@ class Runtime:
             If an address cannot be listened on or the access log not be opened.
         """
         signal_kernels.warm_up()
+        release_compiler()
         try:
             self.access_log.open()
         except OSError as error:

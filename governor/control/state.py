@@ -50,6 +50,7 @@ def describe_runtime(runtime: RuntimeView, now_ns: int) -> Json:
                 runtime.identities.trees,
             )
         },
+        "flow_rows": describe_rows(runtime),
         "propagation": describe_trouble(runtime),
         "services": describe_services(runtime),
         "explosions": describe_explosions(runtime),
@@ -249,6 +250,13 @@ def describe_table(table: IdentityTable) -> Json:
         "overflowed": table.n_overflowed,
         "busiest": {table.label(idx): n_open[idx] for idx in busiest if n_open[idx]},
     }
+
+
+def describe_rows(runtime: RuntimeView) -> Json:
+    """Return how full the pool is that remembers flows at upstreams, over all upstreams."""
+    for gate in runtime.gates.values():
+        return gate.signals.describe_rows()._asdict()
+    return {}
 
 
 def _endpoint_urls(runtime: RuntimeView, name: str) -> tuple[str, ...]:

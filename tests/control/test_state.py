@@ -28,6 +28,8 @@ def test_state_shows_signals_limits_line_and_ledger() -> None:
     assert tools["signals"]["retry_share"]["unit"] == "ratio"
     assert set(page["identities"]) == {"tenant", "flow", "tree"}
     assert page["proxy"]["n_requests"] == 0
+    assert page["flow_rows"].keys() == {"used", "capacity", "reclaimed", "overflowed"}
+    assert page["flow_rows"]["used"] == 7
 
 
 def test_state_shows_the_own_time_of_every_service() -> None:
