@@ -290,6 +290,8 @@ class Gate(GateParts):
         decision = Decision(_ADMIT, reason, lease)
         if reason is Reason.UNTOUCHED:
             self.ledger.n_untouched += 1
+        elif reason is Reason.HELD_BACK:
+            self.ledger.n_held_back += 1
         else:
             self._note(now_ns, decision, 0)
         return decision
@@ -304,7 +306,9 @@ class Gate(GateParts):
             before_s = self.newcomers.charge(now_ns, arrival.tenant, service_s)
             attained_s = max(attained_s, before_s)
         self.dispatcher.join(now_ns, lease, attained_s, band)
-        self.ledger.n_waited += 1
+        ledger = self.ledger
+        ledger.n_waited += 1
+        ledger.n_waited_for[reason] = ledger.n_waited_for.get(reason, 0) + 1
         return Decision(Action.WAIT, reason, lease)
 
     def _dispatch(self, now_ns: int) -> list[Decision]:
