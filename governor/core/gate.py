@@ -88,13 +88,15 @@ class Gate(GateParts):
         is_crowd = self._is_crowd(now_ns)
         is_plain = self.shaping.is_calm and not is_crowd
         if in_flight <= limit.limit and is_plain and not self.line.n_live:
-            # as Endpoint.open does, without the call: nearly every request takes this way
+            # as Endpoint.open and Shaping.opened do: nearly every request takes this way
             endpoint.in_flight = lease.in_flight_at_dispatch = in_flight
             lease.state = _OPEN
             lease.endpoint_idx = endpoint.idx
             lease.dispatched_at_ns = now_ns
             lease.phase = limit.on_dispatch(now_ns, in_flight, in_flight >= limit.limit)
-            self._kind_opened(now_ns, arrival.kind)
+            kind = self._kinds.get(arrival.kind) or self._meet_kind(arrival.kind)
+            kind.n_open += 1
+            kind.sent_sum_ns += now_ns
             ledger.n_untouched += 1
             decision: Decision = Untouched()
             decision.lease = lease
@@ -183,7 +185,11 @@ class Gate(GateParts):
                 self.patience.on_answer(now_ns - lease.arrived_at_ns)
         endpoint.in_flight -= 1
         endpoint.limit.on_depart(now_ns, held_ns, has_sample)
-        self._kind_closed(arrival.kind, lease.dispatched_at_ns, held_ns)
+        kind = self._kinds[arrival.kind]  # as Containment.close does
+        kind.n_open -= 1
+        kind.n_done += 1
+        kind.sent_sum_ns -= lease.dispatched_at_ns
+        kind.held_ns += held_ns
         held_s = held_ns * 1e-9
         ledger = self.ledger
         how = ANSWERED
