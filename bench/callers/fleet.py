@@ -21,10 +21,11 @@ from random import Random
 import orjson
 import uvloop
 
-from bench.callers.http1 import CallerConnection
-from bench.callers.laws import LAWS, Failure
-from bench.callers.wire import call_json, openai_request
 from bench.children import HOST
+from bench.control import call_json
+from governor.load.http1 import CallerConnection
+from governor.load.laws import LAWS, Failure
+from governor.load.wire import openai_request
 
 KEEPALIVE_S = 5.0
 """httpx's default: an idle connection older than this is closed when next looked at."""

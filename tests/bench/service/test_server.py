@@ -6,10 +6,11 @@ import asyncio
 
 import pytest
 
-from bench.callers.http1 import CallerConnection
-from bench.callers.wire import call_json, openai_request
 from bench.children import HOST
+from bench.control import call_json
 from bench.service.server import Service, parse_fault
+from governor.load.http1 import CallerConnection
+from governor.load.wire import openai_request
 from tests.bench.support import Serve, turn_until
 
 

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 from functools import lru_cache
-from typing import Any
 
-import orjson
-
-from bench.children import HOST
+HOST = "127.0.0.1"
 
 OPENAI_BODY = b'{"model":"tool","messages":[{"role":"user","content":"look this up"}]}'
 CLAUDE_BODY = b'{"model":"claude","max_tokens":1024,"messages":[{"role":"user","content":"go"}]}'
@@ -67,17 +63,3 @@ def claude_code_request(port: int, session: str, agent: str, demand_s: float) ->
         head += f"x-claude-code-agent-id: {agent}\r\n"
     head += f"x-bench-demand-s: {demand_s:.6f}\r\nContent-Length: {len(CLAUDE_BODY)}\r\n\r\n"
     return head.encode() + CLAUDE_BODY
-
-
-async def call_json(port: int, path: str) -> Any:
-    """Return the JSON behind ``path`` on a loopback port (control questions, not load)."""
-    reader, writer = await asyncio.open_connection(HOST, port, limit=1 << 26)
-    try:
-        writer.write(
-            f"GET {path} HTTP/1.1\r\nHost: {HOST}:{port}\r\nConnection: close\r\n\r\n".encode()
-        )
-        head = (await reader.readuntil(b"\r\n\r\n")).lower()
-        length = int(head.partition(b"content-length:")[2].split(b"\r\n")[0])
-        return orjson.loads(await reader.readexactly(length))
-    finally:
-        writer.close()
