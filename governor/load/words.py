@@ -302,6 +302,7 @@ class Reader:
         takes_rate = [word for word in words.shapes if word.partition(":")[0] not in PERIODIC]
         if words.open_hz is not None and not takes_rate:
             self.wrong("--open", f"{words.open_hz:g}", "herd and fanout have no rate: drop it")
+            return ()
         if words.open_hz is None and think_s == 0 and "ramp" in words.shapes:
             self.wrong("--think", words.think, "a ramp needs a think time above 0, or --open RATE")
             return ()
@@ -316,7 +317,8 @@ class Reader:
             if shape is None:
                 continue
             if n_agents < (1 if word != "noisy" else N_TENANTS):
-                self.wrong("--agents", words.agents, f"too few for {word} with {client}")
+                if words.agents >= 1:
+                    self.wrong("--agents", words.agents, f"too few for {word} with {client}")
                 continue
             name = " ".join(
                 part
@@ -379,7 +381,7 @@ class Reader:
 
 PERIODIC = ("herd", "fanout")
 FLAGS = {
-    "headers and key": "--header",
+    "headers": "--header",
     "max_retries": "--retries",
     "timeout_s": "--timeout",
     "n_agents": "--agents",
