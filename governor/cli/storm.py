@@ -28,7 +28,8 @@ from governor.load import page
 from governor.load.children import ChildError
 from governor.load.figures import Figures
 from governor.load.storm import Outcome, play, probe
-from governor.load.words import DRAIN_S, Storm, Words, read_words
+from governor.load.words import DRAIN_S, Storm, Words
+from governor.load.words_reader import read_words
 
 OK, MISSED, BAD = 0, 1, 2
 LATE_S = 0.05

@@ -8,7 +8,8 @@ import pytest
 
 from governor.errors import ConfigError
 from governor.load.plan import Closed, Fanout, Herd, Open, Ramp
-from governor.load.words import Storm, Words, read_words
+from governor.load.words import Storm, Words
+from governor.load.words_reader import read_words
 
 TARGET = "http://127.0.0.1:9000"
 
