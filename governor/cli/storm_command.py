@@ -95,7 +95,7 @@ CallPath = Annotated[str, _flag("--path", "PATH", "(default: the client's API)",
 Method = Annotated[str, _flag("--method", "METHOD", "(default: POST)", CALLS)]
 Body = Annotated[
     str | None,
-    _flag("--body", "TEXT", "(default: a short call of the client's API)", CALLS),
+    _flag("--body", "TEXT|@FILE", "(default: a short call of the client's API)", CALLS),
 ]
 Headers = Annotated[
     list[str] | None, _flag("--header", "NAME: VALUE", "Added to every call.", CALLS)

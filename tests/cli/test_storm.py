@@ -104,6 +104,17 @@ def test_bad_input_is_exit_code_2_and_nothing_runs(sample: str, tmp_path: Path) 
     assert storm("--target", sample, "--nonsense").returncode == 2
 
 
+def test_a_body_may_come_from_a_file(sample: str, tmp_path: Path) -> None:
+    """``@FILE`` is the file's text; a file that is not there is bad input."""
+    body = tmp_path / "body.json"
+    body.write_text('{"q": "from a file"}')
+    words = ("--target", sample, "--path", "/tools/search", "--seconds", "1", "--agents", "3")
+    assert storm(*words, "--body", f"@{body}").returncode == 0
+    found = storm(*words, "--body", f"@{body}.none")
+    assert found.returncode == 2
+    assert "--body: cannot be read" in found.stderr
+
+
 @pytest.mark.parametrize(
     ("url", "words", "told"),
     [
