@@ -23,14 +23,14 @@ from typing import Any
 import numpy as np
 import uvloop
 
-from bench.callers.http1 import CallerConnection
-from bench.callers.wire import claude_code_request
 from bench.children import HOST, BenchError
 from bench.control import read_json, read_metrics
 from bench.peers import Running, select
 from bench.replay_rows import Row, read_rows
 from bench.report import save, table
 from bench.service import server
+from governor.load.http1 import CallerConnection
+from governor.load.wire import claude_code_request
 
 PROXY_CORE, LOAD_CORE = 0, 1
 IDLE_MAX_S = 20.0

@@ -7,7 +7,7 @@ failure's own instant.
 
 *Source*: the SDKs' own code (openai 3.52, anthropic 2.11, botocore 1.44,
 urllib3 2.8, tenacity 9.2, google-api-core 2.44, mcp 2.3, langgraph 1.2);
-``tests/bench/callers/test_laws.py`` compares with those that are installed.
+``tests/load/test_laws.py`` compares with those that are installed.
 """
 
 from __future__ import annotations

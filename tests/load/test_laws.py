@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from bench.callers.laws import LAWS, TRANSPORT, Failure, RetryQuota
+from governor.load.laws import LAWS, TRANSPORT, Failure, RetryQuota
 
 HINTS: list[dict[str, str]] = [
     {},
