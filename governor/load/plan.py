@@ -208,6 +208,10 @@ class Group:
         Drawn per task, the same for its retries.
     is_stream : bool
         Asks for a stream and reads it to its end.
+    method : str
+        Empty: POST.
+    body : str or None
+        None: a short one as the client sends it.
     """
 
     name: str
@@ -223,6 +227,8 @@ class Group:
     headers: tuple[tuple[str, str], ...] = ()
     demand: Demand | None = None
     is_stream: bool = False
+    method: str = ""
+    body: str | None = None
 
     def __post_init__(self) -> None:
         bound = f"between 1 and {MAX_AGENTS:,}"
@@ -233,6 +239,8 @@ class Group:
         _require(is_count, "max_retries", self.max_retries, "between 0 and 1,000")
         is_path = self.path.startswith("/") and self.path.isascii() and self.path.isprintable()
         _require(is_path and " " not in self.path, "path", self.path, "a path from / on")
+        is_method = self.method in ("", "GET", "POST", "PUT", "PATCH", "DELETE")
+        _require(is_method, "method", self.method, "GET, POST, PUT, PATCH or DELETE")
         for line in (self.key, *(part for pair in self.headers for part in pair)):
             is_line = line.isascii() and (line.isprintable() or not line)
             _require(is_line, "headers and key", line, "printable ASCII")
@@ -281,6 +289,8 @@ class Plan:
         for group in self.groups:
             is_enough = group.n_agents >= len(self.targets) or len(self.targets) == 1
             _require(is_enough, "n_agents", group.n_agents, "at least the number of targets")
+            is_even = not self.is_paired or group.n_agents % len(self.targets) == 0
+            _require(is_even, "n_agents", group.n_agents, "a multiple of the number of targets")
 
 
 def plan_to_json(plan: Plan) -> bytes:

@@ -10,7 +10,8 @@ from bench.children import HOST
 from bench.control import call_json
 from bench.service.server import Service, parse_fault
 from governor.load.http1 import CallerConnection
-from governor.load.wire import openai_request
+from governor.load.plan import Closed, Group
+from governor.load.wire import Names, Writer
 from tests.bench.support import Serve, turn_until
 
 
@@ -30,7 +31,8 @@ async def test_work_goes_on_when_the_caller_leaves(serve: Serve) -> None:
     for number in range(2):
         _, connection = await loop.create_connection(CallerConnection, HOST, port)
         connections.append(connection)
-        request = openai_request(port, number, 0, 2.0)
+        writer = Writer(Group("callers", 2, Closed(1.0)), f"{HOST}:{port}", "", 1)
+        request = writer.request(writer.head(number, Names("", "")), number=number)
         connection.send(request, lambda status, _headers: replies.put_nowait(status))
         await turn_until(lambda expected=number + 1: service.n_arrived == expected)
     connections[0].leave()
