@@ -7,7 +7,7 @@ they are not moved when a result is disappointing.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 from bench.service.spec import ServiceSpec
@@ -91,6 +91,28 @@ class Behind:
 
 
 @dataclass(frozen=True)
+class Recording:
+    """A recorded fleet, replayed at its own instants to the front and to the service at once.
+
+    Attributes
+    ----------
+    file : str
+        In the folder of traces.
+    time_column : str
+    start_s, length_s : float
+        The part that is replayed, on the recording's clock.
+    speed : float
+        How much faster than recorded, waits and service times alike.
+    """
+
+    file: str
+    time_column: str
+    start_s: float
+    length_s: float
+    speed: float
+
+
+@dataclass(frozen=True)
 class Scenario:
     """One scenario, or one variant of it.
 
@@ -120,6 +142,10 @@ class Scenario:
         Groups whose response times tables and picture show; empty: all.
     columns : tuple of (key, heading)
         Further quantities for the report.
+    recording : Recording or None
+        What is replayed instead of a plan.
+    peers : tuple of str
+        The only peers for which it means something; empty: all.
     """
 
     name: str
@@ -135,4 +161,6 @@ class Scenario:
     patience_s: float = 10.0
     fault: tuple[float, float] | None = None
     watched: tuple[str, ...] = ()
-    columns: tuple[tuple[str, str], ...] = field(default=())
+    columns: tuple[tuple[str, str], ...] = ()
+    recording: Recording | None = None
+    peers: tuple[str, ...] = ()
