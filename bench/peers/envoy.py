@@ -89,7 +89,10 @@ class EnvoyPeer(Peer):
         further = behind.upstreams[1:] if upstream is behind.upstreams[0] else ()
         routes = [
             {"match": {"prefix": prefix}, "route": {"cluster": name, "timeout": "0s"}}
-            for prefix, name in [*((behind.prefix(u), u.name) for u in further), ("/", upstream.name)]
+            for prefix, name in [
+                *((behind.prefix(u), u.name) for u in further),
+                ("/", upstream.name),
+            ]
         ]
         manager = {
             "@type": MANAGER,

@@ -50,7 +50,7 @@ class Service:
         self._bucket: TokenBucket | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._timer_s = math.inf
-        self._is_dead = False
+        self.is_dead = False
         self._in_hand: dict[int, tuple[Connection, Request, float]] = {}
         self._n_jobs = 0
         self._fill_bucket(time.monotonic())
@@ -82,7 +82,7 @@ class Service:
         self.n_arrived += 1
         self._n_jobs += 1
         number = self._n_jobs
-        if self._is_dead:
+        if self.is_dead:
             self._in_hand[number] = (owner, request, now_s)
             return
         if self._bucket is not None and not self._bucket.take(now_s):
@@ -132,12 +132,12 @@ class Service:
 
     def _die(self) -> None:
         self._settle(time.monotonic())
-        self._is_dead = True
+        self.is_dead = True
         self._slots = Slots(self.spec.n_slots, queue_bound=self.spec.queue_bound)
         self._slots.advance(time.monotonic())
 
     def _return(self) -> None:
-        self._is_dead = False
+        self.is_dead = False
         for owner, request, at_s in self._in_hand.values():
             self.lost.append((request.bench_id, at_s))
             owner.close()

@@ -126,7 +126,9 @@ class Workers:
             lines.append(b"x-bench-demand-s: %.6f\r\n" % held.request.demand_s)
         lines += [b"%s: %s\r\n" % pair for pair in held.request.passed_on]
         lines.append(b"Content-Length: 2\r\n\r\n{}")
-        connection.send(b"".join(lines), lambda status, headers: self._on_reply(held, status, headers))
+        connection.send(
+            b"".join(lines), lambda status, headers: self._on_reply(held, status, headers)
+        )
 
     def _on_timeout(self, held: Held) -> None:
         if held.connection is not None:

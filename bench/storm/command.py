@@ -63,8 +63,11 @@ def scenarios_of(options: argparse.Namespace) -> list[Scenario]:
     found = []
     for scenario in chosen:
         if scenario.recording is not None and runner.recording_path(scenario) is None:
-            print(f"- {scenario.name} is left out: no {scenario.recording.file} "
-                  "(set GOVERNOR_TRACES to the folder of traces)", flush=True)
+            print(
+                f"- {scenario.name} is left out: no {scenario.recording.file} "
+                "(set GOVERNOR_TRACES to the folder of traces)",
+                flush=True,
+            )
         else:
             found.append(scenario)
     return found
@@ -172,7 +175,7 @@ def write(options: argparse.Namespace, argv: list[str], peers: list[str], n_seed
     commits = {cell["commit"] for found in cells.values() for cell in found.values()}
     head = (
         f"{n_seeds} seeds, the worst of them where a must is judged, the mean elsewhere; one "
-        f"Governor configuration for all. {versions}. Cells measured at {', '.join(sorted(commits))}."
+        f"Governor configuration for all. {versions}. Measured at {', '.join(sorted(commits))}."
     )
     values = {
         name: [

@@ -8,7 +8,6 @@ within the milliseconds that the answer says.
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import sys
 from collections import defaultdict

@@ -31,7 +31,9 @@ def measure(seen: Seen) -> Quantities:
     }
 
 
-def fanout(variant: str, words: str, people_key: str, planners_key: str, is_named: bool) -> Scenario:
+def fanout(
+    variant: str, words: str, people_key: str, planners_key: str, is_named: bool
+) -> Scenario:
     """Return one variant."""
     people = Group(
         "interactive",
@@ -55,8 +57,8 @@ def fanout(variant: str, words: str, people_key: str, planners_key: str, is_name
         family="fanout",
         text=f"{N_PLANNERS} planners fan out 1→20→100 every {EVERY_S:.0f} s beside {N_AGENTS} "
         f"interactive agents ({AGENTS_HZ:.0f}/s); {N_SLOTS} slots x {MEAN_S} s, "
-        f"{tree_hz * MEAN_S / N_SLOTS:.0%} + {AGENTS_HZ * MEAN_S / N_SLOTS:.0%} load; OpenAI's law, "
-        f"time-out 10 s. {words}",
+        f"{tree_hz * MEAN_S / N_SLOTS:.0%} + {AGENTS_HZ * MEAN_S / N_SLOTS:.0%} load; OpenAI's "
+        f"law, time-out 10 s. {words}",
         services=(Behind("tool", ServiceSpec(N_SLOTS, MEAN_S, 0.5)),),
         groups=(people, planners),
         seconds=SECONDS,

@@ -20,7 +20,9 @@ SECONDS = 27.9
 def rounds(seen: Seen) -> list[Flags]:
     """Return the tasks of each herd."""
     n_rounds = int(seen.seconds / EVERY_S)
-    each = [seen.begun_in(n * EVERY_S - 0.5, (n + 1) * EVERY_S - 0.5) for n in range(1, n_rounds + 1)]
+    each = [
+        seen.begun_in(n * EVERY_S - 0.5, (n + 1) * EVERY_S - 0.5) for n in range(1, n_rounds + 1)
+    ]
     return [found for found in (part & seen.of("herd") for part in each) if found.any()]
 
 

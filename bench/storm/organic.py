@@ -35,7 +35,11 @@ RAMP = Scenario(
             "agents",
             200,
             Ramp(
-                ((0.0, LOW * CAPACITY_HZ), (TOP_S, HIGH * CAPACITY_HZ), (SECONDS, LOW * CAPACITY_HZ))
+                (
+                    (0.0, LOW * CAPACITY_HZ),
+                    (TOP_S, HIGH * CAPACITY_HZ),
+                    (SECONDS, LOW * CAPACITY_HZ),
+                )
             ),
             key="fleet-key",
             timeout_s=10.0,

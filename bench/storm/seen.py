@@ -103,9 +103,7 @@ class Seen:
         self.replied_s: Floats = np.array(attempts["ended_s"], dtype=np.float64) - began_s
         self.first_byte_s: Floats = np.array(attempts["first_byte_s"], dtype=np.float64)
         self.status: Ints = np.array(attempts["status"], dtype=np.int64)
-        self.loss: Ints = np.array(
-            attempts.get("loss", np.zeros(len(self.status))), dtype=np.int64
-        )
+        self.loss: Ints = np.array(attempts.get("loss", np.zeros(len(self.status))), dtype=np.int64)
         self._origin_s = began_s
         self.jobs = {name: Jobs(found, began_s) for name, found in logs.items()}
 
