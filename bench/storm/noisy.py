@@ -51,10 +51,11 @@ def fairness(seen: Seen) -> float:
     is_inside = (jobs.finished_s >= window_s[0]) & (jobs.finished_s < window_s[1])
     is_useful = seen.is_useful(jobs) & is_inside
     tenant_of = seen.group[seen.task[jobs.attempt[is_useful]]]
-    got = np.bincount(tenant_of, weights=jobs.demand_s[is_useful], minlength=len(seen.groups))
+    n_tenants = len(seen.groups)
+    got: Floats = np.bincount(tenant_of, jobs.demand_s[is_useful], n_tenants).astype(np.float64)
     begun = seen.begun_in(*window_s)
-    wanted = np.bincount(
-        seen.group[begun], weights=seen.demand_s[begun], minlength=len(seen.groups)
+    wanted: Floats = np.bincount(seen.group[begun], seen.demand_s[begun], n_tenants).astype(
+        np.float64
     )
     is_there = wanted > 0
     capacity_s = N_SLOTS * (window_s[1] - window_s[0])

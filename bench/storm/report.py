@@ -111,7 +111,7 @@ def scenario_text(scenario: Scenario, cells: Cells) -> str:
 
 
 def bound_remarks(scenario: Scenario, cells: Cells) -> list[str]:
-    """Return what is to be said of musts that no work-conserving order could meet."""
+    """Return what is to be said of musts that the best order for the callers does not meet."""
     remarks = []
     for must in scenario.musts:
         if GOVERNOR not in peers_of(cells):
@@ -120,9 +120,9 @@ def bound_remarks(scenario: Scenario, cells: Cells) -> list[str]:
         bound = over_seeds(cells, GOVERNOR, f"bound_{must.key}")
         if not math.isnan(bound) and must.sense == "<=" and bound > judgement.limit:
             remarks.append(
-                f"Not to be met by order alone: serving the callers first, with no proxy's cost "
-                f"and known slots, leaves {number(bound)} where at most {number(judgement.limit)} "
-                f"is asked ({must.text}); only slots kept free could."
+                f"Order alone does not reach it: a proxy without cost that knew the slots, kept "
+                f"none free and always served the callers first would come to {number(bound)}, "
+                f"where at most {number(judgement.limit)} is asked ({must.text})."
             )
     return remarks
 

@@ -24,7 +24,7 @@ from bench.detect.traces import find_folder
 from bench.peers import PEERS, Running
 from bench.peers.topology import Topology, Upstream
 from bench.replay import count_interventions
-from bench.report import RESULTS, revision
+from bench.report import RESULTS, product_revision
 from bench.service import server
 from bench.storm import common, recorded
 from bench.storm.base import Quantities, Scenario
@@ -69,7 +69,7 @@ def load(key: Key, scenario: Scenario) -> Cell | None:
     cell: Cell = json.loads(key.path.read_text())
     is_same = cell["fingerprint"] == fingerprint(scenario)
     if key.peer.startswith("governor"):
-        is_same = is_same and cell["commit"] == revision()
+        is_same = is_same and cell["commit"] == product_revision()
     return cell if is_same else None
 
 
@@ -80,7 +80,7 @@ def run(scenario: Scenario, peer: str, seed: int) -> Cell:
         "scenario": scenario.name,
         "peer": peer,
         "seed": seed,
-        "commit": revision(),
+        "commit": product_revision(),
         "fingerprint": fingerprint(scenario),
         "quantities": found,
         "timeline": log,

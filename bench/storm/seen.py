@@ -129,7 +129,8 @@ class Seen:
 
     def is_useful(self, jobs: Jobs) -> Flags:
         """Return which jobs somebody benefited from."""
-        return (self.status_of(jobs) // 100) == 2
+        useful: Flags = (self.status_of(jobs) // 100) == 2
+        return useful
 
     def status_of(self, jobs: Jobs) -> Ints:
         """Return each job's attempt's status; 0 where the attempt is not known."""

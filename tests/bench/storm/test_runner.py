@@ -61,7 +61,7 @@ def test_governors_cells_belong_to_a_commit(monkeypatch: pytest.MonkeyPatch) -> 
     for peer in ("governor", "nginx-limit"):
         cell = {"fingerprint": runner.fingerprint(SMALL), "commit": "abc"}
         runner.Key("small", peer, 1).path.write_bytes(orjson.dumps(cell))
-    monkeypatch.setattr(runner, "revision", lambda: "def")
+    monkeypatch.setattr(runner, "product_revision", lambda: "def")
     assert runner.load(runner.Key("small", "governor", 1), SMALL) is None
     assert runner.load(runner.Key("small", "nginx-limit", 1), SMALL) is not None
 
