@@ -129,8 +129,8 @@ def run_all(peers: list[str], sizes: list[int], n_seeds: int, is_resumed: bool) 
                 cell = runner.load(key, scenario) if is_resumed else None
                 try:
                     cell = cell or runner.run(scenario, peer, seed)
-                except BenchError as error:
-                    print(f"- {size} agents seed {seed} {peer}: {error}", flush=True)
+                except (BenchError, OSError) as error:
+                    print(f"- {size} agents seed {seed} {peer}: {error!r}", flush=True)
                     continue
                 quantities = found[peer, size, seed] = cell["quantities"]
                 print(

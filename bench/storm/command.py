@@ -130,8 +130,8 @@ def run_all(scenarios: list[Scenario], peers: list[str], n_seeds: int, is_resume
                     continue
                 try:
                     cell = runner.run(scenario, peer, seed)
-                except BenchError as error:
-                    print(f"- {scenario.name} seed {seed} {peer}: {error}", flush=True)
+                except (BenchError, OSError) as error:  # a peer that died is a result too
+                    print(f"- {scenario.name} seed {seed} {peer}: {error!r}", flush=True)
                     continue
                 minutes = (time.monotonic() - began_s) / 60
                 print(

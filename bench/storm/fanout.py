@@ -2,7 +2,9 @@
 
 Three variants: everybody named as their SDKs do; nobody named, the planners with an
 API key of their own; nobody named and one API key for all. In the last nothing but
-connections and rhythm tells a planner's child from a person's agent.
+connections and rhythm tells a planner's child from a person's agent. For proxies
+that read no identity the three are the same run: all of them run the last, some
+the others.
 """
 
 from __future__ import annotations
@@ -19,6 +21,8 @@ N_SLOTS, MEAN_S = 20, 0.1
 N_AGENTS, AGENTS_HZ = 80, 60.0
 N_PLANNERS, WIDTHS, EVERY_S = 6, (1, 20, 100), 8.0
 SECONDS = 28.0
+READ_IDENTITY = ("direct", "nginx-limit", "envoy-adaptive", "governor", "governor-observe")
+"""Governor, and the best of the others for comparison."""
 
 
 def measure(seen: Seen) -> Quantities:
@@ -54,6 +58,7 @@ def fanout(
     tree_hz = N_PLANNERS * sum(WIDTHS) / EVERY_S
     return Scenario(
         name=f"fanout-{variant}",
+        peers=() if variant == "one-key" else READ_IDENTITY,
         family="fanout",
         text=f"{N_PLANNERS} planners fan out 1→20→100 every {EVERY_S:.0f} s beside {N_AGENTS} "
         f"interactive agents ({AGENTS_HZ:.0f}/s); {N_SLOTS} slots x {MEAN_S} s, "
