@@ -17,13 +17,13 @@ coroutine but to connect.
 from __future__ import annotations
 
 import asyncio
-import resource
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from random import Random
 
 from governor.load import shapes
+from governor.load.files import allow_files
 from governor.load.http1 import CallerConnection
 from governor.load.laws import LAWS, TRANSPORT, Failure, RetryQuota, retry_after_s
 from governor.load.plan import Group, Plan
@@ -44,16 +44,15 @@ KEEPALIVE_S = 5.0
 """httpx's default: an idle connection older than this is closed when next looked at."""
 
 PROGRESS_S = 0.25
-FILES_BESIDE = 64
-"""File descriptors kept for everything that is not a caller's connection."""
 
 OnEnd = Callable[[bool], None]
 
 
 @dataclass(frozen=True)
 class Progress:
-    """What can be said while a run is under way."""
+    """What can be said while a run is under way; ``began_s`` is of the monotonic clock."""
 
+    began_s: float
     elapsed_s: float
     n_tasks: int
     n_done: int
@@ -355,6 +354,7 @@ class Fleet:
         """Return the counts of now."""
         record = self.record
         return Progress(
+            began_s=self.began_s,
             elapsed_s=time.monotonic() - self.began_s,
             n_tasks=record.n_tasks,
             n_done=record.n_done,
@@ -422,22 +422,3 @@ async def run(
         "is_cut": fleet.record.n_attempts >= MAX_ATTEMPTS,
         **fleet.record.columns(),
     }
-
-
-def allow_files(n_agents: int) -> None:
-    """Raise this process's limit of open files so that every agent may have a connection.
-
-    Raises
-    ------
-    OSError
-        If the hard limit is lower.
-    """
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    needed = n_agents + FILES_BESIDE
-    if hard != resource.RLIM_INFINITY and needed > hard:
-        raise OSError(
-            f"{n_agents:,} agents need {needed:,} open files and this process may have {hard:,}: "
-            "use fewer agents or raise `ulimit -n`"
-        )
-    if soft != resource.RLIM_INFINITY and soft < hard:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, max(soft, 4 * needed)), hard))

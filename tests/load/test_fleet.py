@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from governor.load.fleet import Progress, allow_files, run
+from governor.load.files import allow_files
+from governor.load.fleet import Progress, run
 from governor.load.plan import (
     Closed,
     Demand,
