@@ -56,3 +56,9 @@ async def call_json(port: int, path: str) -> Any:
         return orjson.loads(await reader.readexactly(length))
     finally:
         writer.close()
+
+
+def ask(port: int, question: str) -> Any:
+    """Return the JSON behind a question to a service of the benchmark's."""
+    with urllib.request.urlopen(f"http://{HOST}:{port}{question}", timeout=5) as reply:
+        return orjson.loads(reply.read())
