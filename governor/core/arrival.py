@@ -31,6 +31,8 @@ class Arrival:
         RFC 9218 urgency, 0..7.
     patience_ns : int
         How long the caller said it will wait for a first byte; 0 if unknown.
+    is_deadline : bool
+        Whether ``patience_ns`` bounds all tries of the call together, rather than each.
     family : int
         The client library, an index of ``signals.families.FAMILIES``; 0 if unknown.
     parent_flow : int
@@ -52,6 +54,7 @@ class Arrival:
         "family",
         "fingerprint",
         "flow",
+        "is_deadline",
         "is_exempt",
         "is_identified",
         "parent_flow",
@@ -75,6 +78,7 @@ class Arrival:
         can_retry: bool = True,
         family: int = 0,
         parent_flow: int = 0,
+        is_deadline: bool = False,
     ) -> None:
         self.tenant = tenant
         self.flow = flow
@@ -88,3 +92,4 @@ class Arrival:
         self.can_retry = can_retry
         self.family = family
         self.parent_flow = parent_flow
+        self.is_deadline = is_deadline
