@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from heapq import heappop, heappush
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from governor.core.arrival import Arrival
 from governor.core.lease import Decision, Lease, LeaseState
@@ -29,6 +29,7 @@ from policies.slots import RefusalStorm, Tries, latest_ns
 
 if TYPE_CHECKING:
     from governor.core.gate import Gate
+    from governor.core.parts import GateParts
 
 UNTOUCHED = -1
 """In place of a slot: the refusal goes on as it came."""
@@ -74,8 +75,8 @@ class Refused:
         "n_slots",
     )
 
-    def __init__(self, gate: Gate) -> None:
-        self._gate = gate
+    def __init__(self, gate: GateParts) -> None:
+        self._gate = cast("Gate", gate)
         self._storm = RefusalStorm()
         self._tries = Tries()
         self._parked: list[tuple[int, int, Returning]] = []
@@ -182,28 +183,30 @@ class Refused:
         if wait_ns <= 0:
             return None
         self.n_absorbed += 1
-        gate.give_back(now_ns, lease)
-        again = self._go_on(lease)
-        again.n_absorbed = n_absorbed + 1
+        self._give_back(now_ns, lease)
+        again = _go_on(lease, n_absorbed + 1)
         self._n_parked_ever += 1
         heappush(self._parked, (now_ns + wait_ns, self._n_parked_ever, again))
         decision = Decision(Action.WAIT, Reason.ABSORBED, again, wait_ns)
-        gate.note(now_ns, decision, 0)
+        if gate.log is not None:
+            gate.log.append(now_ns, gate, decision, 0)
         return decision, gate.fill(now_ns)
 
-    def _go_on(self, lease: Lease) -> Returning:
-        """Return the lease under which a refused request waits."""
-        again = Returning()
-        again.arrival = lease.arrival
-        again.owner = lease.owner
-        again.call = lease.call
-        again.attempt = lease.attempt
-        again.arrived_at_ns = lease.arrived_at_ns
-        again.dispatched_at_ns = again.answered_at_ns = again.in_flight_at_dispatch = 0
-        again.state = _PENDING
-        again.endpoint_idx = again.phase = again.line_key = -1
-        again.has_left = False
-        return again
+    def _give_back(self, now_ns: int, lease: Lease) -> None:
+        """Close a lease whose refusal its caller does not see: it has no outcome of its own."""
+        gate = self._gate
+        arrival = lease.arrival
+        lease.state = LeaseState.CLOSED
+        held_ns = now_ns - lease.dispatched_at_ns
+        endpoint = gate.endpoints[lease.endpoint_idx]
+        endpoint.in_flight -= 1
+        endpoint.limit.on_depart(now_ns, held_ns, False)
+        endpoint.limit.on_refused(now_ns, lease.in_flight_at_dispatch)
+        held_s = held_ns * 1e-9
+        gate.ledger.refused_s += held_s
+        identities = gate.identities
+        identities.closed(arrival.tenant, arrival.flow, arrival.tree, held_s)
+        identities.opened(arrival.tenant, arrival.flow, arrival.tree)
 
     def release(self, now_ns: int) -> None:
         """Let those into the line whose instant has come (called by the gate's tick)."""
@@ -216,6 +219,21 @@ class Refused:
             gate.reservations.redeem(now_ns, slot_key(lease.arrival), True)
             lease.line_key = INVITED
             gate.dispatcher.join(now_ns, lease, 0.0)
+
+
+def _go_on(lease: Lease, n_absorbed: int) -> Returning:
+    """Return the lease under which a refused request waits."""
+    again = Returning()
+    again.arrival = lease.arrival
+    again.owner = lease.owner
+    again.call = lease.call
+    again.arrived_at_ns = lease.arrived_at_ns
+    again.dispatched_at_ns = again.answered_at_ns = again.in_flight_at_dispatch = 0
+    again.state = _PENDING
+    again.endpoint_idx = again.phase = again.line_key = -1
+    again.has_left = False
+    again.n_absorbed = n_absorbed
+    return again
 
 
 def slot_key(arrival: Arrival) -> int:
