@@ -31,9 +31,6 @@ if TYPE_CHECKING:
     from governor.core.gate import Gate
     from governor.core.parts import GateParts
 
-UNTOUCHED = -1
-"""In place of a slot: the refusal goes on as it came."""
-
 NO_RETRY = 0
 """In place of a slot: no retry can help."""
 
@@ -101,7 +98,12 @@ class Refused:
         return self._storm.is_on(now_ns, self._gate.reservations.n_outstanding)
 
     def invite(
-        self, now_ns: int, arrival: Arrival, arrived_at_ns: int, asked_ns: int = 0, bound_ns: int = 0
+        self,
+        now_ns: int,
+        arrival: Arrival,
+        arrived_at_ns: int,
+        asked_ns: int = 0,
+        bound_ns: int = 0,
     ) -> int:
         """Return how long from now a caller should come back, or ``NO_RETRY``.
 
@@ -136,23 +138,28 @@ class Refused:
 
     # -- slots on refusals --------------------------------------------------------
 
-    def answer(
-        self, now_ns: int, arrival: Arrival, arrived_at_ns: int, status: int, asked_ns: int
-    ) -> tuple[int, Reason]:
-        """Decide what a refusal's caller is told: a slot, ``NO_RETRY``, or ``UNTOUCHED``."""
+    def answer(self, now_ns: int, lease: Lease, status: int, asked_ns: int) -> Decision | None:
+        """Decide what a refusal's caller is told; None: what the upstream said.
+
+        A decision without a time (``retry_after_ns`` 0) says that no retry can help.
+        """
         gate = self._gate
+        arrival = lease.arrival
         if arrival.is_exempt or not arrival.can_retry or not self.is_storm(now_ns):
-            return UNTOUCHED, Reason.UNTOUCHED
+            return None
         if gate.is_observing:
-            # As if each had been told: what is outstanding is not known, for nobody was invited.
             count(gate.ledger.n_observed, Reason.SLOT_GIVEN)
-            return UNTOUCHED, Reason.OBSERVED
-        wait_ns = self.invite(now_ns, arrival, arrived_at_ns, asked_ns)
-        if wait_ns > 0:
+            return None
+        wait_ns = self.invite(now_ns, arrival, lease.arrived_at_ns, asked_ns)
+        if wait_ns:
             self.n_slots += 1
-            return wait_ns, Reason.SLOT_GIVEN
-        self.n_no_retry += 1
-        return NO_RETRY, Reason.NO_RETRY
+        else:
+            self.n_no_retry += 1
+        reason = Reason.SLOT_GIVEN if wait_ns else Reason.NO_RETRY
+        decision = Decision(Action.ADMIT, reason, lease, wait_ns, status)
+        if gate.log is not None:
+            gate.log.append(now_ns, gate, decision, 0)
+        return decision
 
     # -- refusals waited out --------------------------------------------------------
 

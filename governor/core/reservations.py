@@ -50,7 +50,7 @@ STEP_NS = 1_000
 """Slots that would coincide are told apart by a microsecond."""
 
 UNKNOWN_HZ = 100.0
-"""Rate of invitations while no capacity is known: told apart to the millisecond, not all at once."""
+"""Rate of invitations while no capacity is known: told apart to the millisecond."""
 
 N_OUTSTANDING_MAX = 65_536
 """Memory bound; beyond it nobody is invited."""
