@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -66,7 +68,7 @@ def test_behind_a_common_wish_callers_are_spread() -> None:
     """An upstream that asks everybody for 20 s gets them back at its pace, not in one moment."""
     reservations = Reservations(HORIZON_NS)
     delays = [reservations.invite(0, key, 100.0, 0.0, 20 * S) for key in range(500)]
-    steps = [b - a for a, b in zip(delays, delays[1:], strict=False)]
+    steps = [b - a for a, b in pairwise(delays)]
     assert delays[0] >= 20 * S
     assert all(abs(step - S / (100 * OVERBOOKING)) < 10_000 for step in steps)
 
@@ -103,7 +105,7 @@ def test_an_unknown_capacity_still_tells_callers_apart() -> None:
     """Before anything was measured, slots differ by milliseconds at least."""
     reservations = Reservations(HORIZON_NS)
     delays = [reservations.invite(0, key, 0.0, 0.0) for key in range(50)]
-    assert all(b - a > 1_000_000 for a, b in zip(delays, delays[1:], strict=False))
+    assert all(b - a > 1_000_000 for a, b in pairwise(delays))
 
 
 def test_overdue_callers_free_their_place() -> None:

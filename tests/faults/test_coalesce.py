@@ -1,4 +1,4 @@
-"""Identical requests that share one upstream call: who shares, who does not, who leaves, what ends."""
+"""Identical requests that share one upstream call: who shares, who leaves, what ends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What becomes of an upstream's 429 and 503 on the wire: as they came, with slots, or waited out."""
+"""What becomes of an upstream's 429 and 503 on the wire: as it came, with a slot, or waited out."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ async def test_outside_a_storm_a_refusal_goes_on_as_it_came(asked: bytes) -> Non
 )
 @on_loop
 async def test_in_a_storm_each_caller_has_its_own_slot(asked: bytes, earliest_ms: int) -> None:
-    """From the fifth on: distinct, rising, never before the upstream's wish, nothing else touched."""
+    """From the fifth on: distinct, rising, never before the upstream's wish, the rest untouched."""
     async with World(refusing(REFUSAL % asked)) as world:
         slots = []
         for n in range(30):
@@ -113,7 +113,9 @@ async def test_head_and_old_callers_get_slots_too() -> None:
 @on_loop
 async def test_a_streamed_refusal_keeps_its_body() -> None:
     """A chunked body follows its rewritten head untouched."""
-    answer = b"HTTP/1.1 503 No\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"
+    answer = (
+        b"HTTP/1.1 503 No\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"
+    )
     async with World(refusing(answer)) as world:
         for n in range(6):
             got = await world.ask(get_once())
