@@ -20,6 +20,7 @@ from signals.backoff import BACKOFF_DTYPE, BIN_NS, BIN_S, LEARNED_MIN, N_LAWS, R
 from signals.families import N_ATTEMPTS
 from signals.generations import HORIZON, draw_curves, draw_flat
 from signals.kernel import part
+from signals.pages import make_table
 from signals.patience import (
     PATIENCE_DTYPE,
     add_waiting,
@@ -155,7 +156,7 @@ FORECAST_DTYPE = np.dtype(
 
 def make_forecast() -> Records:
     """Allocate the forecast of one upstream."""
-    return np.zeros(1, FORECAST_DTYPE)
+    return make_table(1, FORECAST_DTYPE)
 
 
 @part
@@ -172,10 +173,16 @@ def note_arrival(
 
 @part
 def note_return(
-    f: Record, t_ns: int, failed_ns: int, due_ns: int, attempt: int, family: int
+    f: Record,
+    t_ns: int,
+    failed_ns: int,
+    due_ns: int,
+    attempt: int,
+    family: int,
+    is_retry: bool,
 ) -> None:
-    """Take note that an arrival answers a failure: when, by whom, and which attempt it was."""
-    settle_pending(f["pending"], f["backoff"], t_ns, failed_ns, due_ns, attempt, family)
+    """Take note that an arrival answers a failure: when, by whom, and which attempt that was."""
+    settle_pending(f["pending"], f["backoff"], t_ns, failed_ns, due_ns, attempt, family, is_retry)
 
 
 @part

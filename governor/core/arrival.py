@@ -33,6 +33,9 @@ class Arrival:
         How long the caller said it will wait for a first byte; 0 if unknown.
     is_deadline : bool
         Whether ``patience_ns`` bounds all tries of the call together, rather than each.
+    kind : int
+        Keyed 8-bit hash of method and path shape: what the call is like
+        (:mod:`policies.contain`).
     family : int
         The client library, an index of ``signals.families.FAMILIES``; 0 if unknown.
     parent_flow : int
@@ -57,6 +60,7 @@ class Arrival:
         "is_deadline",
         "is_exempt",
         "is_identified",
+        "kind",
         "parent_flow",
         "patience_ns",
         "tenant",
@@ -79,6 +83,7 @@ class Arrival:
         family: int = 0,
         parent_flow: int = 0,
         is_deadline: bool = False,
+        kind: int = 0,
     ) -> None:
         self.tenant = tenant
         self.flow = flow
@@ -93,3 +98,4 @@ class Arrival:
         self.family = family
         self.parent_flow = parent_flow
         self.is_deadline = is_deadline
+        self.kind = kind

@@ -9,11 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
+from governor.core.bands import Room
 from governor.core.dispatcher import Dispatcher
 from governor.core.endpoint import Endpoint
 from governor.core.ledger import Ledger
+from governor.core.newcomers import Newcomers
 from governor.core.refused import Refused
 from governor.core.reservations import Reservations
+from governor.core.shaping import Shaping
 
 if TYPE_CHECKING:
     from governor.core.gate import Gate
@@ -46,6 +49,8 @@ class GateParts:
         Decide the same, do nothing.
     patience_ns, max_wait_ns, slot_horizon_ns : int
     max_waiting : int
+    shaping : Shaping, optional
+        Who yields to whom; by default as configured by default.
     """
 
     def __init__(
@@ -60,6 +65,7 @@ class GateParts:
         max_wait_ns: int = 30_000_000_000,
         max_waiting: int = 10_000,
         slot_horizon_ns: int = 60_000_000_000,
+        shaping: Shaping | None = None,
         log: InterventionLog | None = None,
     ) -> None:
         self.name = name
@@ -73,6 +79,8 @@ class GateParts:
         self.reservations = Reservations(slot_horizon_ns)
         self.refused = Refused(self)
         self.ledger = Ledger()
+        self.shaping = shaping or Shaping()
+        self.newcomers = Newcomers()
         self.log = log
         # bound once: each look-up saved is one per request
         self._signals_root = signals.root
@@ -82,6 +90,11 @@ class GateParts:
         self._n_open_by_flow = identities.flows.n_open
         self._n_open_by_tree = identities.trees.n_open
         self._closed = identities.closed
+        self._is_crowd = self.shaping.herd.note
+        self._kind_opened = self.shaping.containment.open
+        self._kind_closed = self.shaping.containment.close
+        self._compares = self.shaping.holdback.share > 0.0
+        self._compare = self.shaping.holdback.close
         self._only = self.endpoints[0] if len(self.endpoints) == 1 else None
         self._now_ns = 0
 
@@ -110,6 +123,13 @@ class GateParts:
             return self._now_ns
         self._now_ns = now_ns
         return now_ns
+
+    def _room(self) -> Room:
+        """Return whom a place is open to now."""
+        only = self._only
+        if only is not None:
+            return self.shaping.room(only.limit.limit, only.in_flight)
+        return self.shaping.room(self.limit, sum(x.in_flight for x in self.endpoints))
 
     def _roomiest(self) -> Endpoint:
         return min(self.endpoints, key=lambda x: x.in_flight / x.limit.limit)

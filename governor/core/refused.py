@@ -136,6 +136,10 @@ class Refused:
             longest_ns,
         )
 
+    def _may_touch(self, arrival: Arrival) -> bool:
+        """Whether this caller is governed at all."""
+        return not (arrival.is_exempt or self._gate.shaping.holdback.is_held_back(arrival.flow))
+
     # -- slots on refusals --------------------------------------------------------
 
     def answer(self, now_ns: int, lease: Lease, status: int, asked_ns: int) -> Decision | None:
@@ -145,7 +149,7 @@ class Refused:
         """
         gate = self._gate
         arrival = lease.arrival
-        if arrival.is_exempt or not arrival.can_retry or not self.is_storm(now_ns):
+        if not arrival.can_retry or not self._may_touch(arrival) or not self.is_storm(now_ns):
             return None
         if gate.is_observing:
             count(gate.ledger.n_observed, Reason.SLOT_GIVEN)
@@ -181,7 +185,7 @@ class Refused:
         longest_ns = longest_wait_ns(
             bound_ns, n_absorbed, left_ns, dispatcher.response_ns, asked_ns
         )
-        if not longest_ns or arrival.is_exempt or lease.has_left:
+        if not longest_ns or lease.has_left or not self._may_touch(arrival):
             return None
         if gate.is_observing:
             count(gate.ledger.n_observed, Reason.ABSORBED)
@@ -209,6 +213,7 @@ class Refused:
         endpoint.in_flight -= 1
         endpoint.limit.on_depart(now_ns, held_ns, False)
         endpoint.limit.on_refused(now_ns, lease.in_flight_at_dispatch)
+        gate.shaping.containment.close(arrival.kind, lease.dispatched_at_ns, held_ns)
         held_s = held_ns * 1e-9
         gate.ledger.refused_s += held_s
         identities = gate.identities
@@ -225,7 +230,7 @@ class Refused:
                 continue
             gate.reservations.redeem(now_ns, slot_key(lease.arrival), True)
             lease.line_key = INVITED
-            gate.dispatcher.join(now_ns, lease, 0.0)
+            gate.dispatcher.join(now_ns, lease, 0.0, gate.shaping.band(lease, False))
 
 
 def _go_on(lease: Lease, n_absorbed: int) -> Returning:

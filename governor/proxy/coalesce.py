@@ -17,10 +17,12 @@ members hold none, and all but the first are booked as COALESCED.
 - *The answer decides* whether it may be shared: those whose request differs in
   a field that ``Vary`` names, and all but one where it may not be shared at all,
   are sent on their own.
-- *A slow member* holds nobody back: the call is read at the pace of the member
-  that reads fastest. Who is more than ``MAX_BEHIND_BYTES`` behind is cut off, for
-  half an answer cannot be continued from another call, and to buffer without
-  bound is to let one reader take all memory. If all are slow, the upstream waits.
+- *A slow member* holds nobody back for long: the call is read at the pace of the
+  member that reads fastest. For those who are more than ``MAX_BEHIND_BYTES`` behind
+  it waits ``HOLD_NS`` over its whole life, so that a hiccup costs nobody his
+  answer; after that they are cut off, for half an answer cannot be continued
+  from another call, and to buffer without bound is to let one reader take all
+  memory. If all are slow, the upstream waits, as it does for one caller.
 - *A member that leaves* is gone at once; with the last one the call itself is
   abandoned, as the route says.
 - *The upstream's failure* is everybody's: each gets its own 502 or 504, or is cut
@@ -57,6 +59,9 @@ if TYPE_CHECKING:
 MAX_BEHIND_BYTES = 1 << 20
 """Of an answer, what one member may leave unread while another reads on: answers up to
 here are never cut off, and 1,000 members of one call take 1 GB at the very worst."""
+
+HOLD_NS = 1_000_000_000
+"""How long one call waits for stragglers in all."""
 
 
 def join(exchange: Exchange, now_ns: int) -> bool:
@@ -193,6 +198,8 @@ class Flight:
     __slots__ = (
         "_first",
         "_has_begun",
+        "_held_ns",
+        "_held_since_ns",
         "_is_ending",
         "_key",
         "carrier",
@@ -217,6 +224,8 @@ class Flight:
         self._first = first
         self._has_begun = False
         self._is_ending = False
+        self._held_ns = 0
+        self._held_since_ns = 0
         self.carrier = self.exchange = Carrier(self, first, now_ns)
         self.server.watched.add(self)
 
@@ -285,7 +294,8 @@ class Flight:
         if self._has_begun:
             for member in list(self.members):
                 self._tell(member, data, _relay)
-            self._cut_stragglers()
+            if len(self.members) > 1 and not self.is_write_paused:
+                self.weigh_pace()
         else:
             self._has_begun = True
             for member in list(self.members):
@@ -346,8 +356,26 @@ class Flight:
     # -- the pace -----------------------------------------------------------------------
 
     def weigh_pace(self) -> None:
-        """Let the upstream wait while no member reads."""
-        is_paused = bool(self.members) and all(member.is_paused for member in self.members)
+        """Let the upstream wait while no member reads, or a little for those far behind."""
+        now_ns = monotonic_ns()
+        if self._held_since_ns:
+            self._held_ns += now_ns - self._held_since_ns
+            self._held_since_ns = 0
+        members = self.members
+        n_paused = sum(member.is_paused for member in members)
+        is_paused = 0 < len(members) == n_paused
+        if n_paused and not is_paused:
+            stragglers = [member for member in members if _is_far_behind(member)]
+            if stragglers and self._held_ns < HOLD_NS:
+                self._held_since_ns = now_ns
+                is_paused = True
+            else:
+                for member in stragglers:
+                    error = GovernorError("It fell behind.", reason="fell_behind", status_hint=502)
+                    self._fail(member, error)
+        self._pace(is_paused, now_ns)
+
+    def _pace(self, is_paused: bool, now_ns: int) -> None:
         if is_paused == self.is_write_paused:
             return
         self.is_write_paused = is_paused
@@ -356,19 +384,8 @@ class Flight:
             if is_paused:
                 connection.pause_reading()
             else:
-                self.carrier.stamp_ns = monotonic_ns()
+                self.carrier.stamp_ns = now_ns
                 connection.resume_reading()
-
-    def _cut_stragglers(self) -> None:
-        if len(self.members) < 2 or self.is_write_paused:
-            return
-        for member in list(self.members):
-            downstream = member.exchange.downstream
-            if not member.is_paused or downstream is None:
-                continue
-            if downstream.transport.get_write_buffer_size() > MAX_BEHIND_BYTES:
-                error = GovernorError("It fell behind.", reason="fell_behind", status_hint=502)
-                self._fail(member, error)
 
     # -- as a caller, and as something to watch -------------------------------------------
 
@@ -380,6 +397,8 @@ class Flight:
 
     def sweep(self, now_ns: int) -> None:
         """End a call whose upstream is too slow, as the sweep of a caller's own does."""
+        if self._held_since_ns:
+            self.weigh_pace()
         carrier = self.carrier
         quiet_ns = now_ns - carrier.stamp_ns
         pool = carrier.pool
@@ -401,6 +420,13 @@ class Flight:
         self.server.watched.discard(self)
         for member in list(self.members):
             self._fail(member, UpstreamError("The shared call ended.", reason="upstream_error"))
+
+
+def _is_far_behind(member: Member) -> bool:
+    downstream = member.exchange.downstream
+    if not member.is_paused or downstream is None:
+        return False
+    return downstream.transport.get_write_buffer_size() > MAX_BEHIND_BYTES
 
 
 def _begin(exchange: Exchange, carrier: Exchange, data: bytes) -> None:

@@ -251,7 +251,7 @@ async def test_the_upstream_dies_within_its_answer() -> None:
 
 @on_loop
 async def test_a_slow_member_holds_nobody_back() -> None:
-    """It is cut off when it is too far behind, and no sooner; the others get all of it."""
+    """It is waited for a little, then cut off; the others get all of it."""
     n_bytes = 24 * MAX_BEHIND_BYTES
 
     async def stream(peer: Peer) -> None:
