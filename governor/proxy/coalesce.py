@@ -81,6 +81,11 @@ def join(exchange: Exchange, now_ns: int) -> bool:
     except Exception as error:
         exchange.stats.n_faults += 1  # it goes on its own
         exchange.server.report_fault(error)
+        member = cast("object", exchange.connection)
+        if exchange.state == JOINED and isinstance(member, Member):
+            member.flight.part(member)
+            exchange.connection = exchange.decision = None
+            exchange.state = NEW
         return exchange.state != NEW
     return True
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from time import monotonic_ns
 from typing import Any
 
 import pytest
 
 from governor.proxy.coalesce import MAX_BEHIND_BYTES
+from governor.proxy.stats import RequestRecord
 from tests.faults.world import World, decode_chunks, get, get_once, post
 from tests.proxy.rig import Peer, on_loop, status_of, until
 
@@ -318,10 +320,7 @@ async def test_a_shared_refusal_in_a_storm_has_a_slot_for_each() -> None:
     """The call is one, the times to come back are many."""
     service = Gated(b"HTTP/1.1 429 No\r\nRetry-After: 1\r\nContent-Length: 2\r\n\r\nno")
     async with World(service, route=SHARED) as world:
-        service.go.set()
-        for n in range(5):
-            await world.ask(get_once(b"/%d" % n))
-        service.go.clear()
+        assert world.gate.reservations.invite(monotonic_ns(), -1, 1e3, 0.0, 50_000_000_000)
         callers = await joined(world, [get()] * 10)
         await until(lambda: members(world) == 10)
         service.go.set()
@@ -332,7 +331,7 @@ async def test_a_shared_refusal_in_a_storm_has_a_slot_for_each() -> None:
             slots.add(head.lower().partition(b"retry-after-ms: ")[2].partition(b"\r\n")[0])
             caller.close()
         assert len(slots) == 10
-        assert len(service.heads) == 6
+        assert len(service.heads) == 1
         await world.settled()
 
 
@@ -405,3 +404,48 @@ async def test_an_absorbed_refusal_is_absorbed_for_all() -> None:
         await world.settled()
         assert n_heads == 2
         assert world.outcomes == {"COMPLETED": 1, "COALESCED": 1}
+
+
+@on_loop
+async def test_the_access_log_tells_who_shared() -> None:
+    """One line for each caller: the first as it was decided, the others as coalesced."""
+    service = Gated()
+    records: list[RequestRecord] = []
+    async with World(service, route=SHARED) as world:
+        world.runtime.proxy.on_done = records.append
+        world.runtime.proxy.logs_touched_only = False
+        callers = await joined(world, [get(), get(), get()])
+        await until(lambda: members(world) == 3)
+        callers[2].close()
+        await until(lambda: members(world) == 2)
+        service.go.set()
+        for caller in callers[:2]:
+            await caller.answer()
+            caller.close()
+        await world.settled()
+    told = [(x.status, x.reason, x.outcome) for x in records]
+    assert told == [
+        (499, "coalesced", "coalesced"),
+        (200, "", "completed"),
+        (200, "coalesced", "coalesced"),
+    ]
+
+
+@on_loop
+async def test_a_fault_of_sharing_sends_a_request_on_its_own() -> None:
+    """Fail open: counted, and answered like any other."""
+    service = Gated()
+    service.go.set()
+    async with World(service, route=SHARED) as world:
+        (route,) = world.runtime.proxy.router.routes
+        flights = world.runtime.proxy.flights
+        world.runtime.proxy.flights = None  # type: ignore[assignment]
+        assert route.join is not None
+        caller = await world.send(get())
+        assert (await caller.answer())[1] == b"ok"
+        world.runtime.proxy.flights = flights
+        assert world.runtime.stats.n_faults == 1
+        world.runtime.stats.n_faults = 0
+        caller.close()
+        await world.settled()
+        assert world.outcomes == {"COMPLETED": 1}

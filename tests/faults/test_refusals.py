@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import re
+from time import monotonic_ns
 
 import pytest
 
+from governor.proxy.stats import RequestRecord
 from tests.faults.world import World, decode_chunks, get, get_once, post
 from tests.proxy.rig import Handler, Peer, on_loop, status_of, until
 
@@ -24,6 +26,11 @@ def refusing(answer: bytes) -> Handler:
             peer.send(answer)
 
     return handle
+
+
+def begin_storm(world: World) -> None:
+    """One invitation is out for a time beyond every test: so refusals come as a storm."""
+    assert world.gate.reservations.invite(monotonic_ns(), -1, 1e3, 0.0, 50_000 * MS)
 
 
 def refusing_first(n: int, refusal: bytes, answer: bytes, seen: list[bytes]) -> Handler:
@@ -73,17 +80,16 @@ async def test_outside_a_storm_a_refusal_goes_on_as_it_came(asked: bytes) -> Non
 )
 @on_loop
 async def test_in_a_storm_each_caller_has_its_own_slot(asked: bytes, earliest_ms: int) -> None:
-    """From the fifth on: distinct, spread, never before the upstream's wish, the rest untouched."""
+    """All of them: distinct, spread, never before the upstream's wish, the rest untouched."""
     async with World(refusing(REFUSAL % asked)) as world:
-        for n in range(30):
+        begin_storm(world)
+        for n in range(12):
             answer = await world.ask(get_once(b"/%d" % n))
             assert status_of(answer) == 429
             assert answer.endswith(b"busy")
             assert field(answer, b"X-Own") == b"1"
             assert field(answer, b"Via") == b"x"
             assert field(answer, b"X-Should-Retry") is None
-            if n < 4:
-                continue
             millis = int(field(answer, b"Retry-After-Ms") or b"0")
             assert earliest_ms <= millis <= 60_000
             assert int(field(answer, b"Retry-After") or b"0") == -(-millis // 1_000)
@@ -92,10 +98,29 @@ async def test_in_a_storm_each_caller_has_its_own_slot(asked: bytes, earliest_ms
         given = world.runtime.decision_log.last(100)[::-1]
         assert {entry.reason for entry in given} == {"slot_given"}
         slots = [entry.at_ns + entry.retry_after_ns for entry in given]
-        assert len(set(slots)) == 26
-        assert slots[-1] - slots[0] > 100 * MS
-        assert world.gate.refused.n_slots == 26
-        assert world.gate.reservations.n_outstanding == 26
+        assert len(set(slots)) == 12
+        assert world.gate.refused.n_slots == 12
+        await world.settled()
+
+
+@on_loop
+async def test_many_refusals_at_once_are_a_storm() -> None:
+    """Ten callers refused in one moment: the first four as it was, the others with slots."""
+    together = asyncio.Event()
+
+    async def handle(peer: Peer) -> None:
+        await peer.head()
+        await together.wait()
+        peer.send(REFUSAL % b"Retry-After: 1\r\n")
+
+    async with World(handle) as world:
+        callers = [await world.send(get()) for _ in range(10)]
+        await until(lambda: world.gate.in_flight == 10)
+        together.set()
+        heads = [(await caller.answer())[0] for caller in callers]
+        assert sum(b"Retry-After-Ms" in head for head in heads) == 6
+        for caller in callers:
+            caller.close()
         await world.settled()
 
 
@@ -103,8 +128,9 @@ async def test_in_a_storm_each_caller_has_its_own_slot(asked: bytes, earliest_ms
 async def test_head_and_old_callers_get_slots_too() -> None:
     """Neither the missing body nor HTTP/1.0 is in the way."""
     async with World(refusing(REFUSAL % b"Retry-After: 1\r\n")) as world:
-        for _ in range(5):
-            await world.ask(get_once())
+        begin_storm(world)
+        old = await world.ask(get_once().replace(b"GET", b"HEAD"))
+        assert int(field(old, b"Retry-After-Ms") or b"0") >= 1_000
         answer = await world.ask(b"GET / HTTP/1.0\r\nHost: t\r\n\r\n")
         assert int(field(answer, b"Retry-After-Ms") or b"0") >= 1_000
         assert answer.endswith(b"\r\n\r\nbusy")
@@ -118,11 +144,11 @@ async def test_a_streamed_refusal_keeps_its_body() -> None:
         b"HTTP/1.1 503 No\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"
     )
     async with World(refusing(answer)) as world:
-        for n in range(6):
-            got = await world.ask(get_once())
-            head, _, body = got.partition(b"\r\n\r\n")
-            assert decode_chunks(body) == b"abcde"
-            assert (b"Retry-After-Ms" in head) == (n >= 4)
+        begin_storm(world)
+        got = await world.ask(get_once())
+        head, _, body = got.partition(b"\r\n\r\n")
+        assert decode_chunks(body) == b"abcde"
+        assert b"Retry-After-Ms" in head
         await world.settled()
 
 
@@ -139,8 +165,7 @@ async def test_a_streamed_refusal_keeps_its_body() -> None:
 async def test_who_cannot_be_helped_is_told_so(asked: bytes, fields: tuple[bytes, ...]) -> None:
     """X-Should-Retry: false is added, and the upstream's own words stay."""
     async with World(refusing(REFUSAL % asked)) as world:
-        for _ in range(5):
-            await world.ask(get_once(b"/x", *fields))
+        begin_storm(world)
         answer = await world.ask(get_once(b"/x", *fields))
         assert field(answer, b"X-Should-Retry") == b"false"
         assert field(answer, b"Retry-After") == asked.strip().partition(b": ")[2]
@@ -154,12 +179,12 @@ async def test_an_upstream_that_says_no_is_not_contradicted() -> None:
     """Its own x-should-retry: false stays alone, and nobody is invited."""
     answer = REFUSAL % b"x-should-retry: false\r\n"
     async with World(refusing(answer)) as world:
-        for _ in range(8):
-            caller = await world.send(get())
-            head, body = await caller.answer()
-            assert head + body == answer
-            caller.close()
-        assert world.gate.reservations.n_outstanding == 0
+        begin_storm(world)
+        caller = await world.send(get())
+        head, body = await caller.answer()
+        assert head + body == answer
+        caller.close()
+        assert world.gate.reservations.n_outstanding == 1
         await world.settled()
 
 
@@ -280,3 +305,24 @@ async def test_an_absorbed_answer_without_end_costs_only_its_connection() -> Non
         await until(lambda: not world.runtime.proxy.watched)
         await world.settled()
         assert world.outcomes == {"COMPLETED": 1}
+
+
+@on_loop
+async def test_the_access_log_and_the_decisions_tell_it() -> None:
+    """A slot and a wait stand in both, under their reasons."""
+    records: list[RequestRecord] = []
+    seen: list[bytes] = []
+    refusal = REFUSAL % b"Retry-After-Ms: 10\r\n"
+    handler = refusing_first(5, refusal, b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", seen)
+    async with World(handler, route={"absorb": "20s"}) as world:
+        world.runtime.proxy.on_done = records.append
+        begin_storm(world)
+        await world.ask(get_once())
+        await world.ask(get_once(b"/last"))
+        await world.settled()
+        entries = world.runtime.decision_log.last(100)
+    assert [(x.status, x.reason) for x in records] == [(429, "slot_given"), (200, "absorbed")]
+    assert records[1].waited_ns > 0
+    told = [(x.action, x.reason) for x in entries][::-1]
+    assert told.count(("wait", "absorbed")) == 4
+    assert told[-1] == ("admit", "absorbed")
