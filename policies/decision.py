@@ -44,6 +44,14 @@ class Reason(StrEnum):
     """Waited so long that an answer would come too late for the caller."""
     LINE_FULL = "line_full"
     """The configured bound on waiting requests is reached."""
+    ABSORBED = "absorbed"
+    """The upstream refused; its refusal is waited out here and the request sent again."""
+    COALESCED = "coalesced"
+    """Shares the answer of an identical request that is under way; takes no place of its own."""
+    SLOT_GIVEN = "slot_given"
+    """The upstream refused in a storm; its refusal went on with the caller's own slot."""
+    NO_RETRY = "no_retry"
+    """The upstream refused in a storm, and no retry of this caller could still be served."""
     OBSERVED = "observed"
     """Observe mode: admitted, though governing would have acted."""
 
@@ -63,3 +71,5 @@ class Outcome(IntEnum):
     """The caller left and the upstream's work was cut short."""
     UNSENT = 5
     """No byte reached the upstream (no connection): says nothing of its speed."""
+    COALESCED = 6
+    """It shared another request's call; what came of that is booked there."""

@@ -43,6 +43,8 @@ class Lease:
         The signals' handle of this call, see :mod:`signals.calls`.
     has_left : bool
         The caller is gone; the upstream's work is an orphan.
+    waits_since_ns : int
+        When it joined the line; set only of those that have.
     phase, in_flight_at_dispatch : int
         Bookkeeping of the adaptive limit.
     """
@@ -60,6 +62,7 @@ class Lease:
         "owner",
         "phase",
         "state",
+        "waits_since_ns",
     )
 
     answered_at_ns: int
@@ -74,6 +77,7 @@ class Lease:
     owner: Any
     phase: int
     state: LeaseState
+    waits_since_ns: int
 
     @property
     def attempt(self) -> int:

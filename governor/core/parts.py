@@ -14,6 +14,7 @@ from governor.core.dispatcher import Dispatcher
 from governor.core.endpoint import Endpoint
 from governor.core.ledger import Ledger
 from governor.core.newcomers import Newcomers
+from governor.core.refused import Refused
 from governor.core.reservations import Reservations
 from governor.core.shaping import Shaping
 
@@ -76,6 +77,7 @@ class GateParts:
         self.line = self.dispatcher.line
         self.patience = self.dispatcher.patience
         self.reservations = Reservations(slot_horizon_ns)
+        self.refused = Refused(self)
         self.ledger = Ledger()
         self.shaping = shaping or Shaping()
         self.newcomers = Newcomers()

@@ -93,6 +93,8 @@ class World:
         await until(lambda: self.pool.n_connecting == 0, "connecting ends")
         assert not proxy.abandoned
         assert not proxy.tunnels
+        assert not proxy.flights
+        await until(lambda: not proxy.watched, "what was absorbed has been read")
         assert stats.n_connections == 0
         assert self.pool.n_open == self.pool.n_idle, repr(self.pool)
         assert stats.n_faults == 0
