@@ -1,1 +1,1 @@
-"""Callers: the retry laws of real SDKs, and an engine that runs thousands of agents."""
+"""Callers of the storm: the fleet of ``governor.load`` with the service's log beside it."""
