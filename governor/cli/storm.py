@@ -82,7 +82,7 @@ def run(words: Words, json_file: Path | None, report_file: Path | None, command:
             print(problem, file=sys.stderr)
         return BAD
     console = Console(stderr=True, highlight=False)
-    console.print("\n".join(describe(storm)), markup=False)
+    console.print("\n".join(describe(storm)), markup=False, soft_wrap=True)
     try:
         with live(console, storm) as shown:
             outcome = play(storm, shown.on_turn, shown.on_progress)
