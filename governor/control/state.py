@@ -12,6 +12,7 @@ from typing import Any
 
 import governor
 from governor.control.health import compute_readiness
+from governor.control.shaping import describe_shaping
 from governor.control.view import RuntimeView
 from governor.control.words import describe_propagation, describe_service, put_in_words
 from governor.core.gate import Gate
@@ -119,6 +120,7 @@ def describe_gate(gate: Gate, urls: tuple[str, ...], identities: Identities, now
             "absorbed": gate.refused.n_absorbed,
             "absorbed_waiting": gate.refused.n_parked,
         },
+        "shaping": describe_shaping(gate),
         "ledger": describe_ledger(gate),
         **describe_signals(gate.signals, identities),
     }

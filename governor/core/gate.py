@@ -29,8 +29,7 @@ from governor.core.endpoint import Endpoint, is_normal
 from governor.core.lease import Decision, Lease, LeaseState, Untouched, make_lease
 from governor.core.line import INVITED
 from governor.core.parts import GateParts
-from governor.core.refused import Returning, slot_key
-from governor.core.reservations import AT_SLOT
+from governor.core.refused import Returning
 from policies.decision import Action, Outcome, Reason
 from signals import ANSWERED, ATTEMPT_MASK, FAILED, FIRST_BYTE, GONE, LEFT, PARENT, REFUSED
 
@@ -83,7 +82,7 @@ class Gate(GateParts):
         if call & ATTEMPT_MASK:
             ledger.n_attempts_repeated += 1
         if self.reservations.n_outstanding:
-            self._redeem(now_ns, lease)
+            self.refused.redeem(now_ns, lease)
         self._n_open_by_tenant[tenant] += 1  # as Identities.opened does
         self._n_open_by_flow[flow] += 1
         self._n_open_by_tree[tree] += 1
@@ -93,13 +92,15 @@ class Gate(GateParts):
         is_crowd = self._is_crowd(now_ns)
         is_plain = self.shaping.is_calm and not is_crowd
         if in_flight <= limit.limit and is_plain and not self.line.n_live:
-            # as Endpoint.open does, without the call: nearly every request takes this way
+            # as Endpoint.open and Shaping.opened do: nearly every request takes this way
             endpoint.in_flight = lease.in_flight_at_dispatch = in_flight
             lease.state = _OPEN
             lease.endpoint_idx = endpoint.idx
             lease.dispatched_at_ns = now_ns
             lease.phase = limit.on_dispatch(now_ns, in_flight, in_flight >= limit.limit)
-            self._kind_opened(now_ns, arrival.kind)
+            kind = self._kinds.get(arrival.kind) or self._meet_kind(arrival.kind)
+            kind.n_open += 1
+            kind.sent_sum_ns += now_ns
             ledger.n_untouched += 1
             decision: Decision = Untouched()
             decision.lease = lease
@@ -188,7 +189,11 @@ class Gate(GateParts):
                 self.patience.on_answer(now_ns - lease.arrived_at_ns)
         endpoint.in_flight -= 1
         endpoint.limit.on_depart(now_ns, held_ns, has_sample)
-        self._kind_closed(arrival.kind, lease.dispatched_at_ns, held_ns)
+        kind = self._kinds[arrival.kind]  # as Containment.close does
+        kind.n_open -= 1
+        kind.n_done += 1
+        kind.sent_sum_ns -= lease.dispatched_at_ns
+        kind.held_ns += held_ns
         held_s = held_ns * 1e-9
         ledger = self.ledger
         how = ANSWERED
@@ -257,7 +262,7 @@ class Gate(GateParts):
         if lease.attempt:
             self.ledger.n_attempts_repeated += 1
         if self.reservations.n_outstanding:
-            self._redeem(now_ns, lease)
+            self.refused.redeem(now_ns, lease)
         self.identities.opened(arrival.tenant, arrival.flow, arrival.tree)
         (self._only or self._roomiest()).open_exempt(now_ns, lease)
         return Decision(_ADMIT, Reason.EXEMPT, lease)
@@ -303,6 +308,8 @@ class Gate(GateParts):
         decision = Decision(_ADMIT, reason, lease)
         if reason is Reason.UNTOUCHED:
             self.ledger.n_untouched += 1
+        elif reason is Reason.HELD_BACK:
+            self.ledger.n_held_back += 1
         else:
             self._note(now_ns, decision, 0)
         return decision
@@ -317,7 +324,9 @@ class Gate(GateParts):
             before_s = self.newcomers.charge(now_ns, arrival.tenant, service_s)
             attained_s = max(attained_s, before_s)
         self.dispatcher.join(now_ns, lease, attained_s, band)
-        self.ledger.n_waited += 1
+        ledger = self.ledger
+        ledger.n_waited += 1
+        ledger.n_waited_for[reason] = ledger.n_waited_for.get(reason, 0) + 1
         return Decision(Action.WAIT, reason, lease)
 
     def _dispatch(self, now_ns: int) -> list[Decision]:
@@ -384,11 +393,6 @@ class Gate(GateParts):
             self._signal_later(self._signals_root, kind, now_ns, lease.call, value)
         except Exception:
             self.ledger.n_faults += 1
-
-    def _redeem(self, now_ns: int, lease: Lease) -> None:
-        redeemed = self.reservations.redeem(now_ns, slot_key(lease.arrival), lease.attempt > 0)
-        if redeemed == AT_SLOT:
-            lease.line_key = INVITED
 
     def _note(self, now_ns: int, decision: Decision, waited_ns: int) -> None:
         if self.log is not None:

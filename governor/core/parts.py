@@ -91,8 +91,8 @@ class GateParts:
         self._n_open_by_tree = identities.trees.n_open
         self._closed = identities.closed
         self._is_crowd = self.shaping.herd.note
-        self._kind_opened = self.shaping.containment.open
-        self._kind_closed = self.shaping.containment.close
+        self._kinds = self.shaping.containment.kinds
+        self._meet_kind = self.shaping.containment.meet
         self._compares = self.shaping.holdback.share > 0.0
         self._compare = self.shaping.holdback.close
         self._only = self.endpoints[0] if len(self.endpoints) == 1 else None

@@ -33,6 +33,13 @@ def test_the_zero_configuration_says_everything_that_matters() -> None:
         ({"access_log": {"mode": "off"}}, "No access log"),
         ({"access_log": {"mode": "all", "path": "/x.log"}}, "every request, to /x.log"),
         ({"upstreams": {"a": {"endpoints": ["http://a"], "limit": 7}}}, "at most 7 requests"),
+        ({"policies": {"hold": "observe"}}, "no more, what it would be to let those who come by"),
+        ({"policies": {"contain": "govern"}}, "Keep places for brief calls"),
+        ({"policies": {"holdback_share": 0.02}}, "Leave 2.0% of the callers ungoverned"),
+        (
+            {"upstreams": {"a": {"endpoints": ["http://a"], "acceleration": 1.5}}},
+            "by a factor of 1.5 a minute",
+        ),
         ({"routes": [{"upstream": "a", "governed": False}]}, "never held"),
         ({"routes": [{"upstream": "a", "on_leave": "cancel"}]}, "cancelled when its caller"),
         ({"routes": [{"upstream": "a", "host": "rewrite"}]}, "Host rewritten"),
