@@ -181,14 +181,14 @@ class GovernorCollector(Collector):
 def _read_decisions(gate: Gate) -> Iterator[Row]:
     ledger = gate.ledger
     yield ("admit", "untouched"), ledger.n_untouched
+    yield ("admit", "held_back"), ledger.n_held_back
+    for reason, count in ledger.n_waited_for.items():
+        yield ("wait", reason.value), count
     refused = gate.refused
     yield ("wait", "absorbed"), refused.n_absorbed
     yield ("admit", "slot_given"), refused.n_slots
     yield ("admit", "no_retry"), refused.n_no_retry
     yield ("admit", "coalesced"), ledger.n_by_outcome[Outcome.COALESCED]
-    yield ("admit", "held_back"), ledger.n_held_back
-    for reason, count in ledger.n_waited_for.items():
-        yield ("wait", reason.value), count
     for reason, count in ledger.n_answered.items():
         yield ("answer", reason.value), count
     for reason, count in (Counter(ledger.n_observed) + Counter(gate.shaping.n_observed)).items():

@@ -112,6 +112,7 @@ def describe_gate(gate: Gate, urls: tuple[str, ...], identities: Identities, now
             "kept": reservations.n_kept,
             "horizon_s": reservations.horizon_ns / 1e9,
         },
+        "shaping": describe_shaping(gate),
         "refusals": {
             "seen": gate.refused.n_refused,
             "is_storm": gate.refused.is_storm(now_ns),
@@ -120,7 +121,6 @@ def describe_gate(gate: Gate, urls: tuple[str, ...], identities: Identities, now
             "absorbed": gate.refused.n_absorbed,
             "absorbed_waiting": gate.refused.n_parked,
         },
-        "shaping": describe_shaping(gate),
         "ledger": describe_ledger(gate),
         **describe_signals(gate.signals, identities),
     }
