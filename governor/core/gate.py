@@ -29,8 +29,7 @@ from governor.core.endpoint import Endpoint, is_normal
 from governor.core.lease import Decision, Lease, LeaseState, Untouched, make_lease
 from governor.core.line import INVITED
 from governor.core.parts import GateParts
-from governor.core.refused import Returning, slot_key
-from governor.core.reservations import AT_SLOT
+from governor.core.refused import Returning
 from policies.decision import Action, Outcome, Reason
 from signals import ANSWERED, ATTEMPT_MASK, FAILED, FIRST_BYTE, GONE, LEFT, PARENT, REFUSED
 
@@ -83,7 +82,7 @@ class Gate(GateParts):
         if call & ATTEMPT_MASK:
             ledger.n_attempts_repeated += 1
         if self.reservations.n_outstanding:
-            self._redeem(now_ns, lease)
+            self.refused.redeem(now_ns, lease)
         self._n_open_by_tenant[tenant] += 1  # as Identities.opened does
         self._n_open_by_flow[flow] += 1
         self._n_open_by_tree[tree] += 1
@@ -263,7 +262,7 @@ class Gate(GateParts):
         if lease.attempt:
             self.ledger.n_attempts_repeated += 1
         if self.reservations.n_outstanding:
-            self._redeem(now_ns, lease)
+            self.refused.redeem(now_ns, lease)
         self.identities.opened(arrival.tenant, arrival.flow, arrival.tree)
         (self._only or self._roomiest()).open_exempt(now_ns, lease)
         return Decision(_ADMIT, Reason.EXEMPT, lease)
@@ -394,11 +393,6 @@ class Gate(GateParts):
             self._signal_later(self._signals_root, kind, now_ns, lease.call, value)
         except Exception:
             self.ledger.n_faults += 1
-
-    def _redeem(self, now_ns: int, lease: Lease) -> None:
-        redeemed = self.reservations.redeem(now_ns, slot_key(lease.arrival), lease.attempt > 0)
-        if redeemed == AT_SLOT:
-            lease.line_key = INVITED
 
     def _note(self, now_ns: int, decision: Decision, waited_ns: int) -> None:
         if self.log is not None:

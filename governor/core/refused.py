@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, cast
 from governor.core.arrival import Arrival
 from governor.core.lease import Decision, Lease, LeaseState
 from governor.core.line import INVITED
+from governor.core.reservations import AT_SLOT
 from policies.absorb import longest_wait_ns
 from policies.decision import Action, Reason
 from policies.slots import RefusalStorm, Tries, latest_ns
@@ -139,6 +140,14 @@ class Refused:
     def _may_touch(self, arrival: Arrival) -> bool:
         """Whether this caller is governed at all."""
         return not (arrival.is_exempt or self._gate.shaping.holdback.is_held_back(arrival.flow))
+
+    def redeem(self, now_ns: int, lease: Lease) -> None:
+        """Close the invitation that an arrival comes with; who comes at its slot goes first."""
+        redeemed = self._gate.reservations.redeem(
+            now_ns, slot_key(lease.arrival), lease.attempt > 0
+        )
+        if redeemed == AT_SLOT:
+            lease.line_key = INVITED
 
     # -- slots on refusals --------------------------------------------------------
 

@@ -39,26 +39,25 @@ that has begun (it would have to be kept).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from time import monotonic_ns
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import TYPE_CHECKING, cast
 
 from governor.core.lease import Decision, make_lease
 from governor.errors import Fault, GovernorError, UpstreamError, UpstreamTimeout
-from governor.proxy import endings, refusals
-from governor.proxy.exchange import Exchange
-from governor.proxy.framing import HEAD_END
+from governor.proxy import carrier as shared
+from governor.proxy import endings
+from governor.proxy.carrier import Carrier, Member
 from governor.proxy.state import DONE, JOINED, NEW, SENT, STREAMING
 from policies.coalesce import agree, read_sharing, share_key
 from policies.decision import Action, Outcome, Reason
 
 if TYPE_CHECKING:
     from governor.proxy.downstream import Downstream
-    from governor.proxy.response import ResponseHead
+    from governor.proxy.exchange import Exchange
     from governor.proxy.upstream import UpstreamConnection
 
-MAX_BEHIND_BYTES = 1 << 20
-"""Of an answer, what one member may leave unread while another reads on: answers up to
-here are never cut off, and 1,000 members of one call take 1 GB at the very worst."""
+Tell = Callable[["Exchange", "Exchange", bytes], None]
 
 HOLD_NS = 1_000_000_000
 """How long one call waits for stragglers in all."""
@@ -100,95 +99,6 @@ def _key_of(exchange: Exchange) -> tuple[object, ...] | None:
     caller = (peer.ip, peer.scheme, head.forwarded_for)
     key = share_key(head.method, head.target, caller, head.block.split(b"\r\n"))
     return None if key is None else (exchange.route, key)
-
-
-class Member:
-    """One caller's share of a call; stands where its exchange would have a connection."""
-
-    __slots__ = ("exchange", "flight", "is_paused")
-
-    is_reusable: ClassVar[bool] = True
-    is_read_paused: ClassVar[bool] = False
-    n_left_bytes: ClassVar[int] = -1
-
-    def __init__(self, flight: Flight, exchange: Exchange) -> None:
-        self.flight = flight
-        self.exchange = exchange
-        self.is_paused = False
-
-    @property
-    def is_event_stream(self) -> bool:
-        """Whether the answer may pause as it likes."""
-        connection = self.flight.carrier.connection
-        return connection is not None and connection.is_event_stream
-
-    def pause_reading(self) -> None:
-        """This caller does not keep up."""
-        self.is_paused = True
-        self.flight.weigh_pace()
-
-    def resume_reading(self) -> None:
-        """It reads again."""
-        self.is_paused = False
-        self.flight.weigh_pace()
-
-    def release(self, now_ns: int) -> None:
-        """It has got its answer."""
-        self.flight.part(self)
-
-    def close(self) -> None:
-        """It has left, or is cut off."""
-        self.flight.part(self)
-
-
-class Carrier(Exchange):
-    """The exchange that makes the call of a flight."""
-
-    __slots__ = ("flight",)
-
-    is_carrier: ClassVar[bool] = True
-
-    def __init__(self, flight: Flight, first: Exchange, now_ns: int) -> None:
-        self.flight = flight
-        caller = cast("Downstream", flight)
-        super().__init__(caller, first.head, first.route, first.request_id, now_ns)
-        self.keep_alive = self.is_request_done = True
-
-    def encode_head(self, parsed: ResponseHead, head: bytes, is_weighed: bool = False) -> bytes:
-        """Return the head for all, once those have gone that may not share it."""
-        out = super().encode_head(parsed, head, is_weighed)
-        if out and not is_weighed:
-            self.flight.close_to_others(head)
-        return out
-
-    def finish(self, data: bytes, now_ns: int) -> None:
-        """Give the last bytes to all; part from the upstream."""
-        self.state = STREAMING
-        self.flight.finish(data, now_ns)
-        super().finish(b"", now_ns)
-
-    def relay_interim(self, head: bytes) -> None:
-        """Pass a 1xx answer on to all."""
-        self.sent = None
-        for member in list(self.flight.members):
-            member.exchange.relay_interim(head)
-
-    def close(self, now_ns: int, outcome: Outcome, status: int) -> None:
-        """Close the lease; the requests themselves are counted where their callers are."""
-        self.state = DONE
-        lease = self.lease
-        if lease is not None:
-            self.lease = lease.owner = None
-            try:
-                endings.apply_all(
-                    self.gate.depart(now_ns, lease, outcome, status, self.retry_after_ns)
-                )
-            except Exception as error:
-                self.stats.n_faults += 1
-                self.server.report_fault(error)
-        self.decision = self.downstream = None
-        self.server.abandoned.discard(self)
-        self.flight.end()
 
 
 class Flight:
@@ -298,13 +208,13 @@ class Flight:
         """Give a part of the answer to all; the first begins with the whole head."""
         if self._has_begun:
             for member in list(self.members):
-                self._tell(member, data, _relay)
+                self._tell(member, data, shared.relay)
             if len(self.members) > 1 and not self.is_write_paused:
                 self.weigh_pace()
         else:
             self._has_begun = True
             for member in list(self.members):
-                self._tell(member, data, _begin)
+                self._tell(member, data, shared.begin)
 
     def finish(self, data: bytes, now_ns: int) -> None:
         """Give the last part to all, or all of it if it has not begun."""
@@ -312,14 +222,14 @@ class Flight:
         self._forget()
         begins = not self._has_begun
         for member in list(self.members):
-            self._tell(member, data, _answer if begins else _finish)
+            self._tell(member, data, shared.answer if begins else shared.finish)
 
-    def _tell(self, member: Member, data: bytes, tell: object) -> None:
+    def _tell(self, member: Member, data: bytes, tell: Tell) -> None:
         """Act on one member; a fault of one is not another's."""
         exchange = member.exchange
         exchange.stamp_ns = self.carrier.stamp_ns
         try:
-            tell(exchange, self.carrier, data)  # type: ignore[operator]
+            tell(exchange, self.carrier, data)
         except Exception as error:
             self.stats.n_faults += 1
             self.server.report_fault(error)
@@ -370,7 +280,7 @@ class Flight:
         n_paused = sum(member.is_paused for member in members)
         is_paused = 0 < len(members) == n_paused
         if n_paused and not is_paused:
-            stragglers = [member for member in members if _is_far_behind(member)]
+            stragglers = [member for member in members if member.is_far_behind]
             if stragglers and self._held_ns < HOLD_NS:
                 self._held_since_ns = now_ns
                 is_paused = True
@@ -425,40 +335,3 @@ class Flight:
         self.server.watched.discard(self)
         for member in list(self.members):
             self._fail(member, UpstreamError("The shared call ended.", reason="upstream_error"))
-
-
-def _is_far_behind(member: Member) -> bool:
-    downstream = member.exchange.downstream
-    if not member.is_paused or downstream is None:
-        return False
-    return downstream.transport.get_write_buffer_size() > MAX_BEHIND_BYTES
-
-
-def _begin(exchange: Exchange, carrier: Exchange, data: bytes) -> None:
-    exchange.begin_stream(_for_member(exchange, carrier, data), carrier.stamp_ns)
-
-
-def _relay(exchange: Exchange, carrier: Exchange, data: bytes) -> None:
-    exchange.relay(data)
-
-
-def _finish(exchange: Exchange, carrier: Exchange, data: bytes) -> None:
-    exchange.finish(data, monotonic_ns())
-
-
-def _answer(exchange: Exchange, carrier: Exchange, data: bytes) -> None:
-    exchange.finish(_for_member(exchange, carrier, data), monotonic_ns())
-
-
-def _for_member(exchange: Exchange, carrier: Exchange, data: bytes) -> bytes:
-    """Return an answer's beginning for one member: its connection, and in a storm its slot."""
-    exchange.status = carrier.status
-    exchange.retry_after_ns = carrier.retry_after_ns
-    if exchange.status in refusals.STATUSES:
-        data = refusals.give_slot(exchange, data)
-    downstream = cast("Downstream", exchange.downstream)
-    if exchange.keep_alive and not downstream.is_draining:
-        return data
-    exchange.keep_alive = False
-    end = data.index(HEAD_END) + 2
-    return b"%bConnection: close\r\n%b" % (data[:end], data[end:])

@@ -22,7 +22,7 @@ from governor.proxy.tunnel import Tunnel
 from policies.decision import Action, Outcome, Reason
 
 if TYPE_CHECKING:
-    from governor.proxy.coalesce import Carrier
+    from governor.proxy.carrier import Carrier
     from governor.proxy.downstream import Downstream
     from governor.proxy.exchange import Exchange
     from governor.proxy.upstream import UpstreamConnection

@@ -32,7 +32,8 @@ from policies.limit.phases import (
     Kind,
     Phase,
 )
-from policies.limit.refusals import Refusals
+from policies.limit.protocol import NS_PER_S
+from policies.limit.refusals import NO_CEILING, Refusals
 from policies.limit.swing import Swing, limit_in
 from policies.limit.throughput import Throughput
 from policies.xorshift import Xorshift
@@ -336,6 +337,10 @@ class AdaptiveLimit:
     def best_capacity_hz(self, now_ns: int) -> float:
         """Return the best known capacity; 0.0 if unknown."""
         best_hz = self._throughput.best_capacity_hz(self.limit, max(1.0, self._control.proven))
+        base_ns = self._control.base.response_ns
+        if self._refusals.ceiling != NO_CEILING and base_ns > 0.0:
+            # What it was believed to serve before it refused says nothing any more.
+            best_hz = min(best_hz, self._refusals.ceiling * NS_PER_S / base_ns)
         return self._refusals.bound_hz(now_ns, best_hz)
 
     def response_ns(self) -> int:

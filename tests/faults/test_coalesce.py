@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from governor.proxy.coalesce import MAX_BEHIND_BYTES
+from governor.proxy.carrier import MAX_BEHIND_BYTES
 from governor.proxy.stats import RequestRecord
 from tests.faults.world import World, decode_chunks, get, get_once, post
 from tests.proxy.rig import Peer, on_loop, status_of, until

@@ -326,3 +326,30 @@ async def test_the_access_log_and_the_decisions_tell_it() -> None:
     told = [(x.action, x.reason) for x in entries][::-1]
     assert told.count(("wait", "absorbed")) == 4
     assert told[-1] == ("admit", "absorbed")
+
+
+@on_loop
+async def test_governors_own_refusal_says_when_no_retry_helps() -> None:
+    """A deadline before any slot: told not to come back; without one, when to."""
+    go = asyncio.Event()
+
+    async def handle(peer: Peer) -> None:
+        await peer.head()
+        await go.wait()
+        peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+        await peer.rest()
+
+    async with World(handle, upstream={"limit": 1, "max_waiting": 0}) as world:
+        busy = await world.send(get())
+        await until(lambda: world.gate.in_flight == 1)
+        hopeless = await world.ask(get_once(b"/x", b"X-Governor-Deadline-Ms: 250"))
+        assert status_of(hopeless) == 429
+        assert field(hopeless, b"X-Should-Retry") == b"false"
+        assert field(hopeless, b"Retry-After") is None
+        other = await world.ask(get_once())
+        assert field(other, b"X-Should-Retry") == b"true"
+        assert int(field(other, b"Retry-After-Ms") or b"0") >= 300
+        go.set()
+        await busy.answer()
+        busy.close()
+        await world.settled()

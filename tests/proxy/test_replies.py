@@ -141,3 +141,13 @@ def test_every_reason_of_the_gate_that_answers_stands_in_the_table() -> None:
     """Whatever word a decision brings, the table explains it."""
     answering = {Reason.LINE_TOO_LONG, Reason.PATIENCE_SPENT, Reason.LINE_FULL, Reason.OVER_LIMIT}
     assert {reason.value for reason in answering} <= replies.REASONS.keys()
+
+
+def test_where_no_retry_helps_no_time_is_given() -> None:
+    """X-Should-Retry: false alone; without a hint neither stands there."""
+    told = replies.build(429, "line_full", "capacity", "x", b"id", retry_after_ns=replies.NO_RETRY)
+    assert b"\r\nX-Should-Retry: false\r\n" in told
+    assert b"Retry-After" not in told
+    silent = replies.build(502, "upstream_error", "upstream", "x", b"id")
+    assert b"hould-Retry" not in silent
+    assert b"Retry-After" not in silent

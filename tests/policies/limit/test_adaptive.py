@@ -140,3 +140,15 @@ def test_any_history_keeps_it_sane(
         assert limit.response_ns() >= 0
     assert all(isfinite(x) for x in limit.explain().values() if isinstance(x, float))
     assert len(limit._ring) == N_RING
+
+
+def test_a_ceiling_from_refusals_bounds_the_best_capacity() -> None:
+    """What it served in its best times says nothing once it refuses beyond so many places."""
+    limit = AdaptiveLimit(1)
+    run_closed_loop(limit, lambda _now, _n: S // 10, S)
+    now_ns = 20 * S
+    before_hz = limit.best_capacity_hz(now_ns)
+    for _ in range(5):
+        limit.on_refused(now_ns, 6)
+    assert limit.best_capacity_hz(now_ns) == pytest.approx(50.0, rel=0.1)
+    assert before_hz > 100.0
