@@ -28,7 +28,8 @@ from governor.load import page
 from governor.load.children import ChildError
 from governor.load.figures import Figures
 from governor.load.storm import Outcome, play, probe
-from governor.load.words import DRAIN_S, Storm, Words, read_words
+from governor.load.words import DRAIN_S, Storm, Words
+from governor.load.words_reader import read_words
 
 OK, MISSED, BAD = 0, 1, 2
 LATE_S = 0.05
@@ -73,7 +74,7 @@ def run(words: Words, json_file: Path | None, report_file: Path | None, command:
         What was typed, without secrets.
     """
     try:
-        storm = read_words(words)
+        storm = read_words(with_body(words))
         check_files(json_file, report_file)
         notes = check_targets(storm)
     except ConfigError as error:
@@ -105,6 +106,24 @@ def run(words: Words, json_file: Path | None, report_file: Path | None, command:
     return MISSED if missed else OK
 
 
+def with_body(words: Words) -> Words:
+    """Return the words with the body that ``@FILE`` names.
+
+    Raises
+    ------
+    ConfigError
+        If the file cannot be read.
+    """
+    if words.body is None or not words.body.startswith("@"):
+        return words
+    try:
+        text = Path(words.body[1:]).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        message = f"cannot be read: {error}; give @FILE with text in it, or the text"
+        raise ConfigError(Problem("--body", "", "", message)) from None
+    return dataclasses.replace(words, body=text)
+
+
 def check_files(json_file: Path | None, report_file: Path | None) -> None:
     """Raise a ConfigError if a result could not be written, before anything runs."""
     problems = []
@@ -112,7 +131,7 @@ def check_files(json_file: Path | None, report_file: Path | None) -> None:
         if file is not None and (file.is_dir() or not file.resolve().parent.is_dir()):
             problems.append(Problem(flag, "", str(file), "must be a file in a folder that exists"))
     if report_file is not None and not page.is_available():
-        message = "needs plotly for its plots: pip install plotly, or use --json"
+        message = "needs plotly for its plots: pip install plotly; --json needs nothing"
         problems.append(Problem("--report", "", "", message))
     if problems:
         raise ConfigError(*problems)
@@ -177,7 +196,9 @@ def describe(storm: Storm) -> Iterator[str]:
     shapes = ", ".join(dict.fromkeys(type(g.shape).__name__.lower() for g in storm.groups))
     yield f"{n_agents:,} agents ({names}; {shapes}), {storm.seconds:g} s, seed {storm.seed}."
     for side in storm.sides:
-        behind = " behind a Governor with its defaults" if side.is_governed else ""
+        behind = (
+            " behind a Governor (its first start compiles, for minutes)" if side.is_governed else ""
+        )
         yield f"  {side.name}: {side.url}{behind}"
     for fault in storm.parsed_faults:
         yield f"  fault: {fault.describe()}"
@@ -226,7 +247,7 @@ def live(console: Console, storm: Storm) -> Iterator[Live]:
 
 def notes_of(sides: dict[str, Figures], outcome: Outcome) -> list[str]:
     """Return what a reader must know to trust the figures, or not."""
-    notes = []
+    notes = list(outcome.notes)
     if outcome.is_interrupted:
         notes.append("Interrupted: the figures are of what had run.")
     late_s = max(side["late_p99_s"] for side in sides.values())

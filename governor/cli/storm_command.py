@@ -1,8 +1,8 @@
 """The flags of ``governor storm``.
 
 *Rule of this file*: names, types and help; the command imports what it needs when
-it is called. Numbers have their bounds and words their meaning in
-:mod:`governor.load.words`, so that every problem is told at once.
+it is called. A flag is a field of :class:`governor.load.words.Words` by the
+parameter's name; bounds and meaning are there, so that every problem is told at once.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -19,167 +19,155 @@ SECRET_FLAGS = ("--key", "--header", "--body")
 LOAD, CALLS, TROUBLE, RESULT = "Load", "What is called", "Trouble", "Result"
 
 
+def _flag(name: str, metavar: str | None, text: str, panel: str | None = None, **more: Any) -> Any:
+    return typer.Option(name, metavar=metavar, help=text, rich_help_panel=panel, **more)
+
+
+def _switch(name: str, text: str, panel: str | None = None) -> Any:
+    return _flag(name, None, text, panel)
+
+
+Target = Annotated[
+    str | None,
+    _flag("--target", "URL", "The service to load. (default: an embedded sample tool API)"),
+]
+Compare = Annotated[
+    str, _flag("--compare", "URL", "A second service: the same load on each, in turns.")
+]
+Governed = Annotated[
+    bool, _switch("--governed", "Compare the target with a Governor in front of it.")
+]
+Agents = Annotated[int, _flag("--agents", "N", "Agents, of all shapes and clients.", LOAD)]
+Client = Annotated[
+    str,
+    _flag(
+        "--client",
+        "NAME[,NAME...]",
+        "Whose headers and retry law: openai, anthropic, claude-code, codex, vercel, gemini-cli, "
+        "boto3, litellm, tenacity, mcp, ..., or mix.",
+        LOAD,
+    ),
+]
+Shapes = Annotated[
+    list[str] | None,
+    _flag(
+        "--shape",
+        "SHAPE",
+        "steady, herd[:4s] (all at once, every 4 s), fanout[:1-20-100] (trees), ramp, stall "
+        "(steady, and the service stalls), noisy (one of ten tenants wants ten times its share). "
+        "Repeat for several at once. (default: steady)",
+        LOAD,
+    ),
+]
+OpenRate = Annotated[
+    float | None,
+    _flag(
+        "--open",
+        "RATE",
+        "Fresh tasks per second whatever becomes of the others (an open model), instead of agents "
+        "that think, call and think again.",
+        LOAD,
+    ),
+]
+Think = Annotated[str, _flag("--think", "TIME", "Mean time between an agent's tasks.", LOAD)]
+Seconds = Annotated[float, _flag("--seconds", "S", "How long, each run.", LOAD)]
+Rounds = Annotated[
+    int | None, _flag("--rounds", "N", "Runs of each side. (default: 1, 2 to compare)", LOAD)
+]
+AtOnce = Annotated[
+    bool,
+    _switch("--at-once", "Compare at the same time: for services that share nothing.", LOAD),
+]
+Seed = Annotated[int, _flag("--seed", "N", "Same seed, same demand.", LOAD)]
+AllowRemote = Annotated[
+    bool,
+    _switch(
+        "--allow-remote",
+        "Load a service that is not on this machine. Only with its owner's consent.",
+        LOAD,
+    ),
+]
+Timeout = Annotated[str, _flag("--timeout", "TIME", "The agents' patience, each call.", CALLS)]
+Retries = Annotated[
+    int | None, _flag("--retries", "N", "Retries a task. (default: the client's)", CALLS)
+]
+CallPath = Annotated[str, _flag("--path", "PATH", "(default: the client's API)", CALLS)]
+Method = Annotated[str, _flag("--method", "METHOD", "(default: POST)", CALLS)]
+Body = Annotated[
+    str | None,
+    _flag("--body", "TEXT|@FILE", "(default: a short call of the client's API)", CALLS),
+]
+Headers = Annotated[
+    list[str] | None, _flag("--header", "NAME: VALUE", "Added to every call.", CALLS)
+]
+Key = Annotated[
+    str,
+    _flag(
+        "--key",
+        "KEY",
+        "API key; {agent} in it becomes the agent's number.",
+        CALLS,
+        envvar="GOVERNOR_STORM_KEY",
+        show_default=False,
+    ),
+]
+Stream = Annotated[bool, _switch("--stream", "Ask for streams, read to their end.", CALLS)]
+Anonymous = Annotated[
+    bool,
+    _switch("--anonymous", "Tell nothing but the key: no client, no agent, no retry marks.", CALLS),
+]
+Faults = Annotated[
+    list[str] | None,
+    _flag(
+        "--fault",
+        "KIND[:VALUE][@START[+LENGTH]]",
+        "latency:200ms, stall, slow:10x, refuse[:429|:20%], reset[:20%], limit:32 (at once), "
+        "limit:50/s; when, as in stall@5s+4s. A small gate before the service makes it.",
+        TROUBLE,
+    ),
+]
+FailIf = Annotated[
+    list[str] | None,
+    _flag(
+        "--fail-if",
+        "CONDITION",
+        "Exit with 1 if so: 'success<99%', 'p99>2s', 'attempts>1.2', 'goodput<50', 'timeouts>0', "
+        "... With --governed of the governed side, else of each; 'bare:p99>2s' names one.",
+        RESULT,
+    ),
+]
+JsonFile = Annotated[Path | None, _flag("--json", "FILE", "Every figure.", RESULT)]
+Report = Annotated[Path | None, _flag("--report", "FILE.html", "Table and plots.", RESULT)]
+
+
 def storm(
-    target: Annotated[
-        str | None,
-        typer.Option(
-            metavar="URL", help="The service to load. (default: an embedded sample tool API)"
-        ),
-    ] = None,
-    compare: Annotated[
-        str | None,
-        typer.Option(metavar="URL", help="A second service: the same load on each, in turns."),
-    ] = None,
-    governed: Annotated[
-        bool, typer.Option("--governed", help="Compare the target with a Governor in front of it.")
-    ] = False,
-    agents: Annotated[
-        int,
-        typer.Option(metavar="N", help="Agents, of all shapes and clients.", rich_help_panel=LOAD),
-    ] = 50,
-    client: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME[,NAME...]",
-            help="Whose headers and retry law: openai, anthropic, claude-code, codex, vercel, "
-            "gemini-cli, boto3, litellm, tenacity, mcp, ..., or mix.",
-            rich_help_panel=LOAD,
-        ),
-    ] = "openai",
-    shape: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="SHAPE",
-            help="steady, herd[:4s] (all at once, every 4 s), fanout[:1-20-100] (trees), ramp, "
-            "stall (steady, and the service stalls), noisy (one of ten tenants wants ten times "
-            "its share). Repeat for several at once. (default: steady)",
-            rich_help_panel=LOAD,
-        ),
-    ] = None,
-    open_rate: Annotated[
-        float | None,
-        typer.Option(
-            "--open",
-            metavar="RATE",
-            help="Fresh tasks per second whatever becomes of the others (an open model), instead "
-            "of agents that think, call and think again.",
-            rich_help_panel=LOAD,
-        ),
-    ] = None,
-    think: Annotated[
-        str,
-        typer.Option(
-            metavar="TIME", help="Mean time between an agent's tasks.", rich_help_panel=LOAD
-        ),
-    ] = "1s",
-    seconds: Annotated[
-        float, typer.Option(metavar="S", help="How long, each run.", rich_help_panel=LOAD)
-    ] = 20.0,
-    rounds: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N", help="Runs of each side. (default: 1, 2 to compare)", rich_help_panel=LOAD
-        ),
-    ] = None,
-    at_once: Annotated[
-        bool,
-        typer.Option(
-            "--at-once",
-            help="Compare at the same time: for services that share nothing.",
-            rich_help_panel=LOAD,
-        ),
-    ] = False,
-    seed: Annotated[
-        int, typer.Option(metavar="N", help="Same seed, same demand.", rich_help_panel=LOAD)
-    ] = 1,
-    allow_remote: Annotated[
-        bool,
-        typer.Option(
-            "--allow-remote",
-            help="Load a service that is not on this machine. Only with its owner's consent.",
-            rich_help_panel=LOAD,
-        ),
-    ] = False,
-    timeout: Annotated[
-        str,
-        typer.Option(
-            metavar="TIME", help="The agents' patience, each call.", rich_help_panel=CALLS
-        ),
-    ] = "10s",
-    retries: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N", help="Retries a task. (default: the client's)", rich_help_panel=CALLS
-        ),
-    ] = None,
-    path: Annotated[
-        str,
-        typer.Option(metavar="PATH", help="(default: the client's API)", rich_help_panel=CALLS),
-    ] = "",
-    method: Annotated[
-        str, typer.Option(metavar="METHOD", help="(default: POST)", rich_help_panel=CALLS)
-    ] = "",
-    body: Annotated[
-        str | None,
-        typer.Option(
-            metavar="TEXT",
-            help="(default: a short call of the client's API)",
-            rich_help_panel=CALLS,
-        ),
-    ] = None,
-    header: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME: VALUE", help="Added to every call.", rich_help_panel=CALLS),
-    ] = None,
-    key: Annotated[
-        str,
-        typer.Option(
-            metavar="KEY",
-            envvar="GOVERNOR_STORM_KEY",
-            help="API key; {agent} in it becomes the agent's number.",
-            rich_help_panel=CALLS,
-            show_default=False,
-        ),
-    ] = "",
-    stream: Annotated[
-        bool,
-        typer.Option("--stream", help="Ask for streams, read to their end.", rich_help_panel=CALLS),
-    ] = False,
-    anonymous: Annotated[
-        bool,
-        typer.Option(
-            "--anonymous",
-            help="Tell nothing but the key: no client, no agent, no retry marks.",
-            rich_help_panel=CALLS,
-        ),
-    ] = False,
-    fault: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="KIND[:VALUE][@START[+LENGTH]]",
-            help="latency:200ms, stall, slow:10x, refuse[:429|:20%], reset[:20%], limit:32 (at "
-            "once), limit:50/s; when, as in stall@5s+4s. A small gate before the service makes it.",
-            rich_help_panel=TROUBLE,
-        ),
-    ] = None,
-    fail_if: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="CONDITION",
-            help="Exit with 1 if so: 'success<99%', 'p99>2s', 'attempts>1.2', 'goodput<50', "
-            "'timeouts>0', ... With --governed of the governed side, else of each; "
-            "'bare:p99>2s' names one.",
-            rich_help_panel=RESULT,
-        ),
-    ] = None,
-    json_file: Annotated[
-        Path | None,
-        typer.Option("--json", metavar="FILE", help="Every figure.", rich_help_panel=RESULT),
-    ] = None,
-    report: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE.html", help="Table and plots.", rich_help_panel=RESULT),
-    ] = None,
+    context: typer.Context,
+    target: Target = None,
+    compare: Compare = "",
+    governed: Governed = False,
+    agents: Agents = 50,
+    client: Client = "openai",
+    shapes: Shapes = None,
+    open_hz: OpenRate = None,
+    think: Think = "1s",
+    seconds: Seconds = 20.0,
+    rounds: Rounds = None,
+    at_once: AtOnce = False,
+    seed: Seed = 1,
+    allow_remote: AllowRemote = False,
+    timeout: Timeout = "10s",
+    retries: Retries = None,
+    path: CallPath = "",
+    method: Method = "",
+    body: Body = None,
+    headers: Headers = None,
+    key: Key = "",
+    stream: Stream = False,
+    anonymous: Anonymous = False,
+    faults: Faults = None,
+    fail_if: FailIf = None,
+    json_file: JsonFile = None,
+    report: Report = None,
 ) -> None:
     """Load a service as a fleet of AI agents does, and say what became of it.
 
@@ -189,35 +177,18 @@ def storm(
     from governor.cli.storm_sample import sample_if
     from governor.load.words import Words
 
+    flags = {name: value for name, value in context.params.items() if name not in FILES}
+    for name in ("faults", "fail_if", "headers"):
+        flags[name] = tuple(flags[name] or ())
+    flags["shapes"] = tuple(shapes or ("steady",))
     with sample_if(target is None) as sample_url:
-        words = Words(
-            target=target if target is not None else sample_url,
-            compare=compare or "",
-            governed=governed,
-            agents=agents,
-            client=client,
-            shapes=tuple(shape or ("steady",)),
-            open_hz=open_rate,
-            think=think,
-            faults=tuple(fault or ()),
-            seconds=seconds,
-            rounds=rounds,
-            at_once=at_once,
-            timeout=timeout,
-            retries=retries,
-            key=key,
-            method=method,
-            path=path,
-            body=body,
-            headers=tuple(header or ()),
-            stream=stream,
-            anonymous=anonymous,
-            seed=seed,
-            fail_if=tuple(fail_if or ()),
-            allow_remote=allow_remote,
-        )
-        code = run(words, json_file, report, masked(sys.argv[1:]))
+        flags["target"] = target if target is not None else sample_url
+        code = run(Words(**flags), json_file, report, masked(sys.argv[1:]))
     raise typer.Exit(code)
+
+
+FILES = ("json_file", "report")
+"""Parameters that say where results go; all others are fields of ``Words``."""
 
 
 def masked(words: list[str]) -> str:

@@ -21,7 +21,8 @@ import uvloop
 
 from governor.load.faults import Schedule, parse_fault
 from governor.load.files import allow_files
-from governor.load.gate import CallerSide, Gate
+from governor.load.gate import Gate
+from governor.load.gate_connections import CallerSide
 from governor.load.targets import resolve
 from governor.load.wire import HOST
 

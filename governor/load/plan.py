@@ -43,6 +43,12 @@ def _require_rate(field: str, value: float) -> None:
     _require(is_ok, field, value, f"a rate between 0 and {MAX_RATE_HZ:,.0f} Hz")
 
 
+def _require_line(field: str, text: str) -> None:
+    """Raise a ValueError without the text, which may be a secret."""
+    if not (text.isascii() and (text.isprintable() or not text)):
+        raise ValueError(f"{field}: must be printable ASCII")
+
+
 @dataclass(frozen=True)
 class Closed:
     """Each agent: think for an exponential time, do a task to its end, think again.
@@ -241,9 +247,9 @@ class Group:
         _require(is_path and " " not in self.path, "path", self.path, "a path from / on")
         is_method = self.method in ("", "GET", "POST", "PUT", "PATCH", "DELETE")
         _require(is_method, "method", self.method, "GET, POST, PUT, PATCH or DELETE")
-        for line in (self.key, *(part for pair in self.headers for part in pair)):
-            is_line = line.isascii() and (line.isprintable() or not line)
-            _require(is_line, "headers and key", line, "printable ASCII")
+        _require_line("key", self.key)
+        for line in (part for pair in self.headers for part in pair):
+            _require_line("headers", line)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """The shapes at work: who begins a task when, on the running loop.
 
 *Rule of this file*: timers and the next fresh task; instants and draws come from
-:mod:`governor.load.schedule`, calls are made by :mod:`governor.load.fleet`. Every
+:mod:`governor.load.schedule`, calls are made by :mod:`governor.load.calls`. Every
 timer's lateness is noted.
 """
 
@@ -25,7 +25,8 @@ from governor.load.schedule import (
 from governor.load.wire import Names, make_name
 
 if TYPE_CHECKING:
-    from governor.load.fleet import Agent, GroupRun
+    from governor.load.calls import Agent
+    from governor.load.fleet import GroupRun
 
 SLACK_S = 0.0005
 """The loop's timers count whole milliseconds: what is due within half of one begins now."""

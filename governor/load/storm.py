@@ -7,7 +7,9 @@ all new, so that no side profits from what another has taught it.
 *Theory*: sides that share a service must not run at the same time, for the trouble
 of one would be the other's. They take turns, in an order that is reversed each
 round, so that a drift of the machine meets both alike; a round has one seed, so
-both meet the same demand.
+both meet the same demand. Between two runs the service works off what the first left
+behind, for its callers' leaving does not end that work: one call waits for it at
+the end of the service's own line.
 """
 
 from __future__ import annotations
@@ -36,6 +38,8 @@ GOVERNOR_START_S = 600.0
 """The first start of an installation compiles: minutes on a small machine."""
 SILENCE_S = 60.0
 PROBE_S = 10.0
+REST_S = 30.0
+"""How long a service may take to come to rest between two runs."""
 
 Progress = dict[str, Any]
 OnTurn = Callable[[int, str], None]
@@ -48,6 +52,7 @@ class Outcome:
 
     runs: dict[str, list[SideRecord]] = field(default_factory=dict)
     is_interrupted: bool = False
+    notes: list[str] = field(default_factory=list)
 
     def figures(self, seconds: float) -> dict[str, Figures]:
         """Return each side's numbers."""
@@ -80,8 +85,9 @@ def stand(storm: Storm, side: Side) -> Iterator[Stand]:
             upstream = url.removesuffix(prefix)
             proxy = Child(
                 "Governor",
-                "governor",
-                ["run", "--upstream", upstream, "--listen", "127.0.0.1:0", "--admin", "off"],
+                "governor.load.tied",
+                ["governor", "run", "--upstream", upstream]
+                + ["--listen", "127.0.0.1:0", "--admin", "off"],
             )
             stack.callback(proxy.stop, with_signal=True)
             url = proxy.line(GOVERNOR_START_S).removeprefix("proxy").strip() + prefix
@@ -110,6 +116,8 @@ def play(storm: Storm, on_turn: OnTurn, on_progress: OnProgress) -> Outcome:
     for number, sides in turns(storm):
         on_turn(number, " and ".join(side.name for side in sides))
         try:
+            if any(outcome.runs.values()):
+                _rest(storm, sides, outcome)
             with contextlib.ExitStack() as stack:
                 stands = [stack.enter_context(stand(storm, side)) for side in sides]
                 _play_turn(storm, number, stands, on_progress, outcome)
@@ -118,6 +126,18 @@ def play(storm: Storm, on_turn: OnTurn, on_progress: OnProgress) -> Outcome:
         if outcome.is_interrupted:
             break
     return outcome
+
+
+def _rest(storm: Storm, sides: tuple[Side, ...], outcome: Outcome) -> None:
+    """Wait until the service has worked off what the last run left behind."""
+    for side in sides:
+        try:
+            is_at_rest = asyncio.run(probe(side.url, storm.groups[0], REST_S)) > 0
+        except OSError:
+            is_at_rest = False
+        note = f"{side.name}: the service was not at rest {REST_S:.0f} s after the run before."
+        if not is_at_rest and note not in outcome.notes:
+            outcome.notes.append(note)
 
 
 def _play_turn(
@@ -172,7 +192,7 @@ def _follow(fleet: Child, stands: list[Stand], on_progress: OnProgress, outcome:
             lines = fleet.lines(SILENCE_S)
 
 
-async def probe(url: str, group: Group) -> int:
+async def probe(url: str, group: Group, patience_s: float = PROBE_S) -> int:
     """Return the status of one call as the group makes it; 0 for no answer in time.
 
     Raises
@@ -203,7 +223,7 @@ async def probe(url: str, group: Group) -> int:
         )
     try:
         connection.send(writer.request(writer.head(0, Names("", ""))), on_reply, on_first_byte)
-        async with asyncio.timeout(PROBE_S):
+        async with asyncio.timeout(patience_s):
             return await answered
     except TimeoutError:
         return 0

@@ -171,6 +171,10 @@ DIALECTS: dict[str, Dialect] = {
 """A row for every law of ``laws.LAWS``."""
 
 
+MAX_MARKS = 64
+"""Retry marks that are written once and kept, where they do not name the task."""
+
+
 @dataclass(frozen=True)
 class Names:
     """Who calls: an agent, the session it belongs to, who started it, which tree."""
@@ -217,6 +221,9 @@ class Writer:
         lines += [f"{name}: {value}" for name, value in group.headers]
         self._lines = lines
         self._mark = dialect.mark if group.is_named and group.is_marked else ""
+        self._marks: dict[int, bytes] = {}
+        if "{task}" not in self._mark:
+            self._marks = {n: self._render_mark(n, 0) for n in range(min(most, MAX_MARKS))}
 
     def head(self, number: int, names: Names) -> bytes:
         """Return what all calls of one agent (its number within the group) begin with."""
@@ -248,18 +255,22 @@ class Writer:
         number: int = -1,
     ) -> bytes:
         """Return one call; ``number`` is the benchmark's own, -1 for none."""
-        tail = ""
+        tail = b""
         if self._mark:
-            tail = "\r\n" + self._mark.format(
-                retries=retries, attempt=retries + 1, most=self._most, task=task_id(task)
-            )
+            tail = self._marks.get(retries) or self._render_mark(retries, task)
         if trace and self._group.is_named:
-            tail += f"\r\ntraceparent: 00-{trace}-{task + 1:016x}-01"
+            tail += b"\r\ntraceparent: 00-%b-%016x-01" % (trace.encode(), task + 1)
         if demand_s >= 0.0:
-            tail += f"\r\nx-bench-demand-s: {demand_s:.6f}"
+            tail += b"\r\nx-bench-demand-s: %.6f" % demand_s
         if number >= 0:
-            tail += f"\r\nx-bench-id: {number}"
-        return b"%b%b\r\n\r\n%b" % (head, tail.encode("latin-1"), self._body)
+            tail += b"\r\nx-bench-id: %d" % number
+        return b"%b%b\r\n\r\n%b" % (head, tail, self._body)
+
+    def _render_mark(self, retries: int, task: int) -> bytes:
+        text = self._mark.format(
+            retries=retries, attempt=retries + 1, most=self._most, task=task_id(task)
+        )
+        return b"\r\n" + text.encode("latin-1")
 
 
 def task_id(task: int) -> str:

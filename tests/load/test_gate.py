@@ -9,7 +9,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 
 from governor.load.faults import Schedule, parse_fault
-from governor.load.gate import CallerSide, Gate, refusal
+from governor.load.gate import Gate, refusal
+from governor.load.gate_connections import CallerSide
 from governor.load.http1 import CallerConnection
 from governor.load.targets import resolve
 from governor.load.wire import HOST
