@@ -28,7 +28,7 @@ from governor.load.plan import Closed, Group
 N_SLOTS, MEAN_S = 40, 0.1
 CAPACITY_HZ = N_SLOTS / MEAN_S
 THINK_S, TIMEOUT_S = 4.0, 2.0
-AGENTS = (10, 30, 100, 300, 1_000, 1_500, 2_000, 3_000, 5_000)
+AGENTS = (10, 30, 100, 300, 1_000, 2_000, 2_500, 3_000, 4_000, 5_000)
 WARM_S, SECONDS = 4.0, 16.0
 COLOURS = {"direct": "#c0392b", "governor": "#1e7a46"}
 

@@ -12,7 +12,7 @@ import argparse
 import json
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from bench.children import BenchError
 from bench.peers import PEERS, select
@@ -160,17 +160,6 @@ def write(options: argparse.Namespace, argv: list[str], peers: list[str], n_seed
     if not any(cells.values()):
         raise BenchError("no run came to its end")
     RESULTS.mkdir(exist_ok=True)
-    for scenario in scenarios:
-        lines = {
-            peer: cell["timeline"]
-            for (peer, seed), cell in cells[scenario.name].items()
-            if peer != runner.ALONE
-            and cell["timeline"]
-            and seed == seeds_of(cells[scenario.name], peer)[0]
-        }
-        if lines:
-            picture.draw_png(lines, scenario, RESULTS / f"{options.name}-{scenario.name}.png")
-            picture.draw_html(lines, scenario, RESULTS / f"{options.name}-{scenario.name}.html")
     versions = ", ".join(f"{name}: {PEERS[name]().version()}" for name in peers if name != "direct")
     commits = {cell["commit"] for found in cells.values() for cell in found.values()}
     head = (
@@ -186,6 +175,22 @@ def write(options: argparse.Namespace, argv: list[str], peers: list[str], n_seed
     }
     text = report.whole(scenarios, cells, head).replace("](storm-", f"]({options.name}-")
     save(options.name, " ".join(["storm", *argv]), text, {"cells": values})
+    draw(scenarios, cells, options.name)
+
+
+def draw(scenarios: Sequence[Scenario], cells: Mapping[str, Cells], name: str) -> None:
+    """Draw every scenario's pictures, of each peer's first seed."""
+    for scenario in scenarios:
+        lines = {
+            peer: cell["timeline"]
+            for (peer, seed), cell in cells[scenario.name].items()
+            if peer != runner.ALONE
+            and cell["timeline"]
+            and seed == seeds_of(cells[scenario.name], peer)[0]
+        }
+        if lines:
+            picture.draw_png(lines, scenario, RESULTS / f"{name}-{scenario.name}.png")
+            picture.draw_html(lines, scenario, RESULTS / f"{name}-{scenario.name}.html")
 
 
 def finite(found: dict[str, float]) -> dict[str, float | None]:

@@ -40,6 +40,8 @@ def draw_png(timelines: Timelines, scenario: Scenario, path: Path) -> None:
             labels=["useful", "orphaned"],
         )
         times.plot(line["t_s"], finite(line["p95_s"]), color="#34495e", lw=1.2, label="p95, s")
+        if any(math.isfinite(value) and value > 0 for value in line["p95_s"]):
+            times.set_yscale("log")
         tasks.set_ylabel(name)
         for panel in row:
             if scenario.fault is not None:
@@ -48,7 +50,6 @@ def draw_png(timelines: Timelines, scenario: Scenario, path: Path) -> None:
             panel.grid(alpha=0.3)
         tasks.set_ylim(bottom=0)
         work.set_ylim(bottom=0)
-        times.set_yscale("log")
     whose = ", ".join(scenario.watched) if 0 < len(scenario.watched) < 4 else "watched"
     axes[0][0].set_title(f"{scenario.name}: callers")
     axes[0][1].set_title("answers of the services, per second")
@@ -58,7 +59,7 @@ def draw_png(timelines: Timelines, scenario: Scenario, path: Path) -> None:
     for panel in axes[-1]:
         panel.set_xlabel("seconds" + ("; grey: the trouble" if scenario.fault else ""))
     figure.tight_layout()
-    figure.savefig(path, dpi=90)
+    figure.savefig(path, dpi=70)
     plt.close(figure)
 
 

@@ -32,8 +32,6 @@ def measure(seen: Seen) -> Quantities:
         "first_byte_p50_s": percentile(seen.first_byte_took_s()[people], 50),
         "first_byte_p99_s": percentile(seen.first_byte_took_s()[people], 99),
         "bound_first_byte_p99_s": percentile(possible_s[people], 99),
-        "busy_ratio": seen.jobs["llm"].busy_s(FULL_S, seen.seconds)
-        / (N_SLOTS * (seen.seconds - FULL_S)),
     }
 
 
@@ -91,6 +89,5 @@ STREAMS = Scenario(
     columns=(
         ("first_byte_p50_s", "first byte p50 s"),
         ("bound_first_byte_p99_s", "bound: first byte p99 s"),
-        ("busy_ratio", "slots busy"),
     ),
 )

@@ -48,7 +48,8 @@ def test_the_report_is_written_from_what_is_kept(
     (tmp_path / "cells").mkdir()
     line = {name: [1.0, 2.0] for name in ("t_s", "attempts_hz", "goodput_hz", "useful_jobs_hz")}
     line |= {"orphaned_jobs_hz": [0.0, 0.0], "refused_hz": [0.0, 0.0], "p95_s": [0.1, math.inf]}
-    for peer, p99_s in (("alone", 0.2), ("direct", math.inf)):
+    nobody = line | {"p95_s": [math.nan, math.inf]}
+    for peer, p99_s in (("alone", 0.2), ("direct", math.inf), ("envoy", math.inf)):
         cell = {
             "scenario": "herd",
             "peer": peer,
@@ -56,10 +57,20 @@ def test_the_report_is_written_from_what_is_kept(
             "commit": "abc",
             "fingerprint": runner.fingerprint(HERD),
             "quantities": {"callers_p99_s": p99_s, "herd_over_work": 1.0, "refusals": 0.0},
-            "timeline": line,
+            "timeline": nobody if peer == "envoy" else line,
         }
         runner.Key("herd", peer, 1).path.write_text(json.dumps(cell))
-    words = ["--report", "--scenario", "herd", "--peers", "direct", "--seeds", "1", "--name", "t"]
+    words = [
+        "--report",
+        "--scenario",
+        "herd",
+        "--peers",
+        "direct,envoy",
+        "--seeds",
+        "1",
+        "--name",
+        "t",
+    ]
     assert command.main(words) == 0
     text = (tmp_path / "t.md").read_text()
     assert "| direct | 2 / 3 | ∞ of 0.260 ✗ | 1.000 | 0 |" in text
