@@ -51,9 +51,8 @@ AGAIN_RATIO = 2.0
 """A slow endpoint is slow until it is nearer than this to its rival."""
 
 TRIAL_EVERY = 500
-"""Choices between two calls to a slow endpoint: 0.2 %, out of sight of a p99. Simulated, one of three ten
-times slower, eight seeds: p99 at most 1.13 times the healthy one; with one in 200, 1.55."""
-
+"""Choices between two calls to a slow endpoint: 0.2 %, out of sight of a p99. Simulated, one of
+three ten times slower, eight seeds: p99 at most 1.13 times the healthy one; one in 200: 1.55."""
 
 _UNIT = 1.0 / (1 << 64)
 
