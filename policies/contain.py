@@ -20,7 +20,7 @@ erlangs a = arrival rate x holding time, plus its standard deviation, plus one.
 *Regime*: two clearly different classes; where holding times form one cloud
 nothing is contained. Never more than half of the limit is kept.
 
-*Cost*: a few additions per call; a pass over at most 256 kinds per tick.
+*Cost*: a few additions per call; a pass over the kinds that were seen, at most 256, per tick.
 
 *Source*: J. S. Kaufman, "Blocking in a shared resource environment" (IEEE
 Trans. Comm. 29, 1981); trunk reservation as in R. J. Gibbens, F. P. Kelly,
@@ -56,115 +56,112 @@ HELD_MIN_NS = 10_000_000
 """Briefer holding times are equal: nobody minds waiting for them."""
 
 
+class Kind:
+    """What is known of the calls of one kind.
+
+    Attributes
+    ----------
+    n_open : int
+        Calls that hold a place.
+    sent_sum_ns : int
+        Sum of the instants at which they got it.
+    is_long : bool
+        Whether they leave room for brief ones.
+    """
+
+    __slots__ = ("held_ns", "is_long", "mean_ns", "n_done", "n_open", "rate_hz", "sent_sum_ns")
+
+    def __init__(self) -> None:
+        self.n_open = 0
+        self.sent_sum_ns = 0
+        self.is_long = False
+        self.n_done = 0
+        self.held_ns = 0
+        self.mean_ns = 0.0
+        self.rate_hz = 0.0
+
+    def learn(self, now_ns: int, elapsed_s: float) -> float:
+        """Take in what ended lately; return the holding time, 0.0 where nothing is known."""
+        n_done = self.n_done
+        gain = 1.0 - (1.0 - RATE_GAIN) ** (elapsed_s / 0.05)
+        self.rate_hz += gain * (n_done / elapsed_s - self.rate_hz)
+        if n_done:
+            gain = 1.0 - (1.0 - GAIN) ** n_done if self.mean_ns else 1.0
+            self.mean_ns += gain * (self.held_ns / n_done - self.mean_ns)
+            self.n_done = self.held_ns = 0
+        if self.n_open:
+            return max(self.mean_ns, now_ns - self.sent_sum_ns / self.n_open, HELD_MIN_NS)
+        if self.rate_hz < RATE_MIN_HZ:
+            return 0.0
+        return max(self.mean_ns, HELD_MIN_NS)
+
+
 class Containment:
     """The kinds of one upstream, and what the long ones may hold.
 
     Attributes
     ----------
-    is_long : list of bool
-        By kind.
-    n_long : int
-        Open calls of long kinds.
     kept_places : int
         Places that the long leave to the brief; 0 while there is nothing to contain.
     """
 
-    __slots__ = (
-        "_held_ns",
-        "_mean_ns",
-        "_n_arrived",
-        "_n_done",
-        "_n_open",
-        "_rate_hz",
-        "_sent_sum_ns",
-        "_ticked_ns",
-        "is_long",
-        "kept_places",
-        "n_long",
-    )
+    __slots__ = ("_kinds", "_long", "_ticked_ns", "kept_places")
 
     def __init__(self) -> None:
-        self.is_long = [False] * N_KINDS
-        self.n_long = 0
         self.kept_places = 0
-        self._n_open = [0] * N_KINDS
-        self._sent_sum_ns = [0] * N_KINDS
-        self._n_arrived = [0] * N_KINDS
-        self._n_done = [0] * N_KINDS
-        self._held_ns = [0] * N_KINDS
-        self._mean_ns = [0.0] * N_KINDS
-        self._rate_hz = [0.0] * N_KINDS
+        self._kinds: dict[int, Kind] = {}
+        self._long: list[Kind] = []
         self._ticked_ns = -1
+
+    @property
+    def n_long(self) -> int:
+        """Open calls of long kinds."""
+        return sum(kind.n_open for kind in self._long)
+
+    def is_long(self, kind: int) -> bool:
+        """Whether calls of this kind leave room for brief ones."""
+        known = self._kinds.get(kind)
+        return known is not None and known.is_long
 
     def open(self, now_ns: int, kind: int) -> None:
         """Note a call that has been given a place."""
-        self._n_open[kind] += 1
-        self._n_arrived[kind] += 1
-        self._sent_sum_ns[kind] += now_ns
-        if self.is_long[kind]:
-            self.n_long += 1
+        known = self._kinds.get(kind)
+        if known is None:
+            known = self._kinds[kind] = Kind()
+        known.n_open += 1
+        known.sent_sum_ns += now_ns
 
-    def close(self, now_ns: int, kind: int, opened_at_ns: int) -> None:
+    def close(self, kind: int, opened_at_ns: int, held_ns: int) -> None:
         """Note that its place is free again."""
-        self._n_open[kind] -= 1
-        self._n_done[kind] += 1
-        self._sent_sum_ns[kind] -= opened_at_ns
-        self._held_ns[kind] += now_ns - opened_at_ns
-        if self.is_long[kind]:
-            self.n_long -= 1
+        known = self._kinds[kind]
+        known.n_open -= 1
+        known.sent_sum_ns -= opened_at_ns
+        known.n_done += 1
+        known.held_ns += held_ns
 
     def tick(self, now_ns: int, limit: int) -> None:
         """Tell long from brief anew, and how many places the brief need."""
         if self._ticked_ns < 0:
             self._ticked_ns = now_ns
-            return
         elapsed_s = (now_ns - self._ticked_ns) * 1e-9
         if elapsed_s <= 0.0:
             return
         self._ticked_ns = now_ns
-        ranked = self._rank(now_ns, elapsed_s)
-        split = _find_split([held_ns for held_ns, _ in ranked])
-        self.is_long = [False] * N_KINDS
-        self.n_long = 0
-        self.kept_places = 0
-        if not split:
-            return
-        load = sum(held_ns * 1e-9 * self._rate_hz[kind] for held_ns, kind in ranked[:split])
-        self.kept_places = min(ceil(load + sqrt(load)) + 1, int(KEPT_SHARE * limit))
-        for _, kind in ranked[split:]:
-            self.is_long[kind] = True
-            self.n_long += self._n_open[kind]
-
-    def _rank(self, now_ns: int, elapsed_s: float) -> list[tuple[float, int]]:
-        """Return (holding time, kind) of the kinds that are about, briefest first."""
-        gain = 1.0 - (1.0 - RATE_GAIN) ** (elapsed_s / 0.05)
         ranked = []
-        for kind, n_open in enumerate(self._n_open):
-            rate_hz = self._rate_hz[kind]
-            n_arrived = self._n_arrived[kind]
-            if not (n_open or n_arrived or rate_hz):
-                continue
-            self._n_arrived[kind] = 0
-            rate_hz += gain * (n_arrived / elapsed_s - rate_hz)
-            self._rate_hz[kind] = rate_hz = rate_hz if rate_hz >= 1e-3 else 0.0
-            mean_ns = self._learn_mean(kind)
-            if n_open:
-                mean_ns = max(mean_ns, now_ns - self._sent_sum_ns[kind] / n_open)
-            if n_open or (rate_hz >= RATE_MIN_HZ and mean_ns):
-                ranked.append((max(mean_ns, HELD_MIN_NS), kind))
+        for number, kind in self._kinds.items():
+            held_ns = kind.learn(now_ns, elapsed_s)
+            kind.is_long = False
+            if held_ns:
+                ranked.append((held_ns, number, kind))
         ranked.sort()
-        return ranked
-
-    def _learn_mean(self, kind: int) -> float:
-        n_done = self._n_done[kind]
-        mean_ns = self._mean_ns[kind]
-        if n_done:
-            new_ns = self._held_ns[kind] / n_done
-            gain = 1.0 - (1.0 - GAIN) ** n_done if mean_ns else 1.0
-            mean_ns += gain * (new_ns - mean_ns)
-            self._mean_ns[kind] = mean_ns
-            self._n_done[kind] = self._held_ns[kind] = 0
-        return mean_ns
+        split = _find_split([held_ns for held_ns, _, _ in ranked])
+        self._long = [kind for _, _, kind in ranked[split:]] if split else []
+        self.kept_places = 0
+        if split:
+            load = sum(held_ns * 1e-9 * kind.rate_hz for held_ns, _, kind in ranked[:split])
+            self.kept_places = min(ceil(load + sqrt(load)) + 1, int(KEPT_SHARE * limit))
+            for kind in self._long:
+                kind.is_long = True
 
 
 def _find_split(held_ns: list[float]) -> int:

@@ -11,7 +11,9 @@ and s failures that outlived it,
 
 "Not back yet" is evidence: a bin that no failure has reached teaches nothing, one
 that was outlived counts at once, and callers that never return need no
-parameter. The prior is ``PRIOR_WEIGHT`` imagined failures per bin from the
+parameter. A client that has given up never returns, and is known to from the
+instant its program asks anew: that call is demand, its lag is thought, no
+back-off. The prior is ``PRIOR_WEIGHT`` imagined failures per bin from the
 family's published laws (:mod:`signals.families`), or from all laws where the
 family is unknown. Within a bin returns are uniform over mean +- sqrt(3) sd of
 the lags seen there: a client that sleeps 2 s sharp stays sharp although its
@@ -28,7 +30,7 @@ the second difference of I: exact for any F, a return in the same bin included.
 *Regime*: lags to 12.8 s are forecast (the first two retries of every client
 known, the third of all but the slowest); longer ones are learned, not used.
 *Cost*: a return O(1), some 10 ns; a kernel made anew 2 us, and that at most
-``signals.forecast.REBUILDS`` times a tick.
+``signals.generations.REBUILDS`` times a tick.
 *Source*: Kaplan & Meier 1958; the project's detection study, section 4. The
 study kept bins of one width and no moments.
 *Considered and rejected*: a histogram of lags (blind to those still pending:
@@ -250,6 +252,20 @@ def count_return(backoff: Record, law: int, attempt: int, lag_ns: int, age: int)
 def count_outlived(backoff: Record, law: int, attempt: int, lag: int, n_failures: int) -> None:
     """Teach a law that so many failures have outlived a bin of lag."""
     backoff["outlived"][law, attempt, lag] += n_failures
+    backoff["is_stale"][law, attempt] = 1
+
+
+@part
+def count_given_up(backoff: Record, law: int, attempt: int, age: int) -> None:
+    """Teach a law a failure whose client has given up: it outlives whatever it had not yet.
+
+    Parameters
+    ----------
+    age : int
+        As for :func:`count_return`.
+    """
+    for lag in range(N_OUTLIVED[min(max(age, 0), N_AGES)], N_OUTLIVED[N_AGES - 1]):
+        backoff["outlived"][law, attempt, lag] += 1.0
     backoff["is_stale"][law, attempt] = 1
 
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from signals.contention import find_costliest
 from signals.culprits import Culprits, find_culprits
@@ -69,7 +69,9 @@ class SignalBank:
     Attributes
     ----------
     arrive, note : Callable
-        The compiled entrances, see :mod:`signals.events`; positional only.
+        The compiled entrances, see :mod:`signals.events`; positional only, ``root`` first.
+    root : int
+        Where their memory is.
     boundary_ns : int
         When the open bucket ends. An event at or after it needs :meth:`advance` first.
 
@@ -84,17 +86,18 @@ class SignalBank:
 
     __slots__ = (
         "_pass_time",
-        "_root",
+        "_roots",
         "_tell_quota",
         "_values",
         "arrive",
         "boundary_ns",
         "note",
+        "root",
         "state",
     )
 
     arrive: Callable[..., int]
-    note: Callable[[int, int, int, int], int]
+    note: Callable[[int, int, int, int, int], int]
 
     def __init__(
         self,
@@ -105,10 +108,10 @@ class SignalBank:
     ) -> None:
         self.state = make_state(shared or Shared(1_024), n_flows, n_tenants, N_READINGS)
         self.state.bank[0]["upstream"] = upstream
-        self._root = make_root(self.state)
-        root: Any = int(self._root.ctypes.data) if IS_COMPILED else self.state
-        self.arrive = partial(get_entry(arrive), root)
-        self.note = partial(get_entry(note), root)
+        self._roots = make_root(self.state)
+        self.root = root = int(self._roots.ctypes.data) if IS_COMPILED else cast(Any, self.state)
+        self.arrive = get_entry(arrive)
+        self.note = get_entry(note)
         self._tell_quota = partial(get_entry(tell_quota), root)
         self._pass_time = partial(get_entry(pass_time), root)
         self._values: list[float] = [0.0] * N_READINGS
@@ -136,6 +139,7 @@ class SignalBank:
         if now_ns >= self.boundary_ns:
             self.advance(now_ns)
         return self.arrive(
+            self.root,
             now_ns,
             tenant,
             flow,
@@ -187,7 +191,7 @@ class SignalBank:
     def _note(self, kind: int, now_ns: int, call: int, value: int) -> None:
         if now_ns >= self.boundary_ns:
             self.advance(now_ns)
-        self.note(kind, now_ns, call, value)
+        self.note(self.root, kind, now_ns, call, value)
 
     def advance(self, now_ns: int) -> None:
         """Close the buckets that have ended; due when ``boundary_ns`` is reached."""

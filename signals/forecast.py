@@ -172,10 +172,16 @@ def note_arrival(
 
 @part
 def note_return(
-    f: Record, t_ns: int, failed_ns: int, due_ns: int, attempt: int, family: int
+    f: Record,
+    t_ns: int,
+    failed_ns: int,
+    due_ns: int,
+    attempt: int,
+    family: int,
+    is_retry: bool,
 ) -> None:
-    """Take note that an arrival answers a failure: when, by whom, and which attempt it was."""
-    settle_pending(f["pending"], f["backoff"], t_ns, failed_ns, due_ns, attempt, family)
+    """Take note that an arrival answers a failure: when, by whom, and which attempt that was."""
+    settle_pending(f["pending"], f["backoff"], t_ns, failed_ns, due_ns, attempt, family, is_retry)
 
 
 @part

@@ -171,6 +171,15 @@ def get_entry(function: F) -> F:
     return cast(F, getattr(next(iter(overloads.values())), "entry_point", None) or function)
 
 
+def get_plain(function: F) -> F:
+    """Return a part as it is written, not compiled.
+
+    For what people ask now and then: calling a part from Python would compile
+    it first, for seconds, wherever that happens to be.
+    """
+    return cast(F, getattr(function, "py_func", function))
+
+
 def make_view(array_type: Any) -> Callable[[int, int], Any]:
     """Return a part ``(address, n) -> array`` for memory that Python owns and keeps alive.
 

@@ -6,7 +6,8 @@ is :mod:`signals.forecast`'s; how long such callers stay away :mod:`signals.back
 *Theory*: a failure is a caller on its way back. It is kept by the client's
 law, the attempt that failed and the 50 ms bin it fell in, as a count; the flow
 table remembers the same, so that a return is taken out of the right count.
-As bins grow older, the law learns what they outlived.
+As bins grow older, the law learns what they outlived. A failure that a fresh call
+answers is over too: its client has given up.
 
 A caller that was told when to come back, by Governor or by the upstream, and whose
 client obeys, is kept by that instant instead: its law does not matter.
@@ -32,6 +33,7 @@ from signals.backoff import (
     N_LAWS,
     OUTLIVED_AT,
     Record,
+    count_given_up,
     count_outlived,
     count_return,
 )
@@ -114,8 +116,13 @@ def settle_pending(
     due_ns: int,
     attempt: int,
     family: int,
+    is_retry: bool,
 ) -> None:
-    """Let a caller be back: out of its count, and its law is taught the lag."""
+    """Let a caller be back: out of its count, and its law is taught the lag.
+
+    A fresh call tells that the client has given up: out of its count all the same,
+    but no lag of a retry.
+    """
     q = min(attempt, N_ATTEMPTS - 1)
     now = t_ns // BIN_NS
     if is_granted(family, failed_ns, due_ns):
@@ -127,7 +134,10 @@ def settle_pending(
     law = get_law(family, True)
     place = failed_ns // BIN_NS
     # Until a bin is closed nothing in it has outlived anything.
-    count_return(backoff, law, q, t_ns - failed_ns, now - 1 - place)
+    if is_retry:
+        count_return(backoff, law, q, t_ns - failed_ns, now - 1 - place)
+    else:
+        count_given_up(backoff, law, q, now - 1 - place)
     if now - place < N_AGES and p["out"][law, q, place % N_AGES] > 0:
         p["out"][law, q, place % N_AGES] -= 1
         p["n_out_by"][law, q] -= 1

@@ -31,7 +31,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from signals.kernel import part
+from signals.kernel import get_plain, part
 from signals.logbins import find_quantile
 from signals.nesting import compute_own_ns
 from signals.owntime import (
@@ -334,17 +334,21 @@ class ServiceRow(NamedTuple):
 
 
 def describe_services(services: Records) -> list[ServiceRow]:
-    """Return a row for each service that has had calls, the most shifted first."""
+    """Return a row for each service that has had calls, the most shifted first.
+
+    For people: about 0.1 ms a service, and nothing is compiled.
+    """
     rows = []
     last = N_WINDOWS - 1
+    quantile = get_plain(find_quantile)
     for upstream in np.flatnonzero(services["n_calls"]).tolist():
         s = services[upstream]
         n, n_history = int(s["window_n"][last]), int(s["history_n"])
         inclusive = s["inclusive"].sum(axis=0)
-        own = [math.exp(find_quantile(s["windows"][last], n, p)) if n else 0.0 for p in (0.5, 0.9)]
+        own = [math.exp(quantile(s["windows"][last], n, p)) if n else 0.0 for p in (0.5, 0.9)]
         past = [math.exp(float(s[name])) if n_history else 0.0 for name in ("p50", "p90")]
         n_inclusive = int(inclusive.sum())
-        longest = math.exp(find_quantile(inclusive, n_inclusive, 0.9)) if n_inclusive else 0.0
+        longest = math.exp(quantile(inclusive, n_inclusive, 0.9)) if n_inclusive else 0.0
         z = (float(s["z50"]), float(s["z90"]))
         rows.append(
             ServiceRow(

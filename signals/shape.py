@@ -31,7 +31,8 @@ not even half of what called for it was there (S falls by m a second by itself).
 p: chance that a failure comes back within 60 s, by the life table over twelve
 classes of age: those still away count as at risk until the age they have
 reached (half-way in their class). So a failure not yet repeated is neither
-'returned' nor 'lost'. At R >= 1 every call makes another: no recovery by itself.
+'returned' nor 'lost'; one that a fresh call answers is lost, since its program
+would have asked anyway. At R >= 1 every call makes another: no recovery by itself.
 
 *Regime*: p needs identity (failures of unknown flows are not followed). A flow's
 parallel failures of one shape share the latest one's age. On a coarse clock
@@ -214,15 +215,18 @@ def count_away(shape: Records, t_ns: int) -> None:
 
 
 @part
-def count_return(shape: Records, t_ns: int, failed_ns: int) -> None:
-    """Count the return of a call that failed."""
+def count_return(shape: Records, t_ns: int, failed_ns: int, is_retry: bool) -> None:
+    """Count the return of a call that failed; a fresh one tells that its client gave up: lost."""
     s = shape[0]
     age = t_ns // BIN_NS - failed_ns // BIN_NS
     idx = (failed_ns // BIN_NS) % AGES
     if age < AGES and s["away"][idx] > 0:
         s["away"][idx] -= 1
         s["n_away"] -= 1
-        s["returned"][classify_age(age)] += 1.0
+        if is_retry:
+            s["returned"][classify_age(age)] += 1.0
+        else:
+            s["lost"] += 1.0
 
 
 @part

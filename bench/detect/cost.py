@@ -107,17 +107,17 @@ def compiled_loops() -> tuple[Callable[..., Any], ...]:
 
 def python_arrivals(bank: SignalBank, now_ns: int, batch: Batch, handles: Ints) -> None:
     """The same arrivals from Python, as the gate calls them."""
-    enter = bank.arrive
+    enter, root = bank.arrive, bank.root
     rows = zip(batch.flow.tolist(), batch.shape.tolist(), batch.family.tolist(), strict=True)
     for k, (flow, shape, family) in enumerate(rows):
-        handles[k] = enter(now_ns, flow % 64, flow, flow, shape, UNMARKED, family, True, 0)
+        handles[k] = enter(root, now_ns, flow % 64, flow, flow, shape, UNMARKED, family, True, 0)
 
 
 def python_ends(bank: SignalBank, now_ns: int, batch: Batch, handles: Ints) -> None:
     """The same ends from Python."""
-    tell = bank.note
+    tell, root = bank.note, bank.root
     for how, handle in zip(batch.how.tolist(), handles.tolist(), strict=True):
-        tell(how, now_ns, handle, 0)
+        tell(root, how, now_ns, handle, 0)
 
 
 def time_events(fail_share: float, n_batches: int, is_python: bool) -> dict[str, float]:
@@ -129,7 +129,7 @@ def time_events(fail_share: float, n_batches: int, is_python: bool) -> dict[str,
         on_arrivals, on_ends, target = python_arrivals, python_ends, bank
     else:
         on_arrivals, on_ends = compiled_loops()
-        target = int(bank._root.ctypes.data)
+        target = bank.root
     took: dict[str, list[float]] = {"arrival": [], "end": [], "bucket": []}
     now_ns, batch = 0, None
     half_ns = BATCH * 1_000_000_000 // PACE_HZ // 2

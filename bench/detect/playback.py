@@ -20,7 +20,6 @@ import numpy.typing as npt
 from bench.detect.traces import Trace
 from signals import SignalBank, summary
 from signals.events import ANSWERED, FAILED, UNMARKED, arrive, note, pass_time
-from signals.kernel import IS_COMPILED
 from signals.memory import Shared
 
 TICK_NS = 50_000_000
@@ -161,8 +160,7 @@ def play(
     rows = np.array([INDEX[name] for name in names])
     stop_ns = int(stop_s * S)
     kept = np.zeros((stop_ns // TICK_NS + 1, len(names)), np.float32)
-    root: Any = int(bank._root.ctypes.data) if IS_COMPILED else bank.state
     handles = np.zeros(len(events.at_ns), np.int64)
-    n = _loop(root, bank.state.readings, events, handles, stop_ns, rows, kept)
+    n = _loop(bank.root, bank.state.readings, events, handles, stop_ns, rows, kept)
     bank.tick(stop_ns)
     return bank, {name: kept[:n, k] for k, name in enumerate(names)}

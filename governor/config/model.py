@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, model_validator
+from pydantic import Field, ValidationInfo, model_validator
 
 from governor.config.conflicts import dotted, find_conflicts
 from governor.config.durations import Address, EndpointAddress, parse_address, parse_endpoint
@@ -28,37 +28,15 @@ from governor.config.fields import (
     PathPrefix,
     Seconds,
 )
+from governor.config.policies import Mode, Policies
+from governor.config.section import Section
 
-Mode = Literal["govern", "observe"]
 HostHeader = Literal["auto", "preserve", "rewrite"]
 OnLeave = Literal["keep", "cancel"]
 AccessLogMode = Literal["off", "touched", "all"]
 
 DEFAULT_LISTEN = "127.0.0.1:8080"
 DEFAULT_ADMIN = "127.0.0.1:9090"
-
-
-def key_of(attribute: str) -> str:
-    """Return the YAML key of a model attribute: the unit suffix falls away.
-
-    Examples
-    --------
-    >>> key_of("connect_timeout_s"), key_of("max_head_bytes"), key_of("mode")
-    ('connect_timeout', 'max_head', 'mode')
-    """
-    return attribute.removesuffix("_bytes").removesuffix("_s")
-
-
-class Section(BaseModel):
-    """What all sections share: frozen, unknown keys refused, keys without units."""
-
-    model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        alias_generator=key_of,
-        populate_by_name=True,
-        hide_input_in_errors=True,
-    )
 
 
 class ListenerTls(Section):
@@ -166,6 +144,10 @@ class Upstream(Section):
     abandoned_timeout_s: Seconds = 60.0
     """How long work whose caller has left keeps its place while the upstream does not answer.
     Default 60s."""
+    acceleration: Annotated[float, Field(gt=1.0, le=1_000.0)] | None = None
+    """Factor per minute by which the rate of calls may grow, above 1 to 1000, for providers that
+    throttle steep demand. Default none: nothing in the traffic tells such a limit before it is
+    broken."""
     tls: UpstreamTls = UpstreamTls()
     """How https endpoints are verified. Default: by the system's authorities."""
 
@@ -210,19 +192,6 @@ class Route(Section):
     governed: bool = True
     """False exempts the route: its requests are counted, never held and never sent away.
     Default true."""
-
-
-class Policies(Section):
-    """How Governor intervenes."""
-
-    mode: Mode = "govern"
-    """observe computes and reports every decision and changes nothing. Default govern."""
-    patience_s: Seconds = 10.0
-    """How long a caller is assumed to wait before its own is hinted or learned. Default 10s:
-    below common time-outs."""
-    slot_horizon_s: Annotated[Seconds, Field(ge=1, le=60)] = 60.0
-    """Latest time that a caller is told to come back after, 1s to 60s. Default 60s: SDKs ignore
-    longer ones."""
 
 
 class AccessLog(Section):

@@ -16,10 +16,11 @@ from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
-from governor.config import model
+from governor.config import model, policies
 from governor.config.conflicts import Path
 from governor.config.durations import format_duration, format_size
-from governor.config.model import Config, key_of
+from governor.config.model import Config
+from governor.config.section import key_of
 
 
 class Kind(Enum):
@@ -110,7 +111,8 @@ def json_schema() -> dict[str, Any]:
 def field_references() -> Mapping[str, Mapping[str, str]]:
     """Return the reference text of every field: section name, key, text."""
     found: dict[str, dict[str, str]] = {}
-    for node in ast.parse(inspect.getsource(model)).body:
+    nodes = [node for x in (model, policies) for node in ast.parse(inspect.getsource(x)).body]
+    for node in nodes:
         if not isinstance(node, ast.ClassDef):
             continue
         for field, text in zip(node.body, node.body[1:], strict=False):

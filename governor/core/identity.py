@@ -141,7 +141,16 @@ class Identities:
         Sizes of the tables; memory is about 150 bytes an entry, taken as callers appear.
     """
 
-    __slots__ = ("_landmark_ns", "_tables", "_weight", "flows", "tenants", "trees")
+    __slots__ = (
+        "_landmark_ns",
+        "_n_open",
+        "_service",
+        "_tables",
+        "_weight",
+        "flows",
+        "tenants",
+        "trees",
+    )
 
     def __init__(
         self, n_tenants: int = 4_096, n_flows: int = 65_536, n_trees: int = 65_536
@@ -150,6 +159,8 @@ class Identities:
         self.flows = IdentityTable("flow", n_flows)
         self.trees = IdentityTable("tree", n_trees)
         self._tables = (self.tenants, self.flows, self.trees)
+        self._n_open = tuple(table.n_open for table in self._tables)
+        self._service = tuple(table.service for table in self._tables)
         self._landmark_ns = -1
         self._weight = 1.0
 
@@ -161,15 +172,16 @@ class Identities:
 
     def closed(self, tenant: int, flow: int, tree: int, service_s: float) -> None:
         """Note a closed lease and charge its upstream seconds to all three."""
-        tenants, flows, trees = self._tables
-        tenants.n_open[tenant] -= 1
-        flows.n_open[flow] -= 1
-        trees.n_open[tree] -= 1
+        of_tenant, of_flow, of_tree = self._n_open
+        of_tenant[tenant] -= 1
+        of_flow[flow] -= 1
+        of_tree[tree] -= 1
         if service_s > 0.0:
             weighted_s = service_s * self._weight
-            tenants.service[tenant] += weighted_s
-            flows.service[flow] += weighted_s
-            trees.service[tree] += weighted_s
+            by_tenant, by_flow, by_tree = self._service
+            by_tenant[tenant] += weighted_s
+            by_flow[flow] += weighted_s
+            by_tree[tree] += weighted_s
 
     def attained_s(self, flow: int, tree: int, expected_s: float) -> float:
         """Return what the more loaded of flow and tree has attained, in upstream seconds.
@@ -195,6 +207,6 @@ class Identities:
         self._weight = max(self._weight, 2.0 ** min(age_ns / HALF_LIFE_NS, 1000.0))
         if self._weight > WEIGHT_MAX:
             for table in self._tables:
-                table.service = [x / self._weight for x in table.service]
+                table.service[:] = [x / self._weight for x in table.service]
             self._weight = 1.0
             self._landmark_ns = now_ns

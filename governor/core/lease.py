@@ -12,7 +12,7 @@ from typing import Any
 
 from governor.core.arrival import Arrival
 from policies.decision import Action, Reason
-from signals import ATTEMPT_MASK
+from signals.calls import ATTEMPT_MASK
 
 
 class LeaseState(IntEnum):
@@ -41,8 +41,6 @@ class Lease:
         Monotonic instants; 0 while unknown. ``answered_at_ns`` is the first byte.
     call : int
         The signals' handle of this call, see :mod:`signals.calls`.
-    attempt : int
-        Attempt number after inference: 0 fresh, >= 1 a retry.
     has_left : bool
         The caller is gone; the upstream's work is an orphan.
     phase, in_flight_at_dispatch : int
@@ -53,7 +51,6 @@ class Lease:
         "answered_at_ns",
         "arrival",
         "arrived_at_ns",
-        "attempt",
         "call",
         "dispatched_at_ns",
         "endpoint_idx",
@@ -65,20 +62,37 @@ class Lease:
         "state",
     )
 
-    def __init__(self, arrival: Arrival, arrived_at_ns: int, call: int, owner: Any = None) -> None:
-        self.arrival = arrival
-        self.owner = owner
-        self.state: LeaseState = _PENDING
-        self.endpoint_idx = -1
-        self.arrived_at_ns = arrived_at_ns
-        self.dispatched_at_ns = 0
-        self.answered_at_ns = 0
-        self.call = call
-        self.attempt = call & ATTEMPT_MASK
-        self.has_left = False
-        self.phase = -1
-        self.in_flight_at_dispatch = 0
-        self.line_key = -1
+    answered_at_ns: int
+    arrival: Arrival
+    arrived_at_ns: int
+    call: int
+    dispatched_at_ns: int
+    endpoint_idx: int
+    has_left: bool
+    in_flight_at_dispatch: int
+    line_key: int
+    owner: Any
+    phase: int
+    state: LeaseState
+
+    @property
+    def attempt(self) -> int:
+        """Attempt number after inference: 0 fresh, >= 1 a retry."""
+        return self.call & ATTEMPT_MASK
+
+
+def make_lease(arrival: Arrival, arrived_at_ns: int, call: int, owner: Any = None) -> Lease:
+    """Return a pending lease; a function, for a constructor would cost each request 0.1 us more."""
+    lease = Lease()
+    lease.arrival = arrival
+    lease.owner = owner
+    lease.call = call
+    lease.arrived_at_ns = arrived_at_ns
+    lease.dispatched_at_ns = lease.answered_at_ns = lease.in_flight_at_dispatch = 0
+    lease.state = _PENDING
+    lease.endpoint_idx = lease.phase = lease.line_key = -1
+    lease.has_left = False
+    return lease
 
 
 class Decision:
@@ -109,3 +123,19 @@ class Decision:
     def __repr__(self) -> str:
         what = f"{self.action.name}, {self.reason.value}"
         return f"Decision({what}, retry_after_ns={self.retry_after_ns})"
+
+
+class Untouched(Decision):
+    """What is decided of nearly every request: admitted on arrival, nothing else to say.
+
+    It has a lease and is otherwise always the same, so it is made empty: a third of the cost.
+    """
+
+    __slots__ = ()
+
+    action = Action.ADMIT
+    reason = Reason.UNTOUCHED
+    retry_after_ns = 0
+    status = 0
+
+    __init__ = object.__init__

@@ -1,4 +1,4 @@
-"""The waiting line of one upstream: who goes next, and who cannot be served.
+"""A waiting line: who goes next, and who cannot be served.
 
 *Theory*: three orders, nested so that a claimed name gains nothing over a
 neighbour's credential.
@@ -109,16 +109,22 @@ class TenantLine:
 
 
 class Line:
-    """All waiting requests of one upstream.
+    """Waiting requests of one upstream, in one band.
 
     ``len(line)`` counts the living. The owner closes or opens a lease that it
     takes; :meth:`forget` tells the line that a lease has stopped waiting.
+
+    Parameters
+    ----------
+    first_key : int
+        Where the line's keys begin, so that a key tells its line.
     """
 
-    __slots__ = ("_by_tenant", "_finish_s", "_order", "_virtual_s", "n_live")
+    __slots__ = ("_by_tenant", "_finish_s", "_first_key", "_order", "_virtual_s", "n_live")
 
-    def __init__(self) -> None:
+    def __init__(self, first_key: int = 0) -> None:
         self.n_live = 0
+        self._first_key = first_key
         self._by_tenant: dict[int, TenantLine] = {}
         self._order: list[tuple[float, int]] = []
         self._finish_s: dict[int, float] = {}
@@ -130,7 +136,8 @@ class Line:
     def push(self, lease: Lease, attained_s: float) -> None:
         """Let ``lease`` wait, ranked by urgency and ``attained_s`` (the module's theory)."""
         arrival = lease.arrival
-        lease.line_key = arrival.urgency * CLASSES_PER_URGENCY + attained_class(attained_s)
+        rank = arrival.urgency * CLASSES_PER_URGENCY + attained_class(attained_s)
+        lease.line_key = self._first_key + rank
         tenant_line = self._by_tenant.get(arrival.tenant)
         if tenant_line is None:
             start_s = max(self._virtual_s, self._finish_s.pop(arrival.tenant, 0.0))

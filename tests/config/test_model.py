@@ -17,8 +17,8 @@ from governor.config.model import (
     Route,
     Section,
     Upstream,
-    key_of,
 )
+from governor.config.section import key_of
 
 SECTIONS = [
     value
@@ -53,9 +53,10 @@ def test_keys_are_distinct_without_their_units(section: type[BaseModel]) -> None
 
 @pytest.mark.parametrize("section", SECTIONS)
 def test_every_quantity_carries_its_unit(section: type[BaseModel]) -> None:
-    """Floats are seconds and say so; sizes say bytes."""
+    """Floats are seconds or shares and say so; sizes say bytes."""
     for attribute, field in section.model_fields.items():
-        assert (field.annotation is float) == attribute.endswith("_s"), attribute
+        is_unit = attribute.endswith(("_s", "_share"))
+        assert (field.annotation is float) == is_unit, attribute
 
 
 @given(

@@ -25,6 +25,7 @@ class SilentSignals:
     """Signals that see nothing, or that are broken."""
 
     boundary_ns = 1 << 62
+    root = 0
 
     def __init__(self, is_broken: bool = False) -> None:
         self.is_broken = is_broken
@@ -32,6 +33,7 @@ class SilentSignals:
 
     def arrive(
         self,
+        root: int,
         now_ns: int,
         tenant: int,
         flow: int,
@@ -45,7 +47,7 @@ class SilentSignals:
             raise ZeroDivisionError
         return flow << ATTEMPT_BITS | max(attempt, 0)
 
-    def note(self, kind: int, now_ns: int, call: int, value: int) -> int:
+    def note(self, root: int, kind: int, now_ns: int, call: int, value: int) -> int:
         """Remember what happened to whose call."""
         if self.is_broken:
             raise ZeroDivisionError

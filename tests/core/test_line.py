@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from governor.core.arrival import Arrival
-from governor.core.lease import Lease, LeaseState
+from governor.core.lease import Lease, LeaseState, make_lease
 from governor.core.line import Line, attained_class
 
 
@@ -19,7 +19,7 @@ def waiting(
     can_retry: bool = True,
 ) -> Lease:
     """Put one lease into ``line``."""
-    lease = Lease(Arrival(tenant=tenant, urgency=urgency, can_retry=can_retry), 0, 0)
+    lease = make_lease(Arrival(tenant=tenant, urgency=urgency, can_retry=can_retry), 0, 0)
     line.push(lease, attained_s)
     return lease
 

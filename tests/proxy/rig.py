@@ -19,7 +19,7 @@ import uvloop
 from governor.config.model import Listener, Match, Upstream
 from governor.config.model import Route as RouteConfig
 from governor.core.arrival import Arrival
-from governor.core.lease import Decision, Lease, LeaseState
+from governor.core.lease import Decision, Lease, LeaseState, make_lease
 from governor.proxy.pool import EndpointPool
 from governor.proxy.router import Route, Router
 from governor.proxy.server import ProxyServer
@@ -72,7 +72,7 @@ class Gate:
     def arrive(self, now_ns: int, arrival: Arrival, owner: Any = None) -> Decision:
         if self.is_broken:
             raise ZeroDivisionError("a bug in the gate")
-        lease = Lease(arrival, now_ns, 0, owner)
+        lease = make_lease(arrival, now_ns, 0, owner)
         if self.next_action is Action.ADMIT:
             return self._admit(lease, Reason.UNTOUCHED)
         if self.next_action is Action.WAIT:

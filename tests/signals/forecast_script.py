@@ -40,6 +40,8 @@ class Life(NamedTuple):
     n_flows: int = 40
     patience_ns: int = 0
     invites: bool = False
+    thinks: bool = False
+    """Its callers are known to ask anew soon after a success, and so after a failure."""
 
 
 def write(life: Life) -> list[Step]:
@@ -93,18 +95,27 @@ class Actor:
         self.bank = SignalBank(life.n_flows + 1, Shared(4_096))
         self.record: Any = self.bank.state.forecast[0]
         self.record["told_hz"] = told_hz
+        if life.thinks:
+            control = self.bank.state.calibration[0]
+            control["after_success"][life.family, 8:24] = 25.0  # 16 ms to 256 ms
+            for name in ("n_watched", "n_settled", "n_repeated"):
+                control[name][life.family] = 400.0
         self.twin = NaiveForecast(told_hz=told_hz) if has_twin else None
         self.handles: list[int] = []
         self.calls: list[Call] = []
         self.out: dict[tuple[int, int], Failure] = {}
         self.shapes: list[int] = []
+        self.start_ns = -1
+        """The first step's instant, at which the bank's own clock begins."""
 
     def play(self, steps: list[Step], shift_ns: int = 0) -> None:
-        """Tell everything."""
+        """Tell everything, or what comes next."""
         for step in steps:
+            if self.start_ns < 0:
+                self.start_ns = step.at_ns
             self._tell_bank(step, step.at_ns + shift_ns)
             if self.twin is not None:
-                inner_ns = EPOCH_NS + step.at_ns - steps[0].at_ns
+                inner_ns = EPOCH_NS + step.at_ns - self.start_ns
                 self.twin.advance(inner_ns)
                 self._tell_twin(self.twin, step, inner_ns)
 
@@ -143,6 +154,7 @@ class Actor:
             if failure is not None:
                 failure.back_ns = t_ns
                 attempt = self.handles[len(self.calls)] & ATTEMPT_MASK
+                failure.has_given_up = attempt == 0
                 assert attempt > failure.q or attempt == 0
             call = twin.arrive(t_ns, attempt, self.life.family, step.flow, self.life.patience_ns)
             self.calls.append(call)

@@ -27,7 +27,7 @@ class ShortBank(SignalBank):
         call = super().observe_arrival(
             now_ns, 0, flow, 0, fingerprint, marked_attempt, 0, is_identified
         )
-        self.note(GONE, now_ns, call, 0)
+        self.note(self.root, GONE, now_ns, call, 0)
         return call & ATTEMPT_MASK
 
     def observe_departure(
@@ -44,4 +44,4 @@ class ShortBank(SignalBank):
         call["fingerprint"] = fingerprint
         call["attempt"] = min(max(attempt, 0), ATTEMPT_MASK)
         call["answered_ns"] = call["has_left"] = call["family"] = 0
-        self.note(FAILED, now_ns, idx << ATTEMPT_BITS, 0)
+        self.note(self.root, FAILED, now_ns, idx << ATTEMPT_BITS, 0)

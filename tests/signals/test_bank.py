@@ -25,6 +25,9 @@ Event = tuple[Any, ...]
 CAN_BE_NEGATIVE = ("demand_trend", "propagation_service", "propagation_early_service")
 """A trend falls; -1 is nobody."""
 
+N_EVENTS = 300 if IS_COMPILED else 60
+"""Fewer without a compiler: with callers out the forecast is drawn anew every 50 ms."""
+
 
 def make_events(seed: int, n: int, n_flows: int, rate_hz: float, p_fail: float) -> list[Event]:
     """Random traffic with waves, failures, quick returns, and unknown and marked callers."""
@@ -76,7 +79,7 @@ def read(bank: ShortBank) -> dict[str, float]:
 )
 def test_bank_equals_its_slow_twin(seed: int, rate_hz: float, p_fail: float) -> None:
     """Every attempt and every reading is what whole histories and plain sums give."""
-    events = make_events(seed, 300, 40, rate_hz, p_fail)
+    events = make_events(seed, N_EVENTS, 40, rate_hz, p_fail)
     fast, slow = ShortBank(40), NaiveBank(40)
     for start in range(0, len(events), 50):
         part = events[start : start + 50]
@@ -93,7 +96,7 @@ def test_bank_equals_its_slow_twin(seed: int, rate_hz: float, p_fail: float) -> 
 @given(seed=st.integers(0, 2**32), shift_ns=st.integers(-(2**60), 2**60))
 def test_shifting_time_changes_no_reading(seed: int, shift_ns: int) -> None:
     """Only differences between instants matter."""
-    events = make_events(seed, 300, 20, 50.0, 0.3)
+    events = make_events(seed, N_EVENTS, 20, 50.0, 0.3)
     here, there = ShortBank(32), ShortBank(32)
     assert feed(here, events) == feed(there, events, shift_ns)
     assert here.read() == there.read()
@@ -103,7 +106,7 @@ def test_shifting_time_changes_no_reading(seed: int, shift_ns: int) -> None:
 @given(seed=st.integers(0, 2**32), order=st.randoms())
 def test_renumbering_flows_changes_no_reading(seed: int, order: Any) -> None:
     """A flow's number is a name, entry 0 (unknown) apart."""
-    events = make_events(seed, 300, 20, 50.0, 0.3)
+    events = make_events(seed, N_EVENTS, 20, 50.0, 0.3)
     names = list(range(1, 64))
     order.shuffle(names)
     renamed = [(k, t, names[f] if f else 0, *rest) for k, t, f, *rest in events]
@@ -116,7 +119,7 @@ def test_renumbering_flows_changes_no_reading(seed: int, order: Any) -> None:
 @given(seed=st.integers(0, 2**32), tick_ms=st.integers(5, 2000))
 def test_splitting_a_tick_changes_no_reading(seed: int, tick_ms: int) -> None:
     """How often time is told to pass makes no difference, only how far it has passed."""
-    events = make_events(seed, 200, 20, 50.0, 0.3)
+    events = make_events(seed, N_EVENTS, 20, 50.0, 0.3)
     stop_ns = events[-1][1] + S
     ticks: list[Event] = [("tick", t) for t in range(0, stop_ns, tick_ms * MS)]
     often = sorted(events + ticks, key=lambda event: event[1])

@@ -36,7 +36,7 @@ def test_open_calls_are_those_begun_and_not_ended(steps: list[tuple[bool, int]])
             bank.observe_end(number * MS, call)
             ended.append(call)
         for call in set(ended) - set(held):
-            assert bank.note(ANSWERED, number * MS, call, 0) == 0
+            assert bank.note(bank.root, ANSWERED, number * MS, call, 0) == 0
         assert shared.process[0]["n_calls_open"] == len(held)
 
 

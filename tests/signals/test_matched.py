@@ -206,6 +206,7 @@ def test_a_wave_that_failures_announced_alarms_and_settles_the_hint() -> None:
     assert get(bank, "synchrony_alarms") == 1.0
 
 
+@pytest.mark.long_play
 def test_the_same_wave_out_of_nothing_stays_a_hint() -> None:
     """A burst that no failure announced is no storm."""
     bank = play(25, fails=False)
@@ -227,6 +228,7 @@ def test_failures_that_are_usual_announce_nothing(share: float) -> None:
     assert fast.matched[0]["n_alarms"] == 0
 
 
+@pytest.mark.long_play
 def test_traffic_with_identity_and_coarse_clocks_give_no_alarm() -> None:
     """With names the scan of retries is exact; whole seconds make every wave look sharp."""
     assert get(play(25, flow=1), "matched_alarms") == 0.0

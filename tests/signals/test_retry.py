@@ -115,6 +115,7 @@ def make_agents(rng: np.random.Generator, backoff_s: float) -> list[tuple[float,
     return calls
 
 
+@pytest.mark.long_play
 @pytest.mark.parametrize("backoff_s", [0.03, 0.5, 2.0, 8.0])
 def test_precision_and_recall_on_agents(backoff_s: float) -> None:
     """All retries of agents are found, hardly one is false, attempts are exact."""

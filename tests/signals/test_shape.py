@@ -79,7 +79,7 @@ def test_the_return_share_is_the_life_table(rows: list[tuple[int, int | None]], 
             if kind == 0:
                 count_away(shape, idx * BIN_NS + 7)
             else:
-                count_return(shape, idx * BIN_NS + 9, failed * BIN_NS + 7)
+                count_return(shape, idx * BIN_NS + 9, failed * BIN_NS + 7, True)
         let_go(shape, idx)
     found = compute_return_share(shape, now)
     assert 0.0 <= found <= 1.0
@@ -92,8 +92,18 @@ def test_those_still_away_are_neither_returned_nor_lost() -> None:
     for idx in range(100):
         count_away(shape, (ORIGIN + idx) * BIN_NS)
     for idx in range(50):
-        count_return(shape, (ORIGIN + idx + 50) * BIN_NS, (ORIGIN + idx) * BIN_NS)
+        count_return(shape, (ORIGIN + idx + 50) * BIN_NS, (ORIGIN + idx) * BIN_NS, True)
     assert compute_return_share(shape, ORIGIN + 100) > 0.8
+
+
+def test_a_failure_that_a_fresh_call_answers_is_lost() -> None:
+    """Half of the clients retry, the others' programs ask anew as soon: p is 1/2, not 1."""
+    shape = make_shape()
+    for idx in range(100):
+        count_away(shape, (ORIGIN + idx) * BIN_NS)
+        count_return(shape, (ORIGIN + idx + 5) * BIN_NS, (ORIGIN + idx) * BIN_NS, idx % 2 == 0)
+    assert shape[0]["n_away"] == 0
+    assert compute_return_share(shape, ORIGIN + 110) == pytest.approx(0.5)
 
 
 @given(st.lists(st.integers(0, 6), min_size=210, max_size=320), st.integers(0, 30))

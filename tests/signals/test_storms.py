@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from signals import UNMARKED
+from signals.kernel import IS_COMPILED
 from tests.signals.short import ShortBank
 
 S = 1_000_000_000
@@ -65,13 +66,22 @@ def find_first(ticks: list[dict[str, float]], name: str) -> float:
     return next((idx * TICK_S for idx, tick in enumerate(ticks) if tick[name] > 0.0), np.inf)
 
 
+LONG = pytest.mark.long_play
+
+
 @pytest.mark.parametrize(
     ("law", "bound_s"),
-    [("openai", 1.0), ("codex", 0.8), ("boto", 0.6), ("full jitter", 1.2), ("vercel", 2.6)],
+    [
+        pytest.param("openai", 1.0, marks=LONG),
+        pytest.param("codex", 0.8, marks=LONG),
+        ("boto", 0.6),  # the soonest over: the one that is played without a compiler too
+        pytest.param("full jitter", 1.2, marks=LONG),
+        pytest.param("vercel", 2.6, marks=LONG),
+    ],
 )
 def test_a_refusal_is_seen_as_a_retry_storm(law: str, bound_s: float) -> None:
     """The alarm and the verdict come within about the law's own back-off, never before."""
-    for seed in range(2):
+    for seed in range(2 if IS_COMPILED else 1):
         ticks = simulate(law, 500, seed)
         alarm_s = find_first(ticks, "retry_synchrony_alarm")
         cascade_s = find_first(ticks, "cascade")

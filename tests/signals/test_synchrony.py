@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from signals import UNMARKED
+from signals.kernel import IS_COMPILED
 from signals.state import N_SCALES, make_bank
 from signals.synchrony import (
     ALARM_NATS,
@@ -87,12 +88,21 @@ def test_gap_class_is_the_widest_scale_not_wider_than_the_gap(gap_ns: int) -> No
     assert classify_gap(gap_ns) == (max(fresh) if fresh else -1)
 
 
+LONG = pytest.mark.long_play
+
+
 @pytest.mark.parametrize(
-    ("jitter_ms", "k", "rate_hz"), [(1, 12, 2.0), (20, 16, 2.0), (1, 30, 55.0), (40, 50, 55.0)]
+    ("jitter_ms", "k", "rate_hz"),
+    [
+        pytest.param(1, 12, 2.0, marks=LONG),
+        (20, 16, 2.0),
+        pytest.param(1, 30, 55.0, marks=LONG),
+        pytest.param(40, 50, 55.0, marks=LONG),
+    ],
 )
 def test_a_wave_of_distinct_callers_alarms(jitter_ms: int, k: int, rate_hz: float) -> None:
     """Callers in step are seen within two windows, on calm and on busy traffic."""
-    for seed in range(3):
+    for seed in range(3 if IS_COMPILED else 1):
         rng = np.random.default_rng(seed)
         bank = ShortBank(N_FLOWS)
         at_ns, flows = make_organic(rng, rate_hz, 32.0)
@@ -128,8 +138,10 @@ def test_an_unidentified_burst_is_a_hint_only() -> None:
     assert read(bank)["synchrony_hint"] == 1.0
 
 
-@pytest.mark.parametrize("factor", [3, 10])
-@pytest.mark.parametrize("ramp_s", [0.001, 1.0, 5.0])
+@pytest.mark.parametrize("factor", [pytest.param(3, marks=LONG), 10])
+@pytest.mark.parametrize(
+    "ramp_s", [0.001, pytest.param(1.0, marks=LONG), pytest.param(5.0, marks=LONG)]
+)
 def test_a_surge_of_fresh_callers_is_no_synchrony(factor: int, ramp_s: float) -> None:
     """Demand that rises and stays is told from a wave that passes."""
     rng = np.random.default_rng(factor)
@@ -144,6 +156,7 @@ def test_a_surge_of_fresh_callers_is_no_synchrony(factor: int, ramp_s: float) ->
     assert read(bank)["synchrony_alarms"] == 0.0
 
 
+@LONG
 def test_a_clock_of_whole_seconds_is_not_taken_for_synchrony() -> None:
     """Coarse stamps void the scan instead of alarming."""
     rng = np.random.default_rng(3)
@@ -212,6 +225,7 @@ def read_trace(name: str, flow: str, speed: float) -> Iterator[tuple[int, int]]:
             yield int(float(row["t_s"]) * 1e9 / speed), idx
 
 
+@LONG
 @pytest.mark.parametrize("speed", [1.0, 10.0])
 def test_recorded_agents_raise_no_alarm(speed: float) -> None:
     """Six hours of a Claude Code fleet, as recorded and ten times as fast: silence."""

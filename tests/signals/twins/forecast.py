@@ -6,6 +6,7 @@ Shares constants with what it checks, and the inner clock's origin; no code.
 from __future__ import annotations
 
 import bisect
+import functools
 import math
 from dataclasses import dataclass, field
 
@@ -31,6 +32,8 @@ class Failure:
     q: int
     due_ns: int
     back_ns: int | None = None
+    has_given_up: bool = False
+    """It came back, but with a fresh call."""
 
 
 @dataclass
@@ -48,11 +51,16 @@ class Call:
     """When the service was done with it after its caller had left."""
 
 
+Counts = npt.NDArray[np.float64]
+"""Of one law, by bin of lag: returned, outlived, and the returns' places and squared places."""
+
+
 def find_lag(lag_ns: int) -> int:
     """The bin of a lag, by the table of edges."""
     return min(63, bisect.bisect_right(backoff.EDGES_NS.tolist(), lag_ns) - 1)
 
 
+@functools.cache
 def compute_prior(law: int, q: int) -> list[tuple[float, float, float]]:
     """Hazard, mean place and mean squared place of each bin, from the published laws."""
     own = [k for k, s in enumerate(SCHEDULES) if s.family == law and law < N_FAMILIES]
@@ -124,6 +132,10 @@ class NaiveForecast:
     history: dict[int, tuple[list[float], float]] = field(default_factory=dict)
     errors: list[list[float]] = field(default_factory=lambda: [[0.0] * 3 for _ in range(4)])
     first_bin: int = EPOCH_NS // BIN_NS
+    laws: dict[tuple[int, int], list[float]] = field(default_factory=dict)
+    """Chance of return by law and attempt, as last drawn."""
+    drawn_from: dict[tuple[int, int], Counts] = field(default_factory=dict)
+    next_law: int = 0
 
     # What the bank is told
 
@@ -172,31 +184,33 @@ class NaiveForecast:
         """A sum in which each bin loses a share."""
         return sum(decay ** (self.bin_idx - t // BIN_NS) for t in stamps)
 
-    def compute_law(self, law: int, q: int) -> list[float]:
-        """Kaplan-Meier over all failures of a law so far."""
-        prior = compute_prior(law, q)
-        returned = [20.0 * h for h, _, _ in prior]
-        outlived = [20.0 * (1 - h) for h, _, _ in prior]
-        place = [20.0 * h * m for h, m, _ in prior]
-        square = [20.0 * h * m2 for h, _, m2 in prior]
+    def count_laws(self) -> dict[tuple[int, int], Counts]:
+        """What all failures so far have taught."""
+        laws: dict[tuple[int, int], Counts] = {}
         for f in self.failures:
-            if (f.law, f.q) != (law, q) or f.due_ns or law == N_FAMILIES:
+            if f.due_ns or f.law == N_FAMILIES:
                 continue
-            if f.back_ns is not None:
+            counts = laws.setdefault((f.law, f.q), np.zeros((4, 64)))
+            if f.back_ns is not None and not f.has_given_up:
                 lag_ns = f.back_ns - f.at_ns
                 lag = find_lag(lag_ns)
-                for k in range(lag):
-                    outlived[k] += 1
                 low, high = int(backoff.EDGES_NS[lag]), int(backoff.EDGES_NS[lag + 1])
                 u = (lag_ns - low) / (high - low)
-                returned[lag] += 1
-                place[lag] += u
-                square[lag] += u * u
+                counts[:, lag] += (1, 0, u, u * u)
+                counts[1, :lag] += 1
             else:
                 age = min(self.bin_idx - f.at_ns // BIN_NS, N_AGES - 1)
-                for k in range(64):
-                    if age * BIN_NS >= backoff.EDGES_NS[k + 1]:
-                        outlived[k] += 1
+                if f.has_given_up:
+                    age = N_AGES - 1
+                counts[1, age * BIN_NS >= backoff.EDGES_NS[1:]] += 1
+        return laws
+
+    def draw_law(self, law: int, q: int, counts: Counts) -> list[float]:
+        """Kaplan-Meier over what is expected of a law and what was seen."""
+        h, m, m2 = np.array(compute_prior(law, q)).T
+        returned, outlived, place, square = (
+            counts + 20.0 * np.array([h, 1 - h, h * m, h * m2])
+        ).tolist()
         shares, alive = [], 1.0
         for k in range(64):
             low, high = backoff.EDGES_NS[k] * 1e-9, backoff.EDGES_NS[k + 1] * 1e-9
@@ -209,6 +223,27 @@ class NaiveForecast:
             left, right = max(0.0, mean - reach), min(1.0, mean + reach)
             shares.append((mass, low + (high - low) * left, low + (high - low) * right))
         return compute_mass(shares)
+
+    def draw_laws(self) -> None:
+        """A law just met is drawn at once; of those that have learned, a few a bin, in turn."""
+        met = {(f.law, f.q) for f in self.out()}
+        for call in self.calls:
+            q = min(call.attempt, N_ATTEMPTS - 1)
+            met |= {(call.law, q)} if q else {(call.law, k) for k in range(N_ATTEMPTS)}
+        all_counts = self.count_laws()
+        n_redrawn, first, n_laws = 0, self.next_law, (N_FAMILIES + 1) * N_ATTEMPTS
+        for step in range(n_laws):
+            idx = (first + step) % n_laws
+            place = idx // N_ATTEMPTS, idx % N_ATTEMPTS
+            counts = all_counts.get(place, np.zeros((4, 64)))
+            before = self.drawn_from.get(place, np.zeros((4, 64)))
+            is_due = n_redrawn < generations.REBUILDS and (counts != before).any()
+            if is_due or (place in met and place not in self.laws):
+                self.laws[place] = self.draw_law(*place, counts)
+                self.drawn_from[place] = counts
+            if is_due:
+                n_redrawn += 1
+                self.next_law = idx + 1
 
     def out(self) -> list[Failure]:
         """Failures not yet come back and young enough."""
@@ -227,11 +262,11 @@ class NaiveForecast:
             if f.due_ns and f.back_ns is None and f.due_ns // BIN_NS >= self.bin_idx
         ]
 
-    def compute_known(self, laws: dict[tuple[int, int], list[float]]) -> list[list[float]]:
+    def compute_known(self) -> list[list[float]]:
         """The wave of those who are out."""
         known = [[0.0] * HORIZON for _ in range(N_ATTEMPTS + 1)]
         for f in self.out():
-            mass = laws[f.law, f.q]
+            mass = self.laws[f.law, f.q]
             age = self.bin_idx - f.at_ns // BIN_NS
             alive = max(1.0 - sum(mass[: age + 1]), 0.02) if f.law < N_FAMILIES else 1.0
             for h in range(HORIZON):
@@ -299,7 +334,7 @@ class NaiveForecast:
         mean = sum(long) / len(long) / 10
         return mean, min(mean, recent)
 
-    def compute_mix(self, laws: dict[tuple[int, int], list[float]]) -> list[list[float]]:
+    def compute_mix(self) -> list[list[float]]:
         """The laws, as their callers arrive."""
         halves = (self.bin_idx + 1) // 10
         seen: dict[tuple[int, int], float] = {}
@@ -316,10 +351,8 @@ class NaiveForecast:
             row = [0.0] * HORIZON
             for law, weight in enumerate(weights):
                 if weight > 0 and weight >= 0.01 * sum(weights):
-                    mass = laws.get((law, q)) or self.compute_law(law, q)
-                    laws[law, q] = mass
                     for d in range(HORIZON):
-                        row[d] += weight / sum(weights) * mass[d]
+                        row[d] += weight / sum(weights) * self.laws[law, q][d]
             mix.append(row)
         return mix
 
@@ -410,8 +443,8 @@ class NaiveForecast:
         returns = [0.0] * HORIZON
         self.faded = self.unfaded = [organic] * HORIZON
         if is_active:
-            laws = {(f.law, f.q): self.compute_law(f.law, f.q) for f in out}
-            known = self.compute_known(laws)
+            self.draw_laws()
+            known = self.compute_known()
             leaving = [[0.0] * HORIZON for _ in range(N_ATTEMPTS)]
             if patience_s > 0 and len(self.served_ns) >= 8:
                 leaving = self.plan(patience_s)
@@ -426,7 +459,7 @@ class NaiveForecast:
             if now_refused >= 5:
                 phi_now = max(phi, min(1.0, now_refused / now_arrivals))
             life = max(20.0, 0.35 * self.n_refusing)
-            mix = self.compute_mix(laws)
+            mix = self.compute_mix()
             x, _ = self.run(
                 known, mix, leaving, busy, patience_s, phi * uninvited, 0.5 ** (1 / life)
             )

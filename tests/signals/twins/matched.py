@@ -43,18 +43,13 @@ class SlowMatched:
         self.nats: list[float] = [0.0]
         self.f = [1.0, 1.0]
         self.means: list[float] = []  # of the last 10 s, before each bin
+        self.mean = {500: [0.0, 0.0], 100: [0.0, 0.0]}
+        """Over the last so many bins: arrivals, expected."""
 
     # Means and sums over closed bins
 
     def _decayed(self, counts: list[int], time_bins: float) -> float:
         return sum(c * math.exp(-k / time_bins) for k, c in enumerate(reversed(counts)))
-
-    @staticmethod
-    def _mean(values: list[float] | list[int], n_slow: int) -> float:
-        mean = 0.0
-        for n, value in enumerate(values, 1):
-            mean += (value - mean) / min(n, n_slow)
-        return mean
 
     def _demand(self) -> float:
         share = 1.0 / matched.DEMAND_BINS
@@ -96,8 +91,7 @@ class SlowMatched:
         n = len(self.arrivals) + 1
         count = self.open_arrivals
         expected = sum(overlap(due, idx) for due in self.dues)
-        slow, fast = self._mean(self.arrivals, 500), self._mean(self.arrivals, 100)
-        f_slow, f_fast = self._mean(self.expected, 500), self._mean(self.expected, 100)
+        (slow, f_slow), (fast, f_fast) = self.mean[500], self.mean[100]
         if expected > 1e-4 and n > matched.READY_BINS:
             source = sum(overlap(due, idx) * due.demand for due in self.dues) / expected
             null, usual = (fast, f_fast) if fast > slow else (slow, f_slow)
@@ -110,6 +104,9 @@ class SlowMatched:
         else:
             self.nats.append(0.98 * self.nats[-1])
         self._learn(count, slow, n)
+        for n_bins, (arrived, due) in self.mean.items():
+            gain = 1.0 / min(n, n_bins)
+            self.mean[n_bins] = [arrived + gain * (count - arrived), due + gain * (expected - due)]
         self.arrivals.append(count)
         self.failed.append(self.open_failures)
         self.expected.append(expected)

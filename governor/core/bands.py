@@ -1,0 +1,124 @@
+"""Three lines instead of one: who comes by itself, who holds long, who came in a crowd.
+
+*Rule of this file*: which line goes first, and which may go at all. The order
+within a line is :mod:`governor.core.line`'s.
+
+*Theory*: a band is a line with a condition. Whoever comes by itself may take
+any free place. Calls of a kind that holds its place for long may take one while
+fewer than their share are held so (:mod:`policies.contain`). A crowd may take
+all but the last few, and after 200 ms those too (:mod:`policies.herd`). The
+first two take turns, so neither starves the other, whoever fills one of them;
+the crowd goes when none of them can, and every eighth time in any case.
+
+Everybody who is sent away because the line is too long is sent from the crowd,
+then from the long, then from the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from enum import IntEnum
+from typing import NamedTuple
+
+from governor.core.lease import Lease
+from governor.core.line import CLASSES_PER_URGENCY, Line
+from policies.herd import HOLD_MAX_NS
+
+N_BEFORE_CROWD = 7
+"""Dispatches of others between two of the crowd, where all of them wait."""
+
+_KEYS_PER_BAND = 8 * CLASSES_PER_URGENCY
+
+
+class Band(IntEnum):
+    """What is known of a waiting request beside its rank."""
+
+    OWN = 0
+    """Came by itself, and is brief."""
+    LONG = 1
+    """Of a kind that holds its place for long."""
+    CROWD = 2
+    """Came together with many others."""
+
+
+class Room(NamedTuple):
+    """Which bands a free place is open to."""
+
+    is_free: bool
+    """There is a place at all."""
+    for_long: bool
+    for_crowd: bool
+
+
+class Bands:
+    """All waiting requests of one upstream, by band."""
+
+    __slots__ = ("_is_longs_turn", "_lines", "_n_since_crowd", "n_live")
+
+    def __init__(self) -> None:
+        self.n_live = 0
+        self._lines = tuple(Line(band * _KEYS_PER_BAND) for band in Band)
+        self._n_since_crowd = 0
+        self._is_longs_turn = False
+
+    def __len__(self) -> int:
+        return self.n_live
+
+    def __iter__(self) -> Iterator[Lease]:
+        for line in self._lines:
+            yield from line
+
+    def length(self, band: Band) -> int:
+        """Return how many wait in one band."""
+        return self._lines[band].n_live
+
+    def push(self, lease: Lease, attained_s: float, band: Band) -> None:
+        """Let ``lease`` wait in its band, ranked by urgency and attained service."""
+        self._lines[band].push(lease, attained_s)
+        self.n_live += 1
+
+    def first(self, now_ns: int, is_newest_first: bool, room: Room) -> Lease | None:
+        """Return who goes next without taking it; None where nobody waits who may."""
+        if not room.is_free or not self.n_live:
+            return None
+        crowd = self._first_of_crowd(now_ns, is_newest_first, room)
+        if crowd is not None and self._n_since_crowd >= N_BEFORE_CROWD:
+            return crowd
+        own, long = self._lines[Band.OWN], self._lines[Band.LONG]
+        may_long = room.for_long and long.n_live > 0
+        if may_long and (self._is_longs_turn or not own.n_live):
+            return long.first(is_newest_first)
+        return own.first(is_newest_first) if own.n_live else crowd
+
+    def _first_of_crowd(self, now_ns: int, is_newest_first: bool, room: Room) -> Lease | None:
+        line = self._lines[Band.CROWD]
+        lease = line.first(is_newest_first) if line.n_live else None
+        if lease is None or room.for_crowd or now_ns - lease.arrived_at_ns >= HOLD_MAX_NS:
+            return lease
+        return None
+
+    def take(self, lease: Lease, service_s: float) -> None:
+        """Take a lease out because it is about to be served for about ``service_s``."""
+        band = band_of(lease)
+        self._is_longs_turn = band is Band.OWN
+        self._n_since_crowd = 0 if band is Band.CROWD else self._n_since_crowd + 1
+        self._lines[band].charge(lease.arrival.tenant, service_s)
+        self.forget(lease)
+
+    def last(self, is_newest_first: bool) -> Lease | None:
+        """Return the lease to send away first."""
+        for line in reversed(self._lines):
+            lease = line.last(is_newest_first) if line.n_live else None
+            if lease is not None:
+                return lease
+        return None
+
+    def forget(self, lease: Lease) -> None:
+        """Take note that ``lease``, which was pending, has been opened or closed."""
+        self.n_live -= 1
+        self._lines[band_of(lease)].forget(lease)
+
+
+def band_of(lease: Lease) -> Band:
+    """Return the band in which a lease waits, or waited."""
+    return Band(max(lease.line_key, 0) // _KEYS_PER_BAND)

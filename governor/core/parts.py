@@ -1,0 +1,113 @@
+"""What a gate is made of, and what may be read of it at any time.
+
+*Rule of this file*: parts and readings; nothing happens here. What happens to
+a request is :mod:`governor.core.gate`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
+
+from governor.core.dispatcher import Dispatcher
+from governor.core.endpoint import Endpoint
+from governor.core.ledger import Ledger
+from governor.core.reservations import Reservations
+
+if TYPE_CHECKING:
+    from governor.core.gate import Gate
+    from governor.core.identity import Identities
+    from governor.core.lease import Decision
+    from policies.limit import Limit
+    from signals import SignalBank
+
+
+class InterventionLog(Protocol):
+    """Takes note of what the gate did to a request that it did not just admit."""
+
+    def append(self, now_ns: int, gate: Gate, decision: Decision, waited_ns: int) -> None:
+        """Record one intervention."""
+
+
+class GateParts:
+    """What the gate of one upstream is made of.
+
+    Parameters
+    ----------
+    name : str
+        The upstream's name in the configuration.
+    limits : sequence of Limit
+        One per endpoint.
+    signals : SignalBank
+    identities : Identities
+        Shared by all gates of the process.
+    is_observing : bool
+        Decide the same, do nothing.
+    patience_ns, max_wait_ns, slot_horizon_ns : int
+    max_waiting : int
+    """
+
+    def __init__(
+        self,
+        name: str,
+        limits: Sequence[Limit],
+        signals: SignalBank,
+        identities: Identities,
+        *,
+        is_observing: bool = False,
+        patience_ns: int = 10_000_000_000,
+        max_wait_ns: int = 30_000_000_000,
+        max_waiting: int = 10_000,
+        slot_horizon_ns: int = 60_000_000_000,
+        log: InterventionLog | None = None,
+    ) -> None:
+        self.name = name
+        self.endpoints = [Endpoint(idx, limit) for idx, limit in enumerate(limits)]
+        self.signals = signals
+        self.identities = identities
+        self.is_observing = is_observing
+        self.dispatcher = Dispatcher(patience_ns, max_wait_ns, max_waiting)
+        self.line = self.dispatcher.line
+        self.patience = self.dispatcher.patience
+        self.reservations = Reservations(slot_horizon_ns)
+        self.ledger = Ledger()
+        self.log = log
+        # bound once: each look-up saved is one per request
+        self._signals_root = signals.root
+        self._signal_arrival = signals.arrive
+        self._signal_later = signals.note
+        self._n_open_by_tenant = identities.tenants.n_open
+        self._n_open_by_flow = identities.flows.n_open
+        self._n_open_by_tree = identities.trees.n_open
+        self._closed = identities.closed
+        self._only = self.endpoints[0] if len(self.endpoints) == 1 else None
+        self._now_ns = 0
+
+    @property
+    def in_flight(self) -> int:
+        """Open leases over all endpoints, exempt ones included."""
+        return sum(endpoint.in_flight + endpoint.n_exempt for endpoint in self.endpoints)
+
+    @property
+    def limit(self) -> int:
+        """Sum of the endpoints' limits."""
+        return sum(endpoint.limit.limit for endpoint in self.endpoints)
+
+    @property
+    def line_length(self) -> int:
+        """Requests that wait."""
+        return self.line.n_live
+
+    @property
+    def best_capacity_hz(self) -> float:
+        """Best-known capacity over all endpoints, requests per second; 0 if unknown."""
+        return sum(x.limit.best_capacity_hz(self._now_ns) for x in self.endpoints)
+
+    def _clamp(self, now_ns: int) -> int:
+        if now_ns < self._now_ns:
+            return self._now_ns
+        self._now_ns = now_ns
+        return now_ns
+
+    def _roomiest(self) -> Endpoint:
+        return min(self.endpoints, key=lambda x: x.in_flight / x.limit.limit)
