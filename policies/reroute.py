@@ -95,6 +95,11 @@ class Replica:
         """Calls in flight over the limit."""
         return self.in_flight / self.limit.limit
 
+    @property
+    def is_out(self) -> bool:
+        """Whether it is out of use, or only tried."""
+        return self.health.is_sick
+
     def cost(self, now_ns: int) -> float:
         """Return what one more call would cost here, seconds; 0 before the first answer."""
         return self.pace.read_ns(now_ns) * (self.in_flight + 1) * 1e-9
@@ -161,16 +166,19 @@ class Reroute(Generic[R]):
             health.told_nothing(now_ns, call)
         else:
             health.failed(now_ns, call, verdict is Verdict.UNREACHED)
-            self._is_plain = self._is_plain and not health.is_sick
+            self.look_again()
 
     def tick(self, now_ns: int) -> None:
         """Do what depends on time alone; called about every 50 ms."""
-        is_plain = len(self.replicas) > 1
         for replica in self.replicas:
-            health = replica.health
-            health.tick(now_ns)
-            is_plain = is_plain and not (health.is_sick or health.is_ramping)
-        self._is_plain = is_plain
+            replica.health.tick(now_ns)
+        self.look_again()
+
+    def look_again(self) -> None:
+        """See whether all are fit: then a choice needs no care."""
+        self._is_plain = len(self.replicas) > 1 and not any(
+            x.health.is_sick or x.health.is_ramping for x in self.replicas
+        )
 
     # -- the choice ---------------------------------------------------------
 

@@ -45,6 +45,8 @@ class Lease:
         The caller is gone; the upstream's work is an orphan.
     phase, in_flight_at_dispatch : int
         Bookkeeping of the adaptive limit.
+    tried : int
+        Bit per endpoint that has failed it before its first byte.
     """
 
     __slots__ = (
@@ -60,6 +62,7 @@ class Lease:
         "owner",
         "phase",
         "state",
+        "tried",
     )
 
     answered_at_ns: int
@@ -74,6 +77,7 @@ class Lease:
     owner: Any
     phase: int
     state: LeaseState
+    tried: int
 
     @property
     def attempt(self) -> int:
@@ -88,7 +92,8 @@ def make_lease(arrival: Arrival, arrived_at_ns: int, call: int, owner: Any = Non
     lease.owner = owner
     lease.call = call
     lease.arrived_at_ns = arrived_at_ns
-    lease.dispatched_at_ns = lease.answered_at_ns = lease.in_flight_at_dispatch = 0
+    lease.dispatched_at_ns = lease.answered_at_ns = 0
+    lease.in_flight_at_dispatch = lease.tried = 0
     lease.state = _PENDING
     lease.endpoint_idx = lease.phase = lease.line_key = -1
     lease.has_left = False
