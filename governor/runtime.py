@@ -23,7 +23,9 @@ from governor.control import AccessLogWriter, ControlPlane, LoopLag, RequestTall
 from governor.core.decision_log import DecisionLog
 from governor.core.gate import Gate
 from governor.core.identity import Identities
+from governor.core.shaping import Modes, Shaping
 from governor.errors import ConfigError, Problem
+from governor.footprint import release_compiler
 from governor.proxy.arrivals import ArrivalReader
 from governor.proxy.exchange import apply_all
 from governor.proxy.pool import EndpointPool
@@ -89,6 +91,7 @@ class Runtime:
         self.shared_signals = Shared(
             n_trees=self.identities.trees.capacity, n_flows=self.identities.flows.capacity
         )
+        self.identities.flows.on_handover = self.shared_signals.forget_flow
         self.gates = {
             name: self._make_gate(idx, name, upstream)
             for idx, (name, upstream) in enumerate(config.upstreams.items())
@@ -145,6 +148,11 @@ class Runtime:
             max_wait_ns=int(upstream.max_wait_s * _NS),
             max_waiting=upstream.max_waiting,
             slot_horizon_ns=int(policies.slot_horizon_s * _NS),
+            shaping=Shaping(
+                Modes(policies.hold, policies.contain),
+                upstream.acceleration,
+                policies.holdback_share,
+            ),
             log=self.decision_log,
         )
 
@@ -159,6 +167,7 @@ class Runtime:
             If an address cannot be listened on or the access log not be opened.
         """
         signal_kernels.warm_up()
+        release_compiler()
         try:
             self.access_log.open()
         except OSError as error:

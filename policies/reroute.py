@@ -238,6 +238,14 @@ class Reroute(Generic[R]):
             return healthy, failing
         return (left,)
 
+    def in_use(self, now_ns: int) -> list[R]:
+        """Return the replicas that may be given a call now."""
+        replicas = list(self.replicas)
+        if self._is_plain:
+            return replicas
+        used = [x for tier in self._tiers(replicas) for x in tier]
+        return used + [x for x in replicas if x.health.is_due(now_ns) and x not in used]
+
     def _at_home(self, now_ns: int, affinity: int, left: list[R]) -> R | None:
         """Return the endpoint where the key belongs, if it is in use and has room."""
         candidates: list[R] = []

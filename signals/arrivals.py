@@ -15,13 +15,14 @@ from signals.memory import State
 from signals.nesting import begin_nested
 from signals.propagation import note_visit
 from signals.retry import count_retrying
+from signals.rows import NO_ROW
 from signals.shape import count_retrying_flow, count_return
 from signals.state import BUCKET_NS, FRESH, N_GAPS, N_SCALES, RETRY
 from signals.synchrony import classify_gap
 
 
 @inlined
-def count_arrival(state: State, t_ns: int, who: int, is_identified: bool) -> None:
+def count_arrival(state: State, t_ns: int, row: int, is_identified: bool) -> None:
     """Count one arrival in the open bucket, by how long its flow was silent."""
     s = state.bank[0]
     flows = state.flows
@@ -31,44 +32,44 @@ def count_arrival(state: State, t_ns: int, who: int, is_identified: bool) -> Non
     s["last_arrival_ns"] = t_ns
     s["open_arrivals"] += 1
     s["n_arrivals"] += 1
-    if who == 0 or not is_identified:
+    if row == NO_ROW or not is_identified:
         s["open_unidentified"] += 1
-    scale = N_SCALES - 1 if who == 0 else classify_gap(t_ns - flows[who]["last_ns"])
+    scale = N_SCALES - 1 if row == NO_ROW else classify_gap(t_ns - flows[row]["last_ns"])
     if scale >= 0:
         s["open_fresh"][FRESH, scale] += 1
-    flows[who]["last_ns"] = t_ns
+    flows[row]["last_ns"] = t_ns
 
 
 @inlined
-def count_retry(state: State, t_ns: int, who: int) -> None:
+def count_retry(state: State, t_ns: int, row: int) -> None:
     """Count one retry in the open bucket."""
     s = state.bank[0]
     flows = state.flows
-    previous_ns = flows[who]["last_retry_ns"]
-    scale = N_SCALES - 1 if who == 0 else classify_gap(t_ns - previous_ns)
+    previous_ns = flows[row]["last_retry_ns"]
+    scale = N_SCALES - 1 if row == NO_ROW else classify_gap(t_ns - previous_ns)
     if scale >= 0:
         s["open_fresh"][RETRY, scale] += 1
     s["open_retries"] += 1
     s["n_retries"] += 1
     count_retrying(state.bank, t_ns // BUCKET_NS, previous_ns // BUCKET_NS)
     count_retrying_flow(state.shape, t_ns, previous_ns)
-    flows[who]["last_retry_ns"] = t_ns
+    flows[row]["last_retry_ns"] = t_ns
 
 
 @inlined
-def take_back(state: State, t_ns: int, who: int, found: int, is_retry: bool) -> None:
+def take_back(state: State, t_ns: int, row: int, found: int, is_retry: bool) -> None:
     """A flow with a failed call is back, by a retry of it or not: it is awaited no more."""
-    state.flows[who]["n_failed"][found] -= 1  # a failure excuses one retry
+    state.flows[row]["n_failed"][found] -= 1  # a failure excuses one retry
     note_return(
         state.forecast[0],
         t_ns,
-        state.flows[who]["failed_ns"][found],
-        state.flows[who]["failed_due_ns"][found],
-        state.flows[who]["failed_attempt"][found],
-        state.flows[who]["failed_family"][found],
+        state.flows[row]["failed_ns"][found],
+        state.flows[row]["failed_due_ns"][found],
+        state.flows[row]["failed_attempt"][found],
+        state.flows[row]["failed_family"][found],
         is_retry,
     )
-    count_return(state.shape, t_ns, state.flows[who]["failed_ns"][found], is_retry)
+    count_return(state.shape, t_ns, state.flows[row]["failed_ns"][found], is_retry)
 
 
 @inlined
@@ -78,6 +79,7 @@ def begin_call(
     idx: int,
     tenant: int,
     who: int,
+    row: int,
     tree: int,
     told: int,
     fingerprint: float,
@@ -88,12 +90,15 @@ def begin_call(
     c["upstream"] = state.bank[0]["upstream"]
     c["tenant"] = tenant
     c["flow"] = who
+    c["row"] = row
     c["tree"] = tree
     c["told"] = told
-    c["family"] = told if told != UNKNOWN or who == 0 else state.flows[who]["family"]
+    c["family"] = told if told != UNKNOWN or row == NO_ROW else state.flows[row]["family"]
     c["fingerprint"] = fingerprint
     c["arrived_ns"] = t_ns
     c["answered_ns"] = 0
+    if row != NO_ROW:
+        state.flows[row]["n_open"] += 1
 
 
 @inlined

@@ -38,6 +38,7 @@ from signals.kernel import IS_COMPILED, get_entry
 from signals.memory import Shared, make_root, make_state
 from signals.propagation import ServiceRow, describe_services
 from signals.reading import Reading
+from signals.rows import RowUse, describe_rows
 from signals.summary import (
     N_READINGS,
     ORGANIC_RATE,
@@ -58,7 +59,8 @@ class SignalBank:
     Parameters
     ----------
     n_flows : int
-        Size of the identity table that ``flow`` indexes, overflow entry 0 included.
+        Size of the identity table that ``flow`` indexes, overflow entry 0 included; what one
+        does here is kept in the shared pool of rows.
     shared : Shared, optional
         Memory that the upstreams of a process share; a small one of its own if left out.
     upstream : int
@@ -118,8 +120,8 @@ class SignalBank:
         self.boundary_ns = _LONG_AGO_NS
 
     def __repr__(self) -> str:
-        n = self.state.bank[0]["n_arrivals"]
-        return f"SignalBank(n_flows={len(self.state.flows)}, n_arrivals={n})"
+        b = self.state.bank[0]
+        return f"SignalBank(n_flows={b['n_flows']}, n_arrivals={b['n_arrivals']})"
 
     # -- events -------------------------------------------------------------
 
@@ -247,7 +249,13 @@ class SignalBank:
 
     def culprits(self, n: int = 5) -> Culprits:
         """Return whom the failures that have not come back belong to; for people, not per tick."""
-        return find_culprits(self.state.flows, int(self.state.process[0]["now_ns"]), n)
+        p = self.state.process[0]
+        used = self.state.flows[: int(p["n_rows_used"]) + 1]
+        return find_culprits(used, int(self.state.bank[0]["upstream"]), int(p["now_ns"]), n)
+
+    def describe_rows(self) -> RowUse:
+        """Return how full the process's pool of rows is, and how many found no place in it."""
+        return describe_rows(self.state.process, self.state.flows)
 
     def describe_services(self) -> list[ServiceRow]:
         """Return a row for each service of the process, the most shifted first."""

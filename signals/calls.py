@@ -8,7 +8,7 @@ table; new places are taken in order, so memory is touched only as calls
 overlap. A full table loses nothing but detail: the call goes on as number 0,
 unobserved, and is counted.
 
-*Cost*: O(1), 80 bytes an open call.
+*Cost*: O(1), 88 bytes an open call.
 """
 
 from __future__ import annotations

@@ -18,7 +18,9 @@ tenants ask for different things; until eight calls are known it is the upstream
     Jain's index of a_i: 1 if all active tenants hold alike, 1/n if one of n holds everything
 
 *Regime*: calls in the line hold a place in it, so under a backlog the share is that of the backlog.
-Tenants beyond the table share entry 0. *Cost*: O(1) an event; a second in which nobody waits costs
+Tenants beyond the table share entry 0. A tenant has a row of the table from its first call on, in
+order of appearance, so that memory is touched only as tenants appear, however they are numbered.
+*Cost*: O(1) an event; a second in which nobody waits costs
 nothing, else O(active tenants).
 *Source*: R. Jain, D. Chiu, W. Hawe, "A quantitative measure of fairness", DEC-TR-301, 1984; the
 attribution is ours. *Considered and rejected*: marginal cost by removing a tenant (needs a model of
@@ -32,6 +34,7 @@ import math
 import numpy as np
 
 from signals.kernel import part
+from signals.pages import make_table
 from signals.state import BUCKET_NS, SECOND, Records, put
 
 WINDOW_NS = SECOND * BUCKET_NS
@@ -54,7 +57,8 @@ TINY = 1e-9
 TENANT_DTYPE = np.dtype(
     [
         ("n_open", np.int64),
-        ("window", np.int64),
+        ("window", np.int32),
+        ("tenant", np.int32),
         ("touched_ns", np.int64),
         ("held_ns", np.int64),
         ("excess_s", np.float64),
@@ -68,10 +72,15 @@ TENANT_DTYPE = np.dtype(
     ],
     align=True,
 )
-"""One tenant at one upstream; 88 bytes. ``listed`` of row k is the k-th active tenant."""
+"""One tenant at one upstream; 88 bytes. ``listed`` of row k is the row of the k-th active one."""
+
+N_TENANTS = 4_096
+"""Tenants at most; a row number of each costs 16 KB an upstream."""
 
 CONTENTION_DTYPE = np.dtype(
     [
+        ("rows", np.int32, (N_TENANTS,)),
+        ("n_rows", np.int64),
         ("n_active", np.int64),
         ("n_listed", np.int64),
         ("n_windows", np.int64),
@@ -110,13 +119,20 @@ def make_tenants(n_tenants: int) -> Records:
     """Allocate the table; pages are touched only as tenants appear."""
     if n_tenants < 1:
         raise ValueError(f"n_tenants is {n_tenants}: must be at least 1 (entry 0 is the overflow)")
-    return np.zeros(n_tenants, TENANT_DTYPE)
+    return make_table(n_tenants, TENANT_DTYPE)
 
 
 @part
-def find_tenant(tenants: Records, tenant: int) -> int:
-    """Return a tenant's row; 0 beyond the table."""
-    return tenant if 0 < tenant < len(tenants) else 0
+def find_tenant(contention: Records, tenants: Records, tenant: int) -> int:
+    """Return a tenant's row, the next one if it has none; 0 beyond the table."""
+    if not 0 < tenant < min(len(tenants), N_TENANTS):
+        return 0
+    c = contention[0]
+    if c["rows"][tenant] == 0:
+        c["n_rows"] += 1
+        c["rows"][tenant] = c["n_rows"]
+        tenants[c["n_rows"]]["tenant"] = tenant
+    return int(c["rows"][tenant])
 
 
 @part
@@ -136,7 +152,7 @@ def touch(tenants: Records, who: int, window: int, t_ns: int) -> None:
 def join_tenant(contention: Records, tenants: Records, t_ns: int, tenant: int) -> None:
     """A tenant's call arrives."""
     c = contention[0]
-    who = find_tenant(tenants, tenant)
+    who = find_tenant(contention, tenants, tenant)
     touch(tenants, who, t_ns // WINDOW_NS, t_ns)
     x = tenants[who]
     if x["n_open"] == 0:
@@ -151,7 +167,7 @@ def join_tenant(contention: Records, tenants: Records, t_ns: int, tenant: int) -
 @part
 def part_tenant(contention: Records, tenants: Records, t_ns: int, tenant: int) -> None:
     """A tenant's call is over; one that never joined is nobody's."""
-    who = find_tenant(tenants, tenant)
+    who = find_tenant(contention, tenants, tenant)
     x = tenants[who]
     if x["n_open"] <= 0:
         return
@@ -170,7 +186,7 @@ def suffer(
     ``base_s`` is the upstream's usual latency, 0 if unknown.
     """
     c = contention[0]
-    who = find_tenant(tenants, tenant)
+    who = find_tenant(contention, tenants, tenant)
     touch(tenants, who, t_ns // WINDOW_NS, t_ns)
     x = tenants[who]
     wait_s = wait_ns * NS
@@ -236,10 +252,10 @@ def attribute(
         x["caused_s"] += caused
         x["suffered_s"] += own * (1.0 - share)
         c["caused_s"] += caused
-        if who == c["costliest"]:
+        if x["tenant"] == c["costliest"]:
             c["costliest_s"] = x["caused_s"]
         elif x["caused_s"] > c["costliest_s"]:
-            c["costliest"] = who
+            c["costliest"] = x["tenant"]
             c["costliest_s"] = x["caused_s"]
 
 
@@ -289,16 +305,22 @@ def find_costliest(
 ) -> list[tuple[int, float, float, float]]:
     """Return (tenant, seconds caused, seconds suffered, share of all caused), costliest first.
 
-    Sums of about the last ten seconds. For people: it reads the whole table.
+    Sums of about the last ten seconds. For people: it reads all rows.
     """
+    tenants = tenants[: int(contention[0]["n_rows"]) + 1]
     seconds = (contention[0]["window"] - tenants["stamp"]).astype(np.float64)
     keep = DECAY ** np.maximum(seconds, 0.0)
     caused = tenants["caused_s"] * keep
     suffered = tenants["suffered_s"] * keep
     total = float(caused.sum())
-    order = np.argsort(-caused, kind="stable")[: max(n, 0)]
+    order = np.lexsort((tenants["tenant"], -caused))[: max(n, 0)]
     return [
-        (int(who), float(caused[who]), float(suffered[who]), float(caused[who]) / total)
+        (
+            int(tenants["tenant"][who]),
+            float(caused[who]),
+            float(suffered[who]),
+            float(caused[who]) / total,
+        )
         for who in order
         if caused[who] > TINY
     ]

@@ -17,6 +17,7 @@ from signals.nesting import end_nested
 from signals.propagation import count_own
 from signals.recognition import await_return, watch_success
 from signals.retry import keep_failure
+from signals.rows import NO_ROW
 from signals.saturation import begin_answer, end_work
 from signals.shape import count_away
 
@@ -52,7 +53,7 @@ def count_failure(state: State, t_ns: int, idx: int, due_ns: int, is_refused: bo
         count_away(state.shape, t_ns)
         keep_failure(
             state.flows,
-            c["flow"],
+            c["row"],
             c["fingerprint"],
             c["attempt"],
             c["family"],
@@ -160,10 +161,12 @@ def count_end(state: State, t_ns: int, idx: int, how: int, retry_after_ns: int) 
     if c["has_left"] == 0:
         part_from_tree(state.fanout, state.trees, t_ns, c["tree"])
     if how == ANSWERED and c["has_left"] == 0 and c["flow"] > 0:
-        watch_success(state.flows, state.calibration, c["flow"], c["fingerprint"], c["told"], t_ns)
+        watch_success(state.flows, state.calibration, c["row"], c["fingerprint"], c["told"], t_ns)
     if how in (ANSWERED, FAILED):
         count_own(state.services, state.nesting, state.calls, t_ns, idx)
     end_nested(state.nesting, state.roots, t_ns, idx)
+    if c["row"] != NO_ROW:
+        state.flows[c["row"]]["n_open"] -= 1
     close_call(state.process, state.calls, idx)
 
 

@@ -20,6 +20,7 @@ from signals.backoff import BACKOFF_DTYPE, BIN_NS, BIN_S, LEARNED_MIN, N_LAWS, R
 from signals.families import N_ATTEMPTS
 from signals.generations import HORIZON, draw_curves, draw_flat
 from signals.kernel import part
+from signals.pages import make_table
 from signals.patience import (
     PATIENCE_DTYPE,
     add_waiting,
@@ -155,7 +156,7 @@ FORECAST_DTYPE = np.dtype(
 
 def make_forecast() -> Records:
     """Allocate the forecast of one upstream."""
-    return np.zeros(1, FORECAST_DTYPE)
+    return make_table(1, FORECAST_DTYPE)
 
 
 @part

@@ -142,9 +142,9 @@ def choose_family(misfits: int, late: int, counts: int, n_lags: int, sum_log: fl
 
 
 @part
-def tell_lag(flows: Records, flow: int, attempt: int, lag_ns: int) -> None:
+def tell_lag(flows: Records, row: int, attempt: int, lag_ns: int) -> None:
     """Let the lag before a flow's retry (1 is the first) narrow down which client it uses."""
-    f = flows[flow]
+    f = flows[row]
     if attempt > N_ATTEMPTS or f["n_lags"] >= COUNT_MAX:
         return
     misfits, late = f["lag_misfits"], f["lag_late"]

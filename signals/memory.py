@@ -6,8 +6,9 @@
 addresses and lengths, and they open it as a :class:`State`. Without a compiler
 the same name takes the :class:`State` itself.
 
-``process``, ``calls`` and what is known of trees and services are shared by the
-banks of a process (:class:`Shared`); the rest belongs to one upstream.
+``process``, ``calls``, the pool of flows' rows and what is known of trees and
+services are shared by the banks of a process (:class:`Shared`); the rest belongs
+to one upstream. So many upstreams cost no more memory for flows than one.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from signals.owntime import SERVICE_DTYPE, make_services
 from signals.propagation import PROPAGATION_DTYPE, make_propagation
 from signals.quota import QUOTA_DTYPE, make_quotas
 from signals.recognition import RECOGNITION_DTYPE, make_recognition
+from signals.rows import N_ROWS, make_heads
 from signals.saturation import SATURATION_DTYPE, make_saturation
 from signals.shape import SHAPE_DTYPE, make_shape
 from signals.state import (
@@ -64,7 +66,7 @@ class State(NamedTuple):
     """A table, by call."""
     bank: Records
     flows: Records
-    """A table, by flow."""
+    """A table, by row: what flows did at upstreams."""
     matched: Records
     shape: Records
     saturation: Records
@@ -91,6 +93,8 @@ class State(NamedTuple):
     services: Records
     """A table, by upstream."""
     propagation: Records
+    row_heads: npt.NDArray[np.int32]
+    """A table, by bucket of (upstream, flow): the first row of its list."""
 
 
 class Shared:
@@ -104,16 +108,21 @@ class Shared:
         Sizes of the identity tables, overflow entry 0 included.
     n_upstreams : int
         Upstreams whose own times are kept; those beyond are not.
+    n_rows : int
+        Pairs of a flow and an upstream that are remembered at once, over all
+        upstreams, plus one; a pair beyond is an unknown caller.
     """
 
     __slots__ = (
         "agents",
         "calls",
         "fanout",
+        "flows",
         "nesting",
         "process",
         "propagation",
         "roots",
+        "row_heads",
         "services",
         "trees",
     )
@@ -124,6 +133,7 @@ class Shared:
         n_trees: int = 65_536,
         n_flows: int = 65_536,
         n_upstreams: int = 64,
+        n_rows: int = N_ROWS,
     ) -> None:
         self.process: Records = np.zeros(1, PROCESS_DTYPE)
         self.calls = make_calls(n_calls)
@@ -134,6 +144,13 @@ class Shared:
         self.roots = make_roots(n_trees)
         self.services = make_services(n_upstreams)
         self.propagation = make_propagation()
+        self.flows = make_flows(n_rows)
+        self.row_heads = make_heads(n_rows)
+
+    def forget_flow(self, flow: int) -> None:
+        """Let a flow's number stand for another caller from now on, at every upstream."""
+        if 0 < flow < len(self.agents):
+            self.agents["generation"][flow] += 1
 
 
 def make_state(shared: Shared, n_flows: int, n_tenants: int, n_readings: int) -> State:
@@ -141,8 +158,8 @@ def make_state(shared: Shared, n_flows: int, n_tenants: int, n_readings: int) ->
     return State(
         process=shared.process,
         calls=shared.calls,
-        bank=make_bank(),
-        flows=make_flows(n_flows),
+        bank=make_bank(n_flows),
+        flows=shared.flows,
         matched=make_matched(),
         shape=make_shape(),
         saturation=make_saturation(),
@@ -161,6 +178,7 @@ def make_state(shared: Shared, n_flows: int, n_tenants: int, n_readings: int) ->
         roots=shared.roots,
         services=shared.services,
         propagation=shared.propagation,
+        row_heads=shared.row_heads,
     )
 
 
@@ -192,6 +210,7 @@ _view_nesting = make_view(array_of(NEST_DTYPE))
 _view_roots = make_view(array_of(ROOT_DTYPE))
 _view_services = make_view(array_of(SERVICE_DTYPE))
 _view_propagation = make_view(array_of(PROPAGATION_DTYPE))
+_view_row_heads = make_view(types.Array(types.int32, 1, "C"))
 
 _N_ROOT = 2 * len(State._fields)
 
@@ -222,6 +241,7 @@ def _open_root(root: int) -> State:
         _view_roots(r[38], r[39]),
         _view_services(r[40], r[41]),
         _view_propagation(r[42], r[43]),
+        _view_row_heads(r[44], r[45]),
     )
 
 

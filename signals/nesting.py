@@ -34,6 +34,7 @@ from __future__ import annotations
 import numpy as np
 
 from signals.kernel import part
+from signals.pages import make_table
 from signals.state import Records
 
 LOOK_BACK = 16
@@ -63,12 +64,12 @@ ROOT_DTYPE = np.dtype([("newest", np.int32), ("flow", np.int32), ("tenant", np.i
 
 def make_nesting(n_calls: int) -> Records:
     """Allocate what is known of open calls; pages are touched only as calls overlap."""
-    return np.zeros(n_calls, NEST_DTYPE)
+    return make_table(n_calls, NEST_DTYPE)
 
 
 def make_roots(n_trees: int) -> Records:
     """Allocate what is known of trees."""
-    return np.zeros(n_trees, ROOT_DTYPE)
+    return make_table(n_trees, ROOT_DTYPE)
 
 
 @part

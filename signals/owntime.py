@@ -25,6 +25,7 @@ import numpy as np
 
 from signals.kernel import part
 from signals.logbins import N_BINS, find_bin, find_quantile
+from signals.pages import make_table
 from signals.reach import N_CELLS
 from signals.state import Records
 
@@ -105,7 +106,7 @@ SERVICE_DTYPE = np.dtype(
 
 def make_services(n_services: int) -> Records:
     """Allocate the services' memory; pages are touched as services get calls."""
-    return np.zeros(n_services, SERVICE_DTYPE)
+    return make_table(n_services, SERVICE_DTYPE)
 
 
 @part

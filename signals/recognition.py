@@ -117,36 +117,36 @@ def choose_row(calibration: Records, told: int, family: int, attempt: int) -> in
 def weigh_return(
     flows: Records,
     calibration: Records,
-    flow: int,
+    row: int,
     idx: int,
     marked_attempt: int,
     told: int,
     t_ns: int,
 ) -> int:
     """Return the attempt of a call that repeats a failed one, and learn from its lag."""
-    f = flows[flow]
+    f = flows[row]
     failed_ns, due_ns = f["failed_ns"][idx], f["failed_due_ns"][idx]
     attempt, family = int(f["failed_attempt"][idx]), int(f["failed_family"][idx])
     lag_ns = t_ns - failed_ns
     is_retry = marked_attempt > 0 or is_invited(t_ns, failed_ns, due_ns)
     if not is_retry:
-        row = choose_row(calibration, told, family, attempt)
-        is_retry = judge_return(calibration, told, row, attempt, lag_ns) > RETRY_P
+        judge = choose_row(calibration, told, family, attempt)
+        is_retry = judge_return(calibration, told, judge, attempt, lag_ns) > RETRY_P
     if due_ns == 0:
         learn_return(calibration, told, told, attempt, lag_ns)
         if family != told:
             learn_return(calibration, told, family, attempt, lag_ns)
         if is_retry and told == UNKNOWN:
-            tell_lag(flows, flow, attempt + 1, lag_ns)
+            tell_lag(flows, row, attempt + 1, lag_ns)
     return int(min(attempt + 1, ATTEMPT_MAX)) if is_retry else 0
 
 
 @part
 def settle_watch(
-    flows: Records, calibration: Records, flow: int, fingerprint: float, t_ns: int
+    flows: Records, calibration: Records, row: int, fingerprint: float, t_ns: int
 ) -> None:
     """End the watch of a flow's success: its shape is repeated, or it is too long ago."""
-    f = flows[flow]
+    f = flows[row]
     if f["watched_ns"] == 0:
         return
     lag_ns = t_ns - f["watched_ns"]
@@ -160,10 +160,10 @@ def settle_watch(
 
 @part
 def watch_success(
-    flows: Records, calibration: Records, flow: int, fingerprint: float, told: int, t_ns: int
+    flows: Records, calibration: Records, row: int, fingerprint: float, told: int, t_ns: int
 ) -> None:
     """Watch for a repetition of a call that went well, unless an earlier one is watched."""
-    f = flows[flow]
+    f = flows[row]
     if f["watched_ns"] != 0 and t_ns - f["watched_ns"] >= MEMORY_NS:
         learn_success(calibration, f["watched_told"], -1)
         f["watched_ns"] = 0
@@ -179,7 +179,7 @@ def recognise(
     flows: Records,
     calibration: Records,
     recognition: Records,
-    flow: int,
+    row: int,
     fingerprint: float,
     marked_attempt: int,
     told: int,
@@ -193,17 +193,17 @@ def recognise(
     r = recognition[0]
     attempt = 0
     found = -1
-    if flow != 0:
+    if row != 0:
         if marked_attempt != 0:
-            found = find_failure(flows, flow, fingerprint, t_ns)
+            found = find_failure(flows, row, fingerprint, t_ns)
         if found >= 0:
-            attempt = weigh_return(flows, calibration, flow, found, marked_attempt, told, t_ns)
+            attempt = weigh_return(flows, calibration, row, found, marked_attempt, told, t_ns)
             r["open_returns"] += 1
             r["n_returns"] += 1
             if attempt == 0:
                 r["open_turned"] += 1
         else:
-            settle_watch(flows, calibration, flow, fingerprint, t_ns)
+            settle_watch(flows, calibration, row, fingerprint, t_ns)
     if marked_attempt >= 0:
         attempt = min(marked_attempt, ATTEMPT_MAX)
     if attempt > 0:
@@ -212,7 +212,7 @@ def recognise(
         r["open_attempts"] += attempt
         if marked_attempt > 0:
             r["open_marked"] += 1
-        r["open_families"][told if told != UNKNOWN else flows[flow]["family"]] += 1
+        r["open_families"][told if told != UNKNOWN else flows[row]["family"]] += 1
     return attempt, found
 
 

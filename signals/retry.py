@@ -64,9 +64,9 @@ CASCADE_FLOWS = 5
 
 
 @part
-def find_failure(flows: Records, flow: int, fingerprint: float, now_ns: int) -> int:
+def find_failure(flows: Records, row: int, fingerprint: float, now_ns: int) -> int:
     """Return where a remembered failure of this shape stands among its flow's, -1 if nowhere."""
-    f = flows[flow]
+    f = flows[row]
     for idx in range(N_FAILURES):
         if f["n_failed"][idx] > 0 and f["failed_fingerprint"][idx] == fingerprint:
             if now_ns - f["failed_ns"][idx] >= MEMORY_NS:
@@ -79,7 +79,7 @@ def find_failure(flows: Records, flow: int, fingerprint: float, now_ns: int) -> 
 @part
 def keep_failure(
     flows: Records,
-    flow: int,
+    row: int,
     fingerprint: float,
     attempt: int,
     family: int,
@@ -87,7 +87,7 @@ def keep_failure(
     due_ns: int,
 ) -> None:
     """Remember a failed call; in a full memory the oldest shape makes room."""
-    f = flows[flow]
+    f = flows[row]
     chosen = 0
     oldest_ns = now_ns + 1
     for idx in range(N_FAILURES):

@@ -27,6 +27,7 @@ import numpy.typing as npt
 from numba import from_dtype, types
 
 from signals.kernel import part
+from signals.pages import make_table
 
 BUCKET_NS = 10_000_000
 """10 ms: half the narrowest window of the scan (detection study, section 1.1)."""
@@ -74,14 +75,21 @@ PROCESS_DTYPE = np.dtype(
         ("n_calls_used", np.int64),
         ("n_calls_open", np.int64),
         ("n_calls_overflowed", np.int64),
+        # the pool of flows' rows (rows.py)
+        ("n_rows_used", np.int64),
+        ("row_hand", np.int64),
+        ("n_rows_reclaimed", np.int64),
+        ("n_rows_overflowed", np.int64),
     ],
     align=True,
 )
-"""What all upstreams of a process share: the inner clock and the head of the calls' free list."""
+"""What all upstreams of a process share: the inner clock, the head of the calls' free list,
+the clock hand over the pool of rows."""
 
 BANK_DTYPE = np.dtype(
     [
         ("upstream", np.int64),
+        ("n_flows", np.int64),  # flows are numbered below this; others are unknown
         # time
         ("has_started", np.int64),
         ("bucket", np.int64),
@@ -135,25 +143,31 @@ BANK_DTYPE = np.dtype(
 
 FLOW_DTYPE = np.dtype(
     [
-        ("last_ns", np.int64),
-        ("last_retry_ns", np.int64),
+        # whose row it is, and its place in the pool (rows.py)
+        ("flow", np.int32),
+        ("upstream", np.int32),
+        ("generation", np.int32),
+        ("next", np.int32),
+        ("n_open", np.int32),
         ("tenant", np.int32),
         ("tree", np.int32),
-        # failed calls not yet repeated (retry.py); due: the instant that an answer
-        # asked the caller to come back at, 0 if none did
+        ("n_failed", np.int8, (N_FAILURES,)),
+        ("last_ns", np.int64),
+        ("last_retry_ns", np.int64),
+        # failed calls not yet repeated (retry.py), as many as n_failed of each shape; due:
+        # the instant that an answer asked the caller to come back at, 0 if none did
+        ("failed_fingerprint", np.float64, (N_FAILURES,)),
         ("failed_ns", np.int64, (N_FAILURES,)),
         ("failed_due_ns", np.int64, (N_FAILURES,)),
-        ("failed_fingerprint", np.float64, (N_FAILURES,)),
-        ("failed_attempt", np.int32, (N_FAILURES,)),
-        ("failed_family", np.int32, (N_FAILURES,)),
-        ("n_failed", np.int32, (N_FAILURES,)),
+        ("failed_attempt", np.int8, (N_FAILURES,)),
+        ("failed_family", np.int8, (N_FAILURES,)),
         # one success at a time, watched for a repetition of its shape (retry.py)
         ("watched_ns", np.int64),
         ("watched_fingerprint", np.float64),
-        ("watched_told", np.int32),
+        ("watched_told", np.int8),
         # which client the flow uses, told by the lags of its retries (habits.py)
-        ("family", np.int32),
-        ("n_lags", np.int32),
+        ("family", np.int8),
+        ("n_lags", np.int16),
         ("lag_late", np.int32),
         ("lag_misfits", np.int64),
         ("lag_counts", np.int64),
@@ -161,13 +175,14 @@ FLOW_DTYPE = np.dtype(
     ],
     align=True,
 )
-"""One flow at one upstream; 224 bytes. Index 0 is the shared overflow entry."""
+"""One flow at one upstream; 200 bytes. Row 0 is the shared overflow entry."""
 
 CALL_DTYPE = np.dtype(
     [
         ("is_open", np.int32),
         ("has_left", np.int32),
-        ("next_free", np.int64),
+        ("next_free", np.int32),
+        ("row", np.int32),
         ("upstream", np.int32),
         ("tenant", np.int32),
         ("flow", np.int32),
@@ -186,6 +201,7 @@ CALL_DTYPE = np.dtype(
 )
 """One open call. ``answered_ns`` is 0 before the first byte, ``patience_ns`` 0 if unknown;
 ``told`` is the family that headers tell, ``family`` that or else the flow's, by its habits;
+``flow`` and ``row`` (its memory at this upstream) are 0 together, for an unknown caller;
 ``n_met`` is how many were open at its upstream when it arrived, itself included (saturation.py).
 Index 0 stands for calls beyond the table: it is never open."""
 
@@ -203,27 +219,30 @@ def array_of(dtype: np.dtype[Any]) -> Any:
     return types.Array(from_dtype(dtype), 1, "C")
 
 
-def make_bank() -> Records:
+def make_bank(n_flows: int) -> Records:
     """Allocate the state of one bank; dispersion starts at Poisson's 1."""
+    if n_flows < 1:
+        raise ValueError(f"n_flows is {n_flows}: must be at least 1 (0 is the unknown flow)")
     bank: Records = np.zeros(1, BANK_DTYPE)
+    bank["n_flows"] = n_flows
     bank["dispersion"] = 1.0
     for name in ("peak_bucket", "alarm_bucket", "hint_bucket"):
         bank[name] = -RING
     return bank
 
 
-def make_flows(n_flows: int) -> Records:
-    """Allocate the flow table; pages are touched only as flows appear."""
-    if n_flows < 1:
-        raise ValueError(f"n_flows is {n_flows}: must be at least 1 (entry 0 is the overflow)")
-    return np.zeros(n_flows, FLOW_DTYPE)
+def make_flows(n_rows: int) -> Records:
+    """Allocate the pool of flows' rows; pages are touched only as rows are taken."""
+    if n_rows < 1:
+        raise ValueError(f"n_rows is {n_rows}: must be at least 1 (row 0 is the overflow)")
+    return make_table(n_rows, FLOW_DTYPE)
 
 
 def make_calls(n_calls: int) -> Records:
     """Allocate the table of open calls; pages are touched only as calls overlap."""
     if n_calls < 1:
         raise ValueError(f"n_calls is {n_calls}: must be at least 1 (entry 0 is the overflow)")
-    return np.zeros(n_calls, CALL_DTYPE)
+    return make_table(n_calls, CALL_DTYPE)
 
 
 @part

@@ -23,6 +23,7 @@ from __future__ import annotations
 import numpy as np
 
 from signals.kernel import part
+from signals.pages import make_table
 from signals.state import Records
 
 AGENT_ERA_NS = 10_000_000_000
@@ -73,10 +74,12 @@ AGENT_DTYPE = np.dtype(
         ("parent", np.int32),
         ("depth", np.int32),
         ("has_children", np.int32),
+        ("generation", np.int32),
     ],
     align=True,
 )
-"""A flow's place: the tree of its latest call, and whose child it is there."""
+"""A flow's place: the tree of its latest call, and whose child it is there; and how often
+its number was handed to another caller (rows.py)."""
 
 FANOUT_DTYPE = np.dtype(
     [
@@ -112,14 +115,14 @@ def make_trees(n_trees: int) -> Records:
     """Allocate the table of trees; pages are touched only as trees appear."""
     if n_trees < 1:
         raise ValueError(f"n_trees is {n_trees}: must be at least 1 (entry 0 is the overflow)")
-    return np.zeros(n_trees, TREE_DTYPE)
+    return make_table(n_trees, TREE_DTYPE)
 
 
 def make_agents(n_flows: int) -> Records:
     """Allocate the flows' places; entry 0 is nobody."""
     if n_flows < 1:
         raise ValueError(f"n_flows is {n_flows}: must be at least 1 (entry 0 is the overflow)")
-    return np.zeros(n_flows, AGENT_DTYPE)
+    return make_table(n_flows, AGENT_DTYPE)
 
 
 # -- windows of eras -------------------------------------------------------------

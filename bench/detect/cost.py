@@ -282,7 +282,7 @@ def run(options: Options) -> Section:
         f"Resident memory after {N_AGENTS:,} agents with a place of their own in the tables, each "
         "of which failed once and came back: "
         + "; ".join(f"{where}, {mb:.1f} MB" for where, mb in memory.items())
-        + ". In turn is the worst order: every page of every upstream's flow table is touched.",
+        + ". In turn is the worst order: most pages of every upstream's own tables are touched.",
     ]
     claims = [
         claim(

@@ -158,9 +158,13 @@ class GovernorCollector(Collector):
         yield make_histogram("governor_event_loop_lag_seconds", [((), runtime.lag.histogram)])
         identities = runtime.identities
         tables = (identities.tenants, identities.flows, identities.trees)
-        overflowed = (((table.prefix,), table.n_overflowed) for table in tables)
+        overflowed: list[Row] = [((table.prefix,), table.n_overflowed) for table in tables]
+        used: list[Row] = [((table.prefix,), len(table)) for table in tables]
+        for gate in list(runtime.gates.values())[:1]:  # the pool of rows is the process's
+            rows = gate.signals.describe_rows()
+            overflowed.append((("flow_row",), rows.overflowed))
+            used.append((("flow_row",), rows.used))
         yield make_family("governor_identities_overflow_total", overflowed)
-        used = (((table.prefix,), len(table)) for table in tables)
         yield make_family("governor_identities", used)
         lines = {"written": log.n_written if log else 0, "dropped": log.n_dropped if log else 0}
         yield make_family(

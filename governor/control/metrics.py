@@ -109,9 +109,15 @@ METRICS: dict[str, Metric] = {
     "governor_event_loop_lag_seconds": Metric(
         "histogram", "How late the periodic tick fired: delay that every request may meet."
     ),
-    "governor_identities": Metric("gauge", "Entries of an identity table in use.", ("table",)),
+    "governor_identities": Metric(
+        "gauge",
+        "Entries of an identity table in use; flow_row: pairs of a flow and an upstream.",
+        ("table",),
+    ),
     "governor_identities_overflow_total": Metric(
-        "counter", "Callers that shared the overflow entry of a full identity table.", ("table",)
+        "counter",
+        "Arrivals whose caller shared the overflow entry of a full identity table.",
+        ("table",),
     ),
     "governor_access_log_lines_total": Metric(
         "counter", "Access log lines written, and dropped because the disk was slow.", ("state",)

@@ -13,7 +13,7 @@ from typing import Any
 import governor
 from governor.control.health import compute_readiness
 from governor.control.view import RuntimeView
-from governor.control.words import describe_propagation, put_in_words
+from governor.control.words import describe_propagation, describe_service, put_in_words
 from governor.core.gate import Gate
 from governor.core.identity import Identities, IdentityTable
 from policies.decision import Outcome
@@ -50,7 +50,9 @@ def describe_runtime(runtime: RuntimeView, now_ns: int) -> Json:
                 runtime.identities.trees,
             )
         },
+        "flow_rows": describe_rows(runtime),
         "propagation": describe_trouble(runtime),
+        "services": describe_services(runtime),
         "explosions": describe_explosions(runtime),
         "interventions": runtime.decision_log.n_appended,
     }
@@ -156,6 +158,33 @@ def describe_trouble(runtime: RuntimeView) -> list[str]:
     return describe_propagation(found, names.__getitem__)
 
 
+def describe_services(runtime: RuntimeView) -> list[Json]:
+    """Return the time that each upstream takes of its own, now and before, the most shifted first.
+
+    ``inclusive_p90_s`` counts what it waits for others too.
+    """
+    gates = list(runtime.gates.values())
+    if not gates:
+        return []
+    names = list(runtime.gates)
+    return [
+        {
+            "upstream": names[row.upstream] if row.upstream < len(names) else "",
+            "in_words": describe_service(row),
+            "calls_a_minute": row.calls,
+            "own_p50_s": row.own_p50,
+            "own_p90_s": row.own_p90,
+            "past_p50_s": row.past_p50,
+            "past_p90_s": row.past_p90,
+            "inclusive_p90_s": row.inclusive_p90,
+            "z50": row.z50,
+            "z90": row.z90,
+            "calls_made": row.children,
+        }
+        for row in gates[0].signals.describe_services()
+    ]
+
+
 def describe_explosions(runtime: RuntimeView) -> list[Json]:
     """Return the trees that fanned out without measure, the latest first, over all upstreams."""
     gates = list(runtime.gates.values())
@@ -221,6 +250,13 @@ def describe_table(table: IdentityTable) -> Json:
         "overflowed": table.n_overflowed,
         "busiest": {table.label(idx): n_open[idx] for idx in busiest if n_open[idx]},
     }
+
+
+def describe_rows(runtime: RuntimeView) -> Json:
+    """Return how full the pool is that remembers flows at upstreams, over all upstreams."""
+    for gate in runtime.gates.values():
+        return gate.signals.describe_rows()._asdict()
+    return {}
 
 
 def _endpoint_urls(runtime: RuntimeView, name: str) -> tuple[str, ...]:

@@ -12,7 +12,9 @@ from collections.abc import Callable, Iterator, Mapping
 from signals import Reading
 from signals.families import FAMILIES
 from signals.headroom import NOT_IN_SIGHT_S
+from signals.propagation import ServiceRow
 from signals.shape import SHAPES
+from signals.shifts import GATES
 
 Readings = Mapping[str, Reading]
 Label = Callable[[int], str]
@@ -55,6 +57,18 @@ def describe_propagation(found: Readings, upstream_label: Label) -> list[str]:
         f"{found[f'propagation_{whom}'].value:.0f} {whom}" for whom in ("flows", "tenants", "trees")
     )
     return [f"{text}. It is met by {reach} a minute."]
+
+
+def describe_service(row: ServiceRow) -> str:
+    """Return one upstream's own time, now and before."""
+    if not row.calls:
+        return "No call in the last minute."
+    text = f"Nine in ten calls take it up to {row.own_p90:.2g} s of its own"
+    if not row.past_p90:
+        return f"{text}; what is usual is not known yet."
+    if row.z90 < GATES[-1]:
+        return f"{text}, as usual."
+    return f"{text}, {row.past_p90:.2g} s before: {row.z90:.0f} times what chance explains."
 
 
 def _say_shape(found: Readings) -> Iterator[str]:

@@ -31,6 +31,9 @@ class Arrival:
         RFC 9218 urgency, 0..7.
     patience_ns : int
         How long the caller said it will wait for a first byte; 0 if unknown.
+    kind : int
+        Keyed 8-bit hash of method and path shape: what the call is like
+        (:mod:`policies.contain`).
     family : int
         The client library, an index of ``signals.families.FAMILIES``; 0 if unknown.
     parent_flow : int
@@ -57,6 +60,7 @@ class Arrival:
         "flow",
         "is_exempt",
         "is_identified",
+        "kind",
         "parent_flow",
         "patience_ns",
         "tenant",
@@ -78,6 +82,7 @@ class Arrival:
         can_retry: bool = True,
         family: int = 0,
         parent_flow: int = 0,
+        kind: int = 0,
         affinity: int = 0,
     ) -> None:
         self.tenant = tenant
@@ -92,4 +97,5 @@ class Arrival:
         self.can_retry = can_retry
         self.family = family
         self.parent_flow = parent_flow
+        self.kind = kind
         self.affinity = affinity

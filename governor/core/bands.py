@@ -49,6 +49,12 @@ class Room(NamedTuple):
     for_long: bool
     for_crowd: bool
 
+    def opens_to(self, band: Band) -> bool:
+        """Whether a request of this band may take the place on arrival."""
+        if band is Band.OWN:
+            return self.is_free
+        return self.is_free and (self.for_long if band is Band.LONG else self.for_crowd)
+
 
 class Bands:
     """All waiting requests of one upstream, by band."""
@@ -71,6 +77,10 @@ class Bands:
     def length(self, band: Band) -> int:
         """Return how many wait in one band."""
         return self._lines[band].n_live
+
+    def n_ahead(self, band: Band) -> int:
+        """Return how many wait who go before a newcomer to this band."""
+        return sum(line.n_live for line in self._lines[: band + 1])
 
     def push(self, lease: Lease, attained_s: float, band: Band) -> None:
         """Let ``lease`` wait in its band, ranked by urgency and attained service."""

@@ -4,7 +4,7 @@
 the dead. So nobody is dispatched who is expected to be answered after its
 patience has run out, nobody waits beyond its bound, and the line is never
 longer than can be served within half of patience; the rest is sent away while
-an answer still reaches it. The order itself is :mod:`governor.core.line`'s.
+an answer still reaches it. The order itself is :mod:`governor.core.bands`'s.
 
 *Source*: ours (simulated; beyond an expected wait of 0.9 of patience lies a
 cliff, at 0.5 nothing is lost by a wrong guess of patience).
@@ -14,8 +14,8 @@ from __future__ import annotations
 
 from heapq import heapify, heappop, heappush
 
+from governor.core.bands import Band, Bands, Room
 from governor.core.lease import Lease, LeaseState
-from governor.core.line import Line
 from governor.core.patience import Patience
 
 WAIT_SHARE = 0.5
@@ -63,7 +63,7 @@ class Dispatcher:
     )
 
     def __init__(self, patience_ns: int, max_wait_ns: int, max_waiting: int) -> None:
-        self.line = Line()
+        self.line = Bands()
         self.patience = Patience(patience_ns)
         self.max_wait_ns = max_wait_ns
         self.max_waiting = max_waiting
@@ -87,23 +87,22 @@ class Dispatcher:
         """Whether the line is so long that its oldest are about to leave."""
         return self.expected_wait_ns > NEWEST_FIRST_SHARE * self.patience.typical_ns
 
-    def join(self, now_ns: int, lease: Lease, attained_s: float) -> None:
+    def join(self, now_ns: int, lease: Lease, attained_s: float, band: Band) -> None:
         """Let ``lease`` wait until it is taken, expires or leaves."""
-        self.line.push(lease, attained_s)
+        self.line.push(lease, attained_s, band)
         self._n_joined += 1
         heappush(self._expiry, (now_ns + self.bound_ns(lease), self._n_joined, lease))
         if len(self._expiry) > N_EXPIRY_SLACK + 2 * self.line.n_live:
             self._expiry = [x for x in self._expiry if x[2].state is _PENDING]
             heapify(self._expiry)
 
-    def first(self) -> Lease | None:
-        """Return who goes next, without taking it."""
-        return self.line.first(self.is_newest_first)
+    def first(self, now_ns: int, room: Room) -> Lease | None:
+        """Return who goes next, without taking it; None where nobody may."""
+        return self.line.first(now_ns, self.is_newest_first, room)
 
     def take(self, lease: Lease) -> None:
         """Take a pending lease out of the line, because it is about to be served."""
-        self.line.charge(lease.arrival.tenant, self.response_ns * 1e-9)
-        self.line.forget(lease)
+        self.line.take(lease, self.response_ns * 1e-9)
 
     def next_expired(self, now_ns: int) -> Lease | None:
         """Return a lease whose wait has reached its bound, if there is one."""

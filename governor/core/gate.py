@@ -3,13 +3,16 @@
 *Rule of this file*: events in, decisions out. No I/O, no clock, no log. The
 order in which the parts act is the contract:
 
-1. signals observe the arrival (retry inference, synchrony); a fault in them
-   is counted and the request goes through,
-2. the adaptive limit of an endpoint admits at once while nobody waits,
-3. otherwise the line: urgency, fairness, least attained service, patience,
-4. whoever the line cannot serve within patience is answered, with a slot of
+1. signals observe the arrival (retry inference, synchrony),
+2. shaping says who yields: a crowd, long calls, steep demand,
+3. the adaptive limit of an endpoint admits at once while nobody waits ahead,
+4. otherwise the line: urgency, fairness, least attained service, patience,
+5. whoever the line cannot serve within patience is answered, with a slot of
    its own from the reservations,
-5. departures teach the limit, the signals, the patience and the ledger.
+6. a call that its endpoint failed may go to another (:mod:`governor.core.spread`),
+7. departures teach the limit, the signals, the patience and the ledger.
+
+A fault in a signal or a policy is counted, and the request goes through.
 
 In ``observe`` mode all of it is computed and every arrival is admitted.
 """
@@ -20,15 +23,16 @@ from collections.abc import Sequence
 from typing import Any
 
 from governor.core.arrival import Arrival
+from governor.core.bands import Band
 from governor.core.endpoint import Endpoint, is_normal
 from governor.core.lease import Decision, Lease, LeaseState, Untouched, make_lease
 from governor.core.parts import GateParts
 from policies.decision import Action, Outcome, Reason
+from policies.ejection import Verdict
 from signals import ANSWERED, ATTEMPT_MASK, FAILED, FIRST_BYTE, GONE, LEFT, PARENT, REFUSED
 
 STATUS_WAIT = 429
 """Capacity exists and is taken: come back at your slot (RFC 6585 section 4)."""
-
 _ADMIT = Action.ADMIT
 _COMPLETED = Outcome.COMPLETED
 _PENDING = LeaseState.PENDING
@@ -79,23 +83,26 @@ class Gate(GateParts):
         self._n_open_by_tenant[tenant] += 1  # as Identities.opened does
         self._n_open_by_flow[flow] += 1
         self._n_open_by_tree[tree] += 1
-        endpoint = self._only or self._roomiest()
+        endpoint = self._only
+        if endpoint is None:
+            return self._spread(now_ns, lease)
         limit = endpoint.limit
         in_flight = endpoint.in_flight + 1
-        if in_flight <= limit.limit and not self.line.n_live:
+        is_crowd = self._is_crowd(now_ns)
+        is_plain = self.shaping.is_calm and not is_crowd
+        if in_flight <= limit.limit and is_plain and not self.line.n_live:
             # as Endpoint.open does, without the call: nearly every request takes this way
             endpoint.in_flight = lease.in_flight_at_dispatch = in_flight
             lease.state = _OPEN
             lease.endpoint_idx = endpoint.idx
             lease.dispatched_at_ns = now_ns
             lease.phase = limit.on_dispatch(now_ns, in_flight, in_flight >= limit.limit)
+            self._kind_opened(now_ns, arrival.kind)
             ledger.n_untouched += 1
             decision: Decision = Untouched()
             decision.lease = lease
             return decision
-        if self.is_observing:
-            return self._observe(now_ns, lease, endpoint)
-        return self._wait(now_ns, lease)
+        return self._consider(now_ns, lease, endpoint, is_crowd)
 
     def answered(self, now_ns: int, lease: Lease, status: int) -> None:
         """Take note of the first byte of a response that is not complete yet."""
@@ -105,7 +112,8 @@ class Gate(GateParts):
         lease.answered_at_ns = now_ns
         if is_normal(status):
             self._signal(FIRST_BYTE, now_ns, lease)
-            self._learn_answer(now_ns, lease, self.endpoints[lease.endpoint_idx])
+            if not lease.arrival.is_exempt:
+                self._learn_answer(now_ns, lease, self.endpoints[lease.endpoint_idx])
 
     def leave(self, now_ns: int, lease: Lease) -> Sequence[Decision]:
         """The caller is gone. A pending lease closes; an open one goes on as abandoned."""
@@ -141,24 +149,16 @@ class Gate(GateParts):
             self.ledger.n_faults += 1
 
     def depart(
-        self,
-        now_ns: int,
-        lease: Lease,
-        outcome: Outcome,
-        status: int = 0,
-        retry_after_ns: int = 0,
+        self, now_ns: int, lease: Lease, outcome: Outcome, status: int = 0, retry_after_ns: int = 0
     ) -> Sequence[Decision]:
         """Close an open lease; return what to do with those who waited for its place.
+
+        A second time is a RuntimeError: the rim's own fault, never a user's.
 
         Parameters
         ----------
         retry_after_ns : int
             For how long the upstream asked the caller to stay away; 0 if it did not.
-
-        Raises
-        ------
-        RuntimeError
-            If the lease is not open: the caller's own fault, never a user's.
         """
         if now_ns < self._now_ns:
             now_ns = self._now_ns
@@ -167,18 +167,26 @@ class Gate(GateParts):
             raise RuntimeError(f"a lease closes once: this one is {lease.state.name}")
         lease.state = _CLOSED
         arrival = lease.arrival
+        if arrival.is_exempt:
+            return self._part_exempt(now_ns, lease, outcome, status)
         endpoint = self._only or self.endpoints[lease.endpoint_idx]
         held_ns = now_ns - lease.dispatched_at_ns
         has_sample = lease.answered_at_ns != 0
-        if not has_sample and is_normal(status):
-            lease.answered_at_ns = now_ns
+        if not has_sample and (status == 200 or is_normal(status)):
             has_sample = True
-            self._learn_answer(now_ns, lease, endpoint)
-        if arrival.is_exempt:
-            endpoint.n_exempt -= 1
-        else:
-            endpoint.in_flight -= 1
-            endpoint.limit.on_depart(now_ns, held_ns, has_sample)
+            lease.answered_at_ns = now_ns
+            endpoint.limit.on_answer(  # as _learn_answer does
+                now_ns,
+                lease.phase,
+                lease.dispatched_at_ns,
+                lease.in_flight_at_dispatch,
+                endpoint.in_flight,
+            )
+            if self.patience.is_learned and not lease.has_left:
+                self.patience.on_answer(now_ns - lease.arrived_at_ns)
+        endpoint.in_flight -= 1
+        endpoint.limit.on_depart(now_ns, held_ns, has_sample)
+        self._kind_closed(arrival.kind, lease.dispatched_at_ns, held_ns)
         held_s = held_ns * 1e-9
         ledger = self.ledger
         how = ANSWERED
@@ -191,6 +199,8 @@ class Gate(GateParts):
         if lease.has_left:
             how = GONE
         self._closed(arrival.tenant, arrival.flow, arrival.tree, held_s)
+        if self._compares:
+            self._compare(arrival.flow, how == ANSWERED)
         try:
             if now_ns >= self.signals.boundary_ns:
                 self.signals.advance(now_ns)
@@ -198,6 +208,12 @@ class Gate(GateParts):
         except Exception:
             self.ledger.n_faults += 1
         return self._dispatch(now_ns) if self.line.n_live else ()
+
+    def reroute(
+        self, now_ns: int, lease: Lease, verdict: Verdict
+    ) -> tuple[Decision | None, Sequence[Decision]]:
+        """Move a call that its endpoint failed: not from a single one (governor.core.spread)."""
+        return None, ()
 
     def tick(self, now_ns: int) -> Sequence[Decision]:
         """Run what looks across a window (every 50 ms); return decisions about waiting leases."""
@@ -216,6 +232,10 @@ class Gate(GateParts):
         dispatcher = self.dispatcher
         dispatcher.capacity_hz = capacity_hz
         dispatcher.response_ns = response_ns
+        try:
+            self.shaping.tick(now_ns, self.limit, self.signals.organic_hz())
+        except Exception:
+            self.ledger.n_faults += 1
         self.reservations.expire(now_ns)
         if not self.line.n_live:
             return ()
@@ -236,34 +256,75 @@ class Gate(GateParts):
         if self.reservations.n_outstanding:
             self._redeem(now_ns, lease)
         self.identities.opened(arrival.tenant, arrival.flow, arrival.tree)
-        (self._only or self._roomiest()).open_exempt(now_ns, lease)
+        (self._only or self._pick(now_ns, lease)).open_exempt(now_ns, lease)
         return Decision(_ADMIT, Reason.EXEMPT, lease)
 
-    def _observe(self, now_ns: int, lease: Lease, endpoint: Endpoint) -> Decision:
-        """Admit beyond the limit, and report that governing would have let it wait."""
-        observed = self.ledger.n_observed
-        observed[Reason.OVER_LIMIT] = observed.get(Reason.OVER_LIMIT, 0) + 1
-        endpoint.open(now_ns, lease, is_bound=True)
-        decision = Decision(_ADMIT, Reason.OBSERVED, lease)
-        self._note(now_ns, decision, 0)
+    def _part_exempt(
+        self, now_ns: int, lease: Lease, outcome: Outcome, status: int
+    ) -> Sequence[Decision]:
+        """Close a lease that took no place and teaches nothing."""
+        arrival = lease.arrival
+        self.endpoints[lease.endpoint_idx].n_exempt -= 1
+        held_s = (now_ns - lease.dispatched_at_ns) * 1e-9
+        self.ledger.close(outcome, held_s, lease.answered_at_ns != 0 or is_normal(status))
+        self.identities.closed(arrival.tenant, arrival.flow, arrival.tree, held_s)
+        return self._dispatch(now_ns) if self.line.n_live else ()
+
+    def _spread(self, now_ns: int, lease: Lease) -> Decision:
+        return self._consider(now_ns, lease, self._pick(now_ns, lease), self._is_crowd(now_ns))
+
+    def _consider(self, now_ns: int, lease: Lease, endpoint: Endpoint, is_crowd: bool) -> Decision:
+        """Admit a request for which there is room, let it wait, or send it away."""
+        shaping = self.shaping
+        try:
+            if shaping.holdback.is_held_back(lease.arrival.flow):
+                return self._admit(now_ns, lease, endpoint, Reason.HELD_BACK)
+            band = shaping.band(lease, is_crowd)
+            room = self._room()
+            is_ahead = self.line.n_ahead(band) == 0
+        except Exception:
+            self.ledger.n_faults += 1
+            return self._admit(now_ns, lease, endpoint, Reason.UNTOUCHED)
+        if is_ahead and room.opens_to(band):
+            return self._admit(now_ns, lease, endpoint, Reason.UNTOUCHED)
+        reason = shaping.reason(band, room, endpoint.in_flight < endpoint.limit.limit)
+        if self.is_observing:
+            observed = self.ledger.n_observed
+            observed[reason] = observed.get(reason, 0) + 1
+            return self._admit(now_ns, lease, endpoint, Reason.OBSERVED)
+        return self._wait(now_ns, lease, band, reason)
+
+    def _admit(self, now_ns: int, lease: Lease, endpoint: Endpoint, reason: Reason) -> Decision:
+        """Give a place on arrival, or, where nothing is held, one beyond the limit."""
+        is_bound = endpoint.in_flight + 1 >= endpoint.limit.limit
+        endpoint.open(now_ns, lease, is_bound)
+        self.shaping.opened(now_ns, lease)
+        decision = Decision(_ADMIT, reason, lease)
+        if reason is Reason.UNTOUCHED:
+            self.ledger.n_untouched += 1
+        else:
+            self._note(now_ns, decision, 0)
         return decision
 
-    def _wait(self, now_ns: int, lease: Lease) -> Decision:
+    def _wait(self, now_ns: int, lease: Lease, band: Band, reason: Reason) -> Decision:
         if self.dispatcher.is_full:
             return self._answer(now_ns, lease, Reason.LINE_FULL)
         arrival = lease.arrival
         service_s = self.dispatcher.response_ns * 1e-9
         attained_s = self.identities.attained_s(arrival.flow, arrival.tree, service_s)
-        self.dispatcher.join(now_ns, lease, attained_s)
+        if self.identities.is_newcomer(arrival.flow):
+            before_s = self.newcomers.charge(now_ns, arrival.tenant, service_s)
+            attained_s = max(attained_s, before_s)
+        self.dispatcher.join(now_ns, lease, attained_s, band)
         self.ledger.n_waited += 1
-        return Decision(Action.WAIT, Reason.OVER_LIMIT, lease)
+        return Decision(Action.WAIT, reason, lease)
 
     def _dispatch(self, now_ns: int) -> list[Decision]:
-        """Fill every free place from the line (work-conserving); return what was decided."""
+        """Fill every place that is open to somebody who waits; return what was decided."""
         decisions: list[Decision] = []
         dispatcher = self.dispatcher
-        while lease := dispatcher.first():
-            endpoint = self._only or self._roomiest()
+        while lease := dispatcher.first(now_ns, self._room()):
+            endpoint = self._only or self._pick(now_ns, lease)
             if endpoint.in_flight >= endpoint.limit.limit:
                 break
             if dispatcher.is_too_late(now_ns, lease):
@@ -273,6 +334,7 @@ class Gate(GateParts):
             waited_ns = now_ns - lease.arrived_at_ns
             self.ledger.waited_s += waited_ns * 1e-9
             endpoint.open(now_ns, lease, is_bound=True)
+            self.shaping.opened(now_ns, lease)
             decision = Decision(_ADMIT, Reason.CAPACITY_FREED, lease)
             self._note(now_ns, decision, waited_ns)
             decisions.append(decision)
@@ -300,10 +362,10 @@ class Gate(GateParts):
             self.line.forget(lease)
         arrival = lease.arrival
         self.identities.closed(arrival.tenant, arrival.flow, arrival.tree, 0.0)
+        if self._compares:
+            self._compare(arrival.flow, False)
 
     def _learn_answer(self, now_ns: int, lease: Lease, endpoint: Endpoint) -> None:
-        if lease.arrival.is_exempt:
-            return
         endpoint.limit.on_answer(
             now_ns,
             lease.phase,

@@ -18,6 +18,7 @@ a lookup is O(1) whatever callers send.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from heapq import nlargest
 
 OVERFLOW = 0
@@ -57,6 +58,9 @@ class IdentityTable:
         Last arrival per entry.
     n_overflowed : int
         Lookups that ended in the shared entry.
+    on_handover : Callable, optional
+        Told the index of an entry that stands for another key from now on, so that
+        whoever keeps something by index can forget it.
     """
 
     __slots__ = (
@@ -66,6 +70,7 @@ class IdentityTable:
         "capacity",
         "n_open",
         "n_overflowed",
+        "on_handover",
         "prefix",
         "seen_at_ns",
         "service",
@@ -77,6 +82,7 @@ class IdentityTable:
         self.prefix = prefix
         self.capacity = capacity
         self.n_overflowed = 0
+        self.on_handover: Callable[[int], None] | None = None
         self.n_open = [0]
         self.service = [0.0]
         self.seen_at_ns = [0]
@@ -128,6 +134,8 @@ class IdentityTable:
             if self.n_open[idx] == 0 and now_ns - self.seen_at_ns[idx] >= IDLE_NS:
                 del self._index[self._keys[idx]]
                 self.service[idx] = 0.0
+                if self.on_handover is not None:
+                    self.on_handover(idx)
                 return idx
         return OVERFLOW
 
@@ -192,6 +200,10 @@ class Identities:
         by_flow = flows.service[flow] / self._weight + (flows.n_open[flow] - 1) * expected_s
         by_tree = trees.service[tree] / self._weight + (trees.n_open[tree] - 1) * expected_s
         return max(by_flow, by_tree, 0.0)
+
+    def is_newcomer(self, flow: int) -> bool:
+        """Whether a flow has attained nothing yet."""
+        return self.flows.service[flow] == 0.0
 
     def service_s(self, table: IdentityTable, idx: int) -> float:
         """Return the attained upstream seconds of one entry, decayed to now."""

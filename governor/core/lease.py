@@ -133,7 +133,7 @@ class Decision:
 class Untouched(Decision):
     """What is decided of nearly every request: admitted on arrival, nothing else to say.
 
-    It has a lease and is otherwise always the same, so it is made empty: a third of the cost.
+    It has a lease and is otherwise always the same: made empty, it costs less than half.
     """
 
     __slots__ = ()

@@ -15,6 +15,8 @@ of its own.
 
 from __future__ import annotations
 
+from math import exp2
+
 HALF_LIFE_NS = 5_000_000_000
 """A burst of newcomers is over when they have been answered; a steady stream stays a stream."""
 
@@ -42,7 +44,7 @@ class Newcomers:
             What a call is expected to take; 0.0 if unknown.
         """
         at_ns, sum_s = self._by_tenant.get(tenant, (now_ns, 0.0))
-        before_s = sum_s * 0.5 ** (max(0, now_ns - at_ns) / HALF_LIFE_NS)
+        before_s = sum_s * exp2(-max(0, now_ns - at_ns) / HALF_LIFE_NS)
         if len(self._by_tenant) >= N_TENANTS_MAX and tenant not in self._by_tenant:
             self._by_tenant.clear()
         self._by_tenant[tenant] = (now_ns, before_s + service_s)

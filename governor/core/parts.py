@@ -9,15 +9,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
+from governor.core.bands import Room
 from governor.core.dispatcher import Dispatcher
 from governor.core.endpoint import Endpoint
 from governor.core.ledger import Ledger
+from governor.core.newcomers import Newcomers
 from governor.core.reservations import Reservations
+from governor.core.shaping import Shaping
 
 if TYPE_CHECKING:
     from governor.core.gate import Gate
     from governor.core.identity import Identities
-    from governor.core.lease import Decision
+    from governor.core.lease import Decision, Lease
     from policies.limit import Limit
     from signals import SignalBank
 
@@ -45,6 +48,8 @@ class GateParts:
         Decide the same, do nothing.
     patience_ns, max_wait_ns, slot_horizon_ns : int
     max_waiting : int
+    shaping : Shaping, optional
+        Who yields to whom; by default as configured by default.
     """
 
     def __init__(
@@ -59,6 +64,7 @@ class GateParts:
         max_wait_ns: int = 30_000_000_000,
         max_waiting: int = 10_000,
         slot_horizon_ns: int = 60_000_000_000,
+        shaping: Shaping | None = None,
         log: InterventionLog | None = None,
     ) -> None:
         self.name = name
@@ -71,6 +77,8 @@ class GateParts:
         self.patience = self.dispatcher.patience
         self.reservations = Reservations(slot_horizon_ns)
         self.ledger = Ledger()
+        self.shaping = shaping or Shaping()
+        self.newcomers = Newcomers()
         self.log = log
         # bound once: each look-up saved is one per request
         self._signals_root = signals.root
@@ -80,6 +88,11 @@ class GateParts:
         self._n_open_by_flow = identities.flows.n_open
         self._n_open_by_tree = identities.trees.n_open
         self._closed = identities.closed
+        self._is_crowd = self.shaping.herd.note
+        self._kind_opened = self.shaping.containment.open
+        self._kind_closed = self.shaping.containment.close
+        self._compares = self.shaping.holdback.share > 0.0
+        self._compare = self.shaping.holdback.close
         self._only = self.endpoints[0] if len(self.endpoints) == 1 else None
         self._now_ns = 0
 
@@ -103,11 +116,26 @@ class GateParts:
         """Best-known capacity over all endpoints, requests per second; 0 if unknown."""
         return sum(x.limit.best_capacity_hz(self._now_ns) for x in self.endpoints)
 
+    @property
+    def n_free(self) -> int:
+        """Places free for the calls of others: none while anyone waits, or on what is out."""
+        if self.line.n_live:
+            return 0
+        return sum(max(0, x.limit.limit - x.in_flight) for x in self.endpoints if not x.is_out)
+
     def _clamp(self, now_ns: int) -> int:
         if now_ns < self._now_ns:
             return self._now_ns
         self._now_ns = now_ns
         return now_ns
 
-    def _roomiest(self) -> Endpoint:
+    def _room(self) -> Room:
+        """Return whom a place is open to now."""
+        only = self._only
+        if only is not None:
+            return self.shaping.room(only.limit.limit, only.in_flight)
+        return self.shaping.room(self.limit, sum(x.in_flight for x in self.endpoints))
+
+    def _pick(self, now_ns: int, lease: Lease) -> Endpoint:
+        """Return the endpoint for a call, of several; one without room only where none has any."""
         return min(self.endpoints, key=lambda x: x.in_flight / x.limit.limit)

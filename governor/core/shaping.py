@@ -25,8 +25,8 @@ from policies.decision import Reason
 from policies.herd import Herd
 from policies.holdback import Holdback
 
-REASONS = (Reason.OVER_LIMIT, Reason.CONTAINED, Reason.HELD)
-"""Why a request waits, by band; in any band it may be that no place is free at all."""
+_REASONS = (Reason.OVER_LIMIT, Reason.CONTAINED, Reason.HELD)
+"""Why a request waits beside a free place, by band."""
 
 
 class Modes(NamedTuple):
@@ -41,7 +41,8 @@ class Shaping:
 
     Parameters
     ----------
-    modes : Modes
+    modes : Modes, optional
+        By default everything governs.
     acceleration : float, optional
         Factor per minute by which demand may grow; None for no such limit.
     holdback_share : float
@@ -66,11 +67,11 @@ class Shaping:
 
     def __init__(
         self,
-        modes: Modes = Modes(),
+        modes: Modes | None = None,
         acceleration: float | None = None,
         holdback_share: float = 0.0,
     ) -> None:
-        self.modes = modes
+        self.modes = modes or Modes()
         self.herd = Herd()
         self.containment = Containment()
         self.acceleration = Acceleration(acceleration) if acceleration is not None else None
@@ -102,6 +103,18 @@ class Shaping:
         kept = self.containment.kept_places
         for_long = not kept or self.containment.n_long < limit - kept
         return Room(is_free, for_long, in_flight < limit - self._kept_from_crowd)
+
+    def reason(self, band: Band, room: Room, has_place: bool) -> Reason:
+        """Return why a request has to wait.
+
+        Parameters
+        ----------
+        has_place : bool
+            Its endpoint is below its limit.
+        """
+        if room.is_free:
+            return _REASONS[band]
+        return Reason.ACCELERATING if has_place else Reason.OVER_LIMIT
 
     def opened(self, now_ns: int, lease: Lease) -> None:
         """Note that a request has been given a place."""

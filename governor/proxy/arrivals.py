@@ -40,6 +40,7 @@ from governor.proxy import families
 from governor.proxy import header_names as names
 from governor.proxy import hint_values as read
 from governor.proxy.dialects import speaks_mcp
+from policies.contain import N_KINDS
 from signals.families import MCP, STAINLESS
 
 if TYPE_CHECKING:
@@ -191,6 +192,7 @@ class ArrivalReader:
             tree_key = self._read_request_id(hash((tenant_key, salt + head.request_id)), flow_key)
         arrival.family = family
         arrival.fingerprint = hash((path_key, head.method, head.content_length))
+        arrival.kind = (path_key + len(head.method)) % N_KINDS
         arrival.tenant = identities.tenants.index(tenant_key, now_ns)
         arrival.flow = identities.flows.index(flow_key, now_ns)
         arrival.tree = identities.trees.index(tree_key, now_ns)

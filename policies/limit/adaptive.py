@@ -135,11 +135,11 @@ class AdaptiveLimit:
     def on_dispatch(self, now_ns: int, in_flight: int, is_bound: bool) -> int:
         """Note a request sent; return its phase."""
         phase = self._phase
-        phase.n_dispatched += 1
+        n_dispatched = phase.n_dispatched = phase.n_dispatched + 1
         phase.sent_sum_ns += now_ns
         if is_bound:
             phase.n_bound += 1
-        if phase.n_dispatched >= phase.n_target:
+        if n_dispatched >= phase.n_target:
             self._close_phase(now_ns, in_flight)
         return phase.number
 

@@ -71,6 +71,8 @@ def test_values_are_those_of_the_parts(runtime: StubRuntime) -> None:
     assert value(seconds, upstream="tools", kind="orphaned") == pytest.approx(0.02)
     assert value(families["governor_waste_ratio"], upstream="tools") == pytest.approx(0.5)
     assert value(families["governor_limit"], upstream="tools", endpoint="0") == 1
+    assert value(families["governor_identities"], table="flow_row") == 5
+    assert value(families["governor_identities_overflow_total"], table="flow_row") == 0
     assert value(families["governor_ready"]) == 1
     overhead = {s.labels.get("le"): s.value for s in families["governor_overhead_seconds"].samples}
     assert (overhead["1e-05"], overhead["2e-05"], overhead["+Inf"]) == (0, 1, 1)

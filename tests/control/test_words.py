@@ -6,8 +6,9 @@ import random
 
 import pytest
 
-from governor.control.words import describe_propagation, put_in_words
+from governor.control.words import describe_propagation, describe_service, put_in_words
 from signals import FAILED, Reading, SignalBank
+from signals.propagation import ServiceRow
 from signals.shape import SHAPES
 
 MS = 1_000_000
@@ -96,6 +97,18 @@ def test_the_source_of_trouble_is_named_with_its_reach() -> None:
         "search is slow by itself: nine in ten calls take it up to 0.8 s of its own, "
         "0.18 s before. It is met by 40 flows, 0 tenants, 0 trees a minute."
     ]
+
+
+def test_a_service_is_told_by_its_own_time() -> None:
+    """Now and before; a shift that chance explains is no shift, an unknown past is no past."""
+    risen = ServiceRow(1, 600, 0.3, 0.8, 0.1, 0.18, 1.2, 7.0, 9.2, 2.0)
+    assert describe_service(risen) == (
+        "Nine in ten calls take it up to 0.8 s of its own, 0.18 s before: "
+        "9 times what chance explains."
+    )
+    assert describe_service(risen._replace(z90=2.0)).endswith("0.8 s of its own, as usual.")
+    assert describe_service(risen._replace(past_p90=0.0)).endswith("not known yet.")
+    assert describe_service(risen._replace(calls=0)) == "No call in the last minute."
 
 
 def test_real_trouble_is_told_in_words() -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from governor.core.arrival import Arrival
 from governor.core.bands import N_BEFORE_CROWD, Band, Bands, Room, band_of
-from governor.core.lease import Lease, LeaseState
+from governor.core.lease import Lease, LeaseState, make_lease
 from policies.herd import HOLD_MAX_NS
 
 OPEN = Room(is_free=True, for_long=True, for_crowd=True)
@@ -17,7 +17,7 @@ S = 1_000_000_000
 
 def waiting(bands: Bands, band: Band, at_ns: int = 0, can_retry: bool = True) -> Lease:
     """Put one lease into a band."""
-    lease = Lease(Arrival(tenant=1, can_retry=can_retry), at_ns, 0)
+    lease = make_lease(Arrival(tenant=1, can_retry=can_retry), at_ns, 0)
     bands.push(lease, 0.0, band)
     return lease
 
@@ -36,7 +36,7 @@ def test_a_key_tells_its_band() -> None:
     bands = Bands()
     for band in Band:
         for urgency in (0, 3, 7):
-            lease = Lease(Arrival(urgency=urgency), 0, 0)
+            lease = make_lease(Arrival(urgency=urgency), 0, 0)
             bands.push(lease, 1e9, band)
             assert band_of(lease) is band
     assert len(bands) == 9

@@ -73,6 +73,17 @@ def test_a_freed_index_starts_from_nothing() -> None:
     assert identities.service_s(identities.flows, idx) == 0.0
 
 
+def test_a_handover_is_told_and_a_new_place_is_not() -> None:
+    """Only an index that stood for another key before has anything to be forgotten."""
+    table = IdentityTable("flow", 3)
+    told: list[int] = []
+    table.on_handover = told.append
+    first, second = table.index(1, 0), table.index(2, IDLE_NS)
+    assert table.index(3, IDLE_NS) == first
+    assert table.index(2, IDLE_NS) == second
+    assert told == [first]
+
+
 @given(start_ns=st.integers(0, 2**62), gaps=st.lists(st.integers(0, 10**13), max_size=20))
 def test_attained_service_is_exact_on_any_clock(start_ns: int, gaps: list[int]) -> None:
     """Neither a late start of the clock nor long gaps overflow or distort the decayed sums."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from signals import ATTEMPT_MASK, FAILED, GONE, UNMARKED, SignalBank
 from signals.calls import ATTEMPT_BITS, open_call
+from signals.rows import NO_ROW, take_row
 
 
 class ShortBank(SignalBank):
@@ -40,8 +41,18 @@ class ShortBank(SignalBank):
             self.advance(now_ns)
         idx = open_call(self.state.process, self.state.calls)
         call = self.state.calls[idx]
-        call["flow"] = flow if 0 < flow < len(self.state.flows) else 0
+        call["flow"] = flow if 0 < flow < self.state.bank[0]["n_flows"] else 0
+        call["row"] = self._take_row(int(call["flow"]))
         call["fingerprint"] = fingerprint
         call["attempt"] = min(max(attempt, 0), ATTEMPT_MASK)
         call["answered_ns"] = call["has_left"] = call["family"] = 0
         self.note(self.root, FAILED, now_ns, idx << ATTEMPT_BITS, 0)
+
+    def _take_row(self, flow: int) -> int:
+        s = self.state
+        now_ns = int(s.process[0]["now_ns"])
+        upstream = int(s.bank[0]["upstream"])
+        row = take_row(s.process, s.row_heads, s.flows, s.agents, upstream, flow, now_ns)
+        if row != NO_ROW:
+            s.flows[row]["n_open"] += 1
+        return row

@@ -43,7 +43,7 @@ def now_ns(bank: SignalBank) -> int:
 def test_sums_are_those_of_a_plain_count(seed: int, n_calls: int, n: int) -> None:
     """Each kind's order, counts and shares are what counting one by one gives."""
     bank, known = make_bank(seed, n_calls)
-    found = find_culprits(bank.state.flows, now_ns(bank), n)
+    found = find_culprits(bank.state.flows, 0, now_ns(bank), n)
     assert found.n_pending == len(known)
     assert found.n_flows == len({flow for flow, _, _ in known})
     for kind, culprits in enumerate((found.flows, found.tenants, found.trees)):
@@ -58,6 +58,6 @@ def test_a_failure_counts_until_it_is_repeated_or_too_old() -> None:
     for flow in (1, 2):
         bank.observe_end(flow, bank.observe_arrival(flow, 1, flow, flow, 7), FAILED)
     bank.observe_arrival(S, 1, 2, 2, 7)
-    found = find_culprits(bank.state.flows, now_ns(bank))
+    found = find_culprits(bank.state.flows, 0, now_ns(bank))
     assert found.flows == (Culprit(1, 1, 1.0),)
-    assert find_culprits(bank.state.flows, now_ns(bank) + 60 * S).n_pending == 0
+    assert find_culprits(bank.state.flows, 0, now_ns(bank) + 60 * S).n_pending == 0

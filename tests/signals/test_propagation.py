@@ -11,6 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from signals import ANSWERED, GONE, Shared, SignalBank
+from signals.kernel import IS_COMPILED
+from signals.logbins import find_quantile
 from signals.owntime import SECOND_NS, count_call, make_services
 from signals.propagation import (
     CUT_SHORT,
@@ -195,6 +197,17 @@ def test_a_bank_reads_whose_trouble_it_is() -> None:
     assert rows[1].own_p90 == pytest.approx(0.1, rel=0.05)
     seen = shared.services[1]
     assert [int((seen[name] > 0).sum()) for name in ("flows", "tenants", "trees")] == [1, 1, 2]
+
+
+@pytest.mark.skipif(not IS_COMPILED, reason="there is nothing to compile")
+def test_rows_for_people_compile_nothing() -> None:
+    """A page may ask for them: no part is compiled for it, wherever it is asked."""
+    bank = SignalBank(16, Shared(64, 16, 16, 4), 0)
+    bank.observe_end(50 * MS, bank.observe_arrival(0, 1, 1, 1, 7), ANSWERED)
+    bank.tick(1_100 * MS)
+    compiled = list(getattr(find_quantile, "signatures", ()))
+    assert [row.calls for row in bank.describe_services()] == [1]
+    assert list(getattr(find_quantile, "signatures", ())) == compiled
 
 
 def test_a_past_of_no_length_is_refused() -> None:

@@ -22,9 +22,9 @@ from signals.state import (
 
 
 def test_sizes_are_what_the_docs_say() -> None:
-    """About 70 KB a bank and 224 bytes a flow."""
+    """About 70 KB a bank and 200 bytes a flow."""
     assert BANK_DTYPE.itemsize < 72_000
-    assert FLOW_DTYPE.itemsize == 224
+    assert FLOW_DTYPE.itemsize == 200
     assert not make_flows(8)["n_failed"].any()
     with pytest.raises(ValueError, match="at least 1"):
         make_flows(0)

@@ -1,0 +1,177 @@
+"""Who yields to whom, through the whole gate on a made-up time axis."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from governor.core.arrival import Arrival
+from governor.core.bands import Band, band_of
+from governor.core.gate import Gate
+from governor.core.lease import Decision
+from governor.core.shaping import Modes, Shaping
+from policies.decision import Action, Outcome, Reason
+from policies.herd import BOUND_MIN, HOLD_MAX_NS
+from tests.core.test_gate import make_gate
+
+MS = 1_000_000
+S = 1_000_000_000
+BRIEF, LONG = 3, 5
+
+
+def crowd(gate: Gate, now_ns: int, n: int) -> list[Decision]:
+    """Let ``n`` different callers arrive at one instant."""
+    return [gate.arrive(now_ns, Arrival(tenant=1, flow=1 + k % 9)) for k in range(n)]
+
+
+def finish(gate: Gate, now_ns: int, decision: Decision) -> list[Decision]:
+    """Let a call end well."""
+    return list(gate.depart(now_ns, decision.lease, Outcome.COMPLETED, 200))
+
+
+def lengthen(gate: Gate, now_ns: int, n_rounds: int = 40) -> int:
+    """Teach the gate that LONG calls take 20 s and BRIEF ones 50 ms; return when it ends."""
+    for _ in range(n_rounds):
+        long = gate.arrive(now_ns, Arrival(tenant=1, flow=1, kind=LONG))
+        for step in range(10):
+            brief = gate.arrive(now_ns + step * 2 * S, Arrival(tenant=2, flow=2, kind=BRIEF))
+            finish(gate, now_ns + step * 2 * S + 50 * MS, brief)
+            gate.tick(now_ns + step * 2 * S + 100 * MS)
+        now_ns += 20 * S
+        finish(gate, now_ns, long)
+        gate.tick(now_ns)
+    return now_ns
+
+
+def test_who_comes_by_itself_goes_before_the_crowd() -> None:
+    """Of 60 that arrive at once all but the first wait behind one that comes after them."""
+    gate = make_gate(limit=4)
+    decisions = crowd(gate, S, 60)
+    waiting = [d for d in decisions if d.action is Action.WAIT]
+    in_crowd = [d for d in waiting if band_of(d.lease) is Band.CROWD]
+    assert len(in_crowd) == 60 - BOUND_MIN
+    late = gate.arrive(S + 30 * MS, Arrival(tenant=2, flow=8))
+    running, order = decisions[:4], []
+    for n in range(6):
+        [granted] = finish(gate, S + 100 * MS + n * MS, running[n])
+        running.append(granted)
+        order.append(granted.lease)
+    assert order.index(late.lease) <= BOUND_MIN - 4
+    assert {band_of(lease) for lease in order[:5]} == {Band.OWN}
+
+
+def test_a_crowd_leaves_the_last_places_for_200_ms() -> None:
+    """Then it takes them too; who comes by itself takes them at once."""
+    gate = make_gate(limit=40)
+    gate.signals.organic_hz = lambda: 50.0  # type: ignore[method-assign]
+    for n in range(5):
+        gate.tick(n * 50 * MS)
+    decisions = crowd(gate, S, 60)
+    waiting = [d for d in decisions if d.action is Action.WAIT]
+    assert len(waiting) == 60 - 30  # a quarter of 40 is kept
+    assert {d.reason for d in waiting} == {Reason.HELD}
+    own = gate.arrive(S + 50 * MS, Arrival(tenant=2, flow=8))
+    assert own.action is Action.ADMIT
+    assert not gate.tick(S + HOLD_MAX_NS - MS)
+    assert len(gate.tick(S + HOLD_MAX_NS)) == 9
+    assert gate.in_flight == 40
+
+
+def test_where_there_is_room_a_crowd_is_not_held() -> None:
+    """Fifty at once at a service that takes a thousand."""
+    gate = make_gate(limit=1000)
+    assert {d.action for d in crowd(gate, S, 50)} == {Action.ADMIT}
+
+
+def test_long_calls_leave_room_for_brief_ones() -> None:
+    """The long ones that come at once do not get all places, and are told why they wait."""
+    gate = make_gate(limit=8)
+    now_ns = lengthen(gate, S)
+    longs = [
+        gate.arrive(now_ns + k * S, Arrival(tenant=1, flow=1 + k, kind=LONG)) for k in range(8)
+    ]
+    assert [d.reason for d in longs].count(Reason.CONTAINED) >= 1
+    kept = gate.shaping.containment.kept_places
+    assert sum(d.action is Action.ADMIT for d in longs) == 8 - kept
+    brief = gate.arrive(now_ns + 9 * S, Arrival(tenant=2, flow=9, kind=BRIEF))
+    assert brief.action is Action.ADMIT
+    finish(gate, now_ns + 9 * S + 50 * MS, brief)
+    admitted = next(d for d in longs if d.action is Action.ADMIT)
+    [granted] = finish(gate, now_ns + 10 * S, admitted)
+    assert band_of(granted.lease) is Band.LONG
+
+
+@pytest.mark.parametrize("mode", ["observe", "off"])
+def test_a_policy_that_does_not_govern_lets_everybody_through(mode: str) -> None:
+    """Observed, it is counted under its reason; off, it is not even that."""
+    gate = make_gate(limit=40, shaping=Shaping(Modes(hold=mode, contain=mode)))
+    gate.signals.organic_hz = lambda: 50.0  # type: ignore[method-assign]
+    for n in range(5):
+        gate.tick(n * 50 * MS)
+    decisions = crowd(gate, S, 40)
+    assert {d.action for d in decisions} == {Action.ADMIT}
+    assert (Reason.HELD in gate.shaping.n_observed) == (mode == "observe")
+
+
+def test_demand_accelerates_no_faster_than_configured() -> None:
+    """Beyond the ramp a call waits though places are free, and goes when the ramp allows."""
+    gate = make_gate(limit=100, shaping=Shaping(acceleration=2.0))
+    gate.tick(0)
+    decisions = [gate.arrive(S + n * 30 * MS, Arrival(tenant=1, flow=1 + n % 9)) for n in range(10)]
+    assert [d.action for d in decisions].count(Action.ADMIT) == 1
+    assert decisions[-1].reason is Reason.ACCELERATING
+    granted = [d for n in range(40) for d in gate.tick(S + 500 * MS + n * 50 * MS)]
+    assert 1 <= len(granted) <= 4
+
+
+def test_callers_held_back_are_never_held() -> None:
+    """They go beyond the limit, and both arms are counted."""
+    shaping = Shaping(holdback_share=0.5)
+    gate = make_gate(limit=1, shaping=shaping)
+    flows = range(1, 10)
+    decisions = [gate.arrive(S, Arrival(tenant=1, flow=flow)) for flow in flows]
+    for flow, decision in zip(flows, decisions, strict=True):
+        if shaping.holdback.is_held_back(flow):
+            assert decision.reason is Reason.HELD_BACK
+            finish(gate, 2 * S, decision)
+    assert shaping.holdback.n[1] == shaping.holdback.n_good[1] > 0
+
+
+def test_a_policy_that_raises_lets_the_request_through() -> None:
+    """The fault is counted; nothing else is lost."""
+
+    class Broken(Shaping):
+        """Raises where it is asked."""
+
+        def band(self, *_: Any) -> Band:
+            """Fail."""
+            raise ZeroDivisionError
+
+        def tick(self, *_: Any) -> None:
+            """Fail."""
+            raise ZeroDivisionError
+
+    gate = make_gate(limit=1, shaping=Broken())
+    decisions = crowd(gate, S, 3)
+    assert [d.action for d in decisions] == [Action.ADMIT] * 3
+    gate.tick(S)
+    assert gate.ledger.n_faults == 3
+
+
+def test_a_fan_out_over_fresh_names_goes_behind_those_with_a_past() -> None:
+    """The first newcomers go before a caller that has had service, the many behind it."""
+    gate = make_gate(limit=1)
+    for n in range(20):
+        finish(gate, n * S + 200 * MS, gate.arrive(n * S, Arrival(tenant=1, flow=9)))
+        gate.tick(n * S + 500 * MS)
+    busy = gate.arrive(30 * S, Arrival(tenant=1, flow=8))
+    new = [gate.arrive(30 * S + n * 50 * MS, Arrival(tenant=1, flow=1 + n % 7)) for n in range(35)]
+    known = gate.arrive(32 * S, Arrival(tenant=1, flow=9))
+    order = []
+    running = busy
+    for n in range(36):
+        [running] = finish(gate, 32 * S + n * 10 * MS, running)
+        order.append(running.lease)
+    assert 3 <= order.index(known.lease) <= 25
+    assert order.index(new[0].lease) < order.index(known.lease)
