@@ -181,6 +181,8 @@ def _read_decisions(gate: Gate) -> Iterator[Row]:
     ledger = gate.ledger
     yield ("admit", "untouched"), ledger.n_untouched
     yield ("wait", "over_limit"), ledger.n_waited
+    yield ("admit", "rerouted"), ledger.n_rerouted
+    yield ("divert", "fallback"), ledger.n_diverted
     for reason, count in ledger.n_answered.items():
         yield ("answer", reason.value), count
     for reason, count in ledger.n_observed.items():
@@ -213,6 +215,18 @@ GATE_ROWS: dict[str, Callable[[Gate], Iterable[Row]]] = {
     "governor_decisions_total": _read_decisions,
     "governor_in_flight": _read_endpoints(lambda gate, idx: gate.endpoints[idx].in_flight),
     "governor_limit": _read_endpoints(lambda gate, idx: gate.endpoints[idx].limit.limit),
+    "governor_endpoint_cost_seconds": _read_endpoints(
+        lambda gate, idx: gate.endpoints[idx].cost(gate.now_ns)
+    ),
+    "governor_endpoint_share_ratio": _read_endpoints(
+        lambda gate, idx: gate.endpoints[idx].health.share(gate.now_ns)
+    ),
+    "governor_endpoint_failures_total": _read_endpoints(
+        lambda gate, idx: gate.endpoints[idx].health.n_failures
+    ),
+    "governor_endpoint_ejections_total": _read_endpoints(
+        lambda gate, idx: gate.endpoints[idx].health.n_ejections
+    ),
     "governor_line_length": lambda gate: [((), gate.line_length)],
     "governor_capacity_hz": lambda gate: [((), gate.dispatcher.capacity_hz)],
     "governor_best_capacity_hz": lambda gate: [((), gate.best_capacity_hz)],

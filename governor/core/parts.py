@@ -50,6 +50,11 @@ class GateParts:
     max_waiting : int
     shaping : Shaping, optional
         Who yields to whom; by default as configured by default.
+
+    Attributes
+    ----------
+    fallback : Gate or None
+        Of the upstream to ask where this one is out of use (:mod:`governor.core.spread`).
     """
 
     def __init__(
@@ -95,6 +100,12 @@ class GateParts:
         self._compare = self.shaping.holdback.close
         self._only = self.endpoints[0] if len(self.endpoints) == 1 else None
         self._now_ns = 0
+        self.fallback: Gate | None = None
+
+    @property
+    def now_ns(self) -> int:
+        """The latest instant that it was told of."""
+        return self._now_ns
 
     @property
     def in_flight(self) -> int:

@@ -42,7 +42,6 @@ class SpreadGate(Gate):
     Attributes
     ----------
     routing : Reroute
-    fallback : Gate or None
     """
 
     def __init__(self, *parts: Any, reroute_seed: int = 1, **options: Any) -> None:
@@ -53,7 +52,6 @@ class SpreadGate(Gate):
         self.routing: Reroute[Endpoint] = Reroute(self.endpoints, reroute_seed)
         for endpoint in routed:
             endpoint.routing = self.routing
-        self.fallback: Gate | None = None
         self._n_spare = 0
 
     # -- events -----------------------------------------------------------
