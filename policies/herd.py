@@ -11,13 +11,13 @@ turn: it may not take the last places, which are kept for those who come by
 themselves, and it goes behind them in the line. So a wrong mark costs at most
 200 ms, and nothing at all where there is room.
 
-The bound follows the traffic: m is a running mean over 10 s of windows, each
-clipped at the bound it was judged by, so that a herd that comes back every few
-seconds never becomes the rule.
+The bound follows the traffic: m is a running mean over a second. A herd of
+hundreds that comes back every few seconds adds a few arrivals to it and never
+becomes the rule; steady demand does within a second or two.
 
-*Regime*: from a handful of callers to thousands per second. A ramp raises m
-within seconds; until then its arrivals bear marks and lose nothing, for a ramp
-that leaves room is not held.
+*Regime*: from a handful of callers to tens of thousands per second. While a
+steep ramp raises m its arrivals bear marks and lose nothing, for a ramp that
+leaves room is not held.
 
 *Cost*: two comparisons and an addition per arrival.
 
@@ -39,13 +39,13 @@ HOLD_MAX_NS = 200_000_000
 
 SPREAD = 6.0
 """Marks nobody in six of seven recordings of organic traffic at their own speed (22 h), one arrival
-in 2,300 in the seventh, whose clients send in bursts; played ten times as fast, one in 1,300."""
+in 2,500 in the seventh, whose clients send in bursts; played ten times as fast, one in 1,400."""
 
 BOUND_MIN = 8
 """A few agents of one program start together without being a storm."""
 
-GAIN = 0.005
-"""Of the running mean per 50 ms: 10 s."""
+GAIN = 0.05
+"""Of the running mean per 50 ms: a second."""
 
 KEPT_SHARE = 0.25
 """Of the limit at most is kept from the crowd."""
@@ -82,7 +82,7 @@ class Herd:
         """Count an arrival; return whether it is one of a crowd."""
         if now_ns >= self.ends_ns:
             self.ends_ns = now_ns - now_ns % WINDOW_NS + WINDOW_NS
-            self._n_counted += min(self.n, self.bound)
+            self._n_counted += self.n
             self.n = 1
             return False
         self.n += 1
@@ -101,7 +101,7 @@ class Herd:
             return
         self._ticked_ns = now_ns
         if now_ns >= self.ends_ns:
-            self._n_counted += min(self.n, self.bound)
+            self._n_counted += self.n
             self.n = 0
         per_window = self._n_counted * WINDOW_NS / elapsed_ns
         self._n_counted = 0

@@ -83,8 +83,8 @@ class Holdback:
         benefit = governed - held_back
         return Estimate(
             benefit,
-            benefit - sqrt((governed - low_g) ** 2 + (high_h - held_back) ** 2),
-            benefit + sqrt((high_g - governed) ** 2 + (held_back - low_h) ** 2),
+            max(-1.0, benefit - sqrt((governed - low_g) ** 2 + (high_h - held_back) ** 2)),
+            min(1.0, benefit + sqrt((high_g - governed) ** 2 + (held_back - low_h) ** 2)),
             n_governed,
             n_held_back,
         )

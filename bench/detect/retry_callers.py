@@ -225,5 +225,8 @@ def score(history: History, found: npt.NDArray[np.int64]) -> Score:
 
 def name_families(history: History, bank: SignalBank, least: int) -> list[int]:
     """Return the family found for every flow that has retried so often."""
-    n_retries = np.bincount(history.flow[history.attempt > 0], minlength=len(bank.state.flows))
-    return [int(x) for x in bank.state.flows["family"][n_retries >= least]]
+    rows = bank.state.flows
+    rows = rows[rows["flow"] > 0]
+    n_flows = 1 + int(max(history.flow.max(initial=0), rows["flow"].max(initial=0)))
+    n_retries = np.bincount(history.flow[history.attempt > 0], minlength=n_flows)
+    return [int(x) for x in rows["family"][n_retries[rows["flow"]] >= least]]

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 from governor.config.durations import format_duration, format_size
 from governor.config.model import Config, Listener, Match, Route, Upstream
+from governor.config.policies import Policies
 
 _LOG_WORDS = {
     "off": "No access log.",
@@ -41,6 +42,7 @@ def describe(config: Config, name: str) -> Iterator[str]:
             f"come back within {format_duration(config.policies.slot_horizon_s)}, only who would "
             f"wait in vain (patience {format_duration(config.policies.patience_s)} where unknown)."
         )
+    yield from _policies(config.policies)
     where = "standard error" if config.access_log.path == "-" else config.access_log.path
     words = _LOG_WORDS[config.access_log.mode]
     yield f"  {words}" if config.access_log.mode == "off" else f"  {words}, to {where}."
@@ -62,6 +64,30 @@ def notes(config: Config) -> Iterator[str]:
     for name, upstream in config.upstreams.items():
         if not upstream.tls.verify and any(e.is_tls for e in upstream.addresses):
             yield f"upstream {name} is not verified (tls.verify is false): anybody can pose as it."
+
+
+_POLICIES = (
+    (
+        "hold",
+        "let those who come by themselves go before a crowd, which waits at most 200 ms beside a "
+        "free place",
+    ),
+    ("contain", "keep places for brief calls where others hold theirs for long"),
+)
+
+
+def _policies(policies: Policies) -> Iterator[str]:
+    for attribute, words in _POLICIES:
+        mode = getattr(policies, attribute)
+        if mode == "govern":
+            yield f"  {words[0].upper()}{words[1:]}."
+        elif mode == "observe":
+            yield f"  Count, and no more, what it would be to {words}."
+    if policies.holdback_share:
+        yield (
+            f"  Leave {policies.holdback_share:.1%} of the callers ungoverned, and compare how "
+            "their calls end."
+        )
 
 
 def _listener(listener: Listener) -> str:
@@ -113,6 +139,8 @@ def _upstream(name: str, upstream: Upstream) -> Iterator[str]:
             f"    fall back to {upstream.fallback} while all of it is out of use, or its line is "
             "too long and there is room."
         )
+    if upstream.acceleration is not None:
+        yield f"    let demand grow by a factor of {upstream.acceleration:g} a minute at most."
     yield (
         f"    time-outs: connect {_d(upstream.connect_timeout_s)}, first byte "
         f"{_d(upstream.first_byte_timeout_s)}, silence in a response {_d(upstream.idle_timeout_s)}."

@@ -36,7 +36,7 @@ _BOUNDS = {
 def explain(error: ValidationError, data: Any) -> Iterator[Conflict]:
     """Yield where and what for each error of the validator."""
     for detail in error.errors(include_url=False, include_input=False):
-        path = _known_part(detail["loc"])
+        path = _known_part(detail["loc"], detail["type"] == "extra_forbidden")
         if detail["type"] == "too_short" and _has_entries(data, path):
             continue  # its entries are wrong, and each has its own error
         yield path, _message(detail, path)
@@ -78,9 +78,12 @@ def _reference(path: Path) -> str:
     return field_references().get(section.section.__name__, {}).get(str(path[-1]), "")
 
 
-def _known_part(loc: tuple[int | str, ...]) -> Path:
-    """Return ``loc`` without what the validator appends (``[key]``, names of union members)."""
-    if loc and loc[-1] == "[key]":
+def _known_part(loc: tuple[int | str, ...], is_extra: bool) -> Path:
+    """Return ``loc`` without what the validator appends (``[key]``, names of union members).
+
+    A key that is not known may itself be called ``[key]``.
+    """
+    if not is_extra and loc and loc[-1] == "[key]":
         return loc[:-1]
     for stop in range(len(loc), 0, -1):
         if field_at(loc[:stop]) is not None or field_at(loc[: stop - 1]) is not None:

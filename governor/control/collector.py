@@ -7,6 +7,7 @@ path never meets the client library, whose counters take a lock each.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 
 from prometheus_client import Metric as Family
@@ -180,13 +181,23 @@ class GovernorCollector(Collector):
 def _read_decisions(gate: Gate) -> Iterator[Row]:
     ledger = gate.ledger
     yield ("admit", "untouched"), ledger.n_untouched
-    yield ("wait", "over_limit"), ledger.n_waited
     yield ("admit", "rerouted"), ledger.n_rerouted
     yield ("divert", "fallback"), ledger.n_diverted
+    yield ("admit", "held_back"), ledger.n_held_back
+    for reason, count in ledger.n_waited_for.items():
+        yield ("wait", reason.value), count
     for reason, count in ledger.n_answered.items():
         yield ("answer", reason.value), count
-    for reason, count in ledger.n_observed.items():
+    for reason, count in (Counter(ledger.n_observed) + Counter(gate.shaping.n_observed)).items():
         yield ("observed", reason.value), count
+
+
+def _read_benefit(gate: Gate) -> Iterator[Row]:
+    estimate = gate.shaping.holdback.estimate()
+    if estimate is not None:
+        yield ("estimate",), estimate.benefit
+        yield ("low",), estimate.low
+        yield ("high",), estimate.high
 
 
 def _read_seconds(gate: Gate) -> Iterator[Row]:
@@ -234,6 +245,8 @@ GATE_ROWS: dict[str, Callable[[Gate], Iterable[Row]]] = {
         (("made",), gate.reservations.n_made),
         (("kept",), gate.reservations.n_kept),
     ],
+    "governor_places_kept": lambda gate: [((), gate.shaping.containment.kept_places)],
+    "governor_holdback_benefit_ratio": _read_benefit,
     "governor_invitations_outstanding": lambda gate: [((), gate.reservations.n_outstanding)],
     "governor_outcomes_total": _read_outcomes,
     "governor_upstream_seconds_total": _read_seconds,

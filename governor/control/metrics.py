@@ -98,6 +98,14 @@ METRICS: dict[str, Metric] = {
     "governor_best_capacity_hz": Metric(
         "gauge", "Best known capacity, requests per second; 0 while unknown.", ("upstream",)
     ),
+    "governor_places_kept": Metric(
+        "gauge", "Places that calls of long kinds leave to brief ones.", ("upstream",)
+    ),
+    "governor_holdback_benefit_ratio": Metric(
+        "gauge",
+        "Share of calls that end well, governed less held back: estimate and 95 % interval.",
+        ("upstream", "bound"),
+    ),
     "governor_invitations_total": Metric(
         "counter", "Retry slots: given to callers, and kept by them.", ("upstream", "state")
     ),

@@ -12,6 +12,7 @@ from typing import Any
 
 import governor
 from governor.control.health import compute_readiness
+from governor.control.shaping import describe_shaping
 from governor.control.view import RuntimeView
 from governor.control.words import describe_propagation, describe_service, put_in_words
 from governor.core.endpoint import Endpoint
@@ -113,6 +114,7 @@ def describe_gate(gate: Gate, urls: tuple[str, ...], identities: Identities) -> 
             "kept": reservations.n_kept,
             "horizon_s": reservations.horizon_ns / 1e9,
         },
+        "shaping": describe_shaping(gate),
         "ledger": describe_ledger(gate),
         **describe_signals(gate.signals, identities),
     }

@@ -28,11 +28,11 @@ from governor.core.endpoint import Endpoint, is_normal
 from governor.core.lease import Decision, Lease, LeaseState, Untouched, make_lease
 from governor.core.parts import GateParts
 from policies.decision import Action, Outcome, Reason
-from policies.ejection import Verdict
 from signals import ANSWERED, ATTEMPT_MASK, FAILED, FIRST_BYTE, GONE, LEFT, PARENT, REFUSED
 
 STATUS_WAIT = 429
 """Capacity exists and is taken: come back at your slot (RFC 6585 section 4)."""
+
 _ADMIT = Action.ADMIT
 _COMPLETED = Outcome.COMPLETED
 _PENDING = LeaseState.PENDING
@@ -209,12 +209,6 @@ class Gate(GateParts):
             self.ledger.n_faults += 1
         return self._dispatch(now_ns) if self.line.n_live else ()
 
-    def reroute(
-        self, now_ns: int, lease: Lease, verdict: Verdict
-    ) -> tuple[Decision | None, Sequence[Decision]]:
-        """Move a call that its endpoint failed: not from a single one (governor.core.spread)."""
-        return None, ()
-
     def tick(self, now_ns: int) -> Sequence[Decision]:
         """Run what looks across a window (every 50 ms); return decisions about waiting leases."""
         now_ns = self._clamp(now_ns)
@@ -302,6 +296,8 @@ class Gate(GateParts):
         decision = Decision(_ADMIT, reason, lease)
         if reason is Reason.UNTOUCHED:
             self.ledger.n_untouched += 1
+        elif reason is Reason.HELD_BACK:
+            self.ledger.n_held_back += 1
         else:
             self._note(now_ns, decision, 0)
         return decision
@@ -316,7 +312,9 @@ class Gate(GateParts):
             before_s = self.newcomers.charge(now_ns, arrival.tenant, service_s)
             attained_s = max(attained_s, before_s)
         self.dispatcher.join(now_ns, lease, attained_s, band)
-        self.ledger.n_waited += 1
+        ledger = self.ledger
+        ledger.n_waited += 1
+        ledger.n_waited_for[reason] = ledger.n_waited_for.get(reason, 0) + 1
         return Decision(Action.WAIT, reason, lease)
 
     def _dispatch(self, now_ns: int) -> list[Decision]:

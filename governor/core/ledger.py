@@ -21,11 +21,13 @@ class Ledger:
         "n_by_outcome",
         "n_diverted",
         "n_faults",
+        "n_held_back",
         "n_left_waiting",
         "n_observed",
         "n_rerouted",
         "n_untouched",
         "n_waited",
+        "n_waited_for",
         "orphaned_s",
         "refused_s",
         "retried_s",
@@ -37,7 +39,9 @@ class Ledger:
         self.n_arrived = 0
         self.n_attempts_repeated = 0
         self.n_untouched = 0
+        self.n_held_back = 0
         self.n_waited = 0
+        self.n_waited_for: dict[Reason, int] = {}
         self.n_left_waiting = 0
         self.n_rerouted = 0
         self.n_diverted = 0

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from governor.core.gate import Gate
     from governor.core.identity import Identities
     from governor.core.lease import Decision, Lease
+    from policies.ejection import Verdict
     from policies.limit import Limit
     from signals import SignalBank
 
@@ -133,6 +134,12 @@ class GateParts:
         if self.line.n_live:
             return 0
         return sum(max(0, x.limit.limit - x.in_flight) for x in self.endpoints if not x.is_out)
+
+    def reroute(
+        self, now_ns: int, lease: Lease, verdict: Verdict
+    ) -> tuple[Decision | None, Sequence[Decision]]:
+        """Move a call that its endpoint failed: not from a single one (governor.core.spread)."""
+        return None, ()
 
     def _clamp(self, now_ns: int) -> int:
         if now_ns < self._now_ns:

@@ -45,6 +45,13 @@ def test_the_zero_configuration_says_everything_that_matters() -> None:
             "fall back to b",
         ),
         ({"routes": [{"upstream": "a", "affinity": "X-Session"}]}, "together by header x-session"),
+        ({"policies": {"hold": "observe"}}, "no more, what it would be to let those who come by"),
+        ({"policies": {"contain": "govern"}}, "Keep places for brief calls"),
+        ({"policies": {"holdback_share": 0.02}}, "Leave 2.0% of the callers ungoverned"),
+        (
+            {"upstreams": {"a": {"endpoints": ["http://a"], "acceleration": 1.5}}},
+            "by a factor of 1.5 a minute",
+        ),
         ({"routes": [{"upstream": "a", "governed": False}]}, "never held"),
         ({"routes": [{"upstream": "a", "on_leave": "cancel"}]}, "cancelled when its caller"),
         ({"routes": [{"upstream": "a", "host": "rewrite"}]}, "Host rewritten"),

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from governor.config.load import load
@@ -257,6 +257,8 @@ YAML_VALUES = st.recursive(
 
 
 @given(value=YAML_VALUES)
+@example(value={"[key]": None})
+@example(value={"admin": {"[key]": 1}, "upstreams": {"[key]": {}}})
 def test_any_document_loads_or_is_explained(
     tmp_path_factory: pytest.TempPathFactory, value: object
 ) -> None:

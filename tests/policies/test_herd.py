@@ -55,14 +55,14 @@ def test_a_herd_that_comes_back_never_becomes_the_rule() -> None:
     """After an hour of herds the bound is still that of the callers between them."""
     herd = Herd()
     play(herd, [n * 4 * S + k * 50_000 for n in range(900) for k in range(40)], 3600 * S)
-    assert herd.bound <= 2 * BOUND_MIN
+    assert herd.bound <= 3 * BOUND_MIN
 
 
 def test_a_ramp_is_followed() -> None:
     """Ten times the traffic is the rule within seconds."""
     arrivals_ns = poisson(1, 100.0, 20.0) + [20 * S + x for x in poisson(2, 1000.0, 60.0)]
     marked = play(Herd(), arrivals_ns, 80 * S)
-    assert not [x for x in marked if x > 40 * S]
+    assert not [x for x in marked if x > 24 * S]
 
 
 def test_the_crowd_leaves_places_to_those_who_come_by_themselves() -> None:

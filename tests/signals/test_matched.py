@@ -41,7 +41,7 @@ class Filter:
 
     def __init__(self, first_bin: int = FIRST_BIN) -> None:
         self.matched = make_matched()
-        self.bank = make_bank()
+        self.bank = make_bank(1)
         self.bucket = first_bin * BIN_BUCKETS
         self.expected: list[float] = []
         self.nats: list[float] = []

@@ -92,9 +92,9 @@ def test_memory_per_flow_is_bounded_and_the_oldest_shape_goes() -> None:
 
 
 def test_a_shape_is_any_64_bit_number() -> None:
-    """Signed or not, a fingerprint matches itself and not its neighbours."""
+    """Of either sign, a fingerprint matches itself and not its neighbours."""
     bank = ShortBank(4)
-    shapes = (-(2**63), -1, 2**64 - 1, 0x0123456789ABCDEF)
+    shapes = (-(2**63), -1, 2**63 - 1, 0x0123456789ABCDEF)
     for shape in shapes:
         bank.observe_departure(0, 1, shape, 0, True)
     assert [bank.observe_arrival(MS, 1, shape, UNMARKED, True) for shape in shapes] == [1] * 4

@@ -143,7 +143,7 @@ def test_the_verdict_is_the_table(
     surge: float,
 ) -> None:
     """Every combination of evidence gives the verdict of the text."""
-    shape, bank, matched = make_shape(), make_bank(), make_matched()
+    shape, bank, matched = make_shape(), make_bank(1), make_matched()
     b, s = bank[0], shape[0]
     b["retries_1s"], b["arrivals_1s"] = share * 64.0, 64.0
     b["n_retrying"], s["n_retrying"] = flows, wide_flows
@@ -160,7 +160,7 @@ def test_the_verdict_is_the_table(
 
 def test_a_graver_verdict_comes_at_once_and_leaves_after_a_second() -> None:
     """The word does not flap: evidence that comes and goes leaves it standing."""
-    shape, bank, matched = make_shape(), make_bank(), make_matched()
+    shape, bank, matched = make_shape(), make_bank(1), make_matched()
     b = bank[0]
     b["arrivals_1s"] = 100.0
     bank[0]["bucket"] = 1_000
@@ -200,7 +200,7 @@ def test_distinct_retrying_flows_over_five_seconds_are_exact(
 
 def test_a_bin_closes_every_five_buckets_and_forgets_its_counts() -> None:
     """Sums decay, counts of the open bin start again."""
-    shape, bank, matched = make_shape(), make_bank(), make_matched()
+    shape, bank, matched = make_shape(), make_bank(1), make_matched()
     for bucket in range(1_000, 1_010):
         bank[0]["bucket"] = bucket
         bank[0]["open_arrivals"] = 2
