@@ -11,6 +11,8 @@ A call leaves for the fallback upstream, whose own gate then decides about it,
 - when it would be answered because the line is full or too long, and the fallback has
   room. Who has waited until patience is spent is answered: it would leave the fallback, too.
 
+A fault in the choice is counted and the roomiest endpoint is taken.
+
 In ``observe`` mode the roomiest endpoint is taken and nothing is moved; the calls go
 on teaching, so that the state page shows what would be done.
 """
@@ -93,7 +95,10 @@ class SpreadGate(Gate):
 
     def tick(self, now_ns: int) -> Sequence[Decision]:
         """Run what looks across a window, and see who is fit again."""
-        self.routing.tick(self._clamp(now_ns))
+        try:
+            self.routing.tick(self._clamp(now_ns))
+        except Exception:
+            self.ledger.n_faults += 1
         self._n_spare = 0 if self.fallback is None else self.fallback.n_free
         return super().tick(now_ns)
 
@@ -105,7 +110,11 @@ class SpreadGate(Gate):
         if lease.arrival.is_exempt:
             fit = [x for x in self.endpoints if not x.is_out] or self.endpoints
             return min(fit, key=lambda x: (x.n_exempt + x.in_flight) / x.limit.limit)
-        endpoint = self.routing.choose(now_ns, lease.arrival.affinity, lease.tried)
+        try:
+            endpoint = self.routing.choose(now_ns, lease.arrival.affinity, lease.tried)
+        except Exception:
+            self.ledger.n_faults += 1
+            endpoint = None
         return endpoint or super()._pick(now_ns, lease)
 
     def _next_place(self, now_ns: int, lease: Lease) -> Endpoint | None:
@@ -124,7 +133,12 @@ class SpreadGate(Gate):
     def _room(self) -> Room:
         """Return whom a place is open to now, on the endpoints in use."""
         limit = n_free = 0
-        for endpoint in self.endpoints if self.is_observing else self.routing.in_use(self._now_ns):
+        try:
+            used = self.endpoints if self.is_observing else self.routing.in_use(self._now_ns)
+        except Exception:
+            self.ledger.n_faults += 1
+            used = self.endpoints
+        for endpoint in used:
             limit += endpoint.limit.limit
             n_free += max(0, endpoint.limit.limit - endpoint.in_flight)
         return self.shaping.room(limit, limit - n_free)
@@ -212,10 +226,13 @@ class SpreadGate(Gate):
         if is_first and not lease.arrival.is_exempt:
             now_ns = self._clamp(now_ns)
             endpoint = self.endpoints[lease.endpoint_idx]
-            if is_normal(status):
-                self.routing.answered(now_ns, endpoint, lease.dispatched_at_ns)
-            else:
-                endpoint.pace.dropped(lease.dispatched_at_ns)
+            try:
+                if is_normal(status):
+                    self.routing.answered(now_ns, endpoint, lease.dispatched_at_ns)
+                else:
+                    endpoint.pace.dropped(lease.dispatched_at_ns)
+            except Exception:
+                self.ledger.n_faults += 1
         super().answered(now_ns, lease, status)
 
     def depart(
@@ -223,16 +240,23 @@ class SpreadGate(Gate):
     ) -> Sequence[Decision]:
         """Close an open lease; return what to do with those who waited for its place."""
         if lease.state is LeaseState.OPEN and not lease.arrival.is_exempt:
-            routing, sent_at_ns = self.routing, lease.dispatched_at_ns
-            now_ns = self._clamp(now_ns)
-            endpoint = self.endpoints[lease.endpoint_idx]
-            is_paced = lease.answered_at_ns != 0
-            if not is_paced and outcome is not Outcome.UNSENT and is_normal(status):
-                routing.answered(now_ns, endpoint, sent_at_ns)
-                is_paced = True
-            verdict = judge(outcome, status, retry_after_ns)
-            routing.closed(now_ns, endpoint, sent_at_ns, lease, verdict, is_paced)
+            try:
+                self._learn_end(self._clamp(now_ns), lease, outcome, status, retry_after_ns)
+            except Exception:
+                self.ledger.n_faults += 1
         return super().depart(now_ns, lease, outcome, status, retry_after_ns)
+
+    def _learn_end(
+        self, now_ns: int, lease: Lease, outcome: Outcome, status: int, retry_after_ns: int
+    ) -> None:
+        routing, sent_at_ns = self.routing, lease.dispatched_at_ns
+        endpoint = self.endpoints[lease.endpoint_idx]
+        is_paced = lease.answered_at_ns != 0
+        if not is_paced and outcome is not Outcome.UNSENT and is_normal(status):
+            routing.answered(now_ns, endpoint, sent_at_ns)
+            is_paced = True
+        verdict = judge(outcome, status, retry_after_ns)
+        routing.closed(now_ns, endpoint, sent_at_ns, lease, verdict, is_paced)
 
     def _count_observed(self, reason: Reason) -> None:
         observed = self.ledger.n_observed

@@ -280,6 +280,36 @@ def test_observing_moves_nothing() -> None:
     assert gate.ledger.n_diverted == gate.ledger.n_rerouted == 0
 
 
+def test_a_broken_choice_lets_everything_through() -> None:
+    """What raises is counted; calls go to the roomiest endpoint and their books stay right."""
+    gate = make(n=2, limit=2)
+
+    class Broken:
+        """Raises whatever it is asked, but for what is told on the way out."""
+
+        is_down = False
+
+        def sent(self, *_: Any) -> None:
+            """Say nothing."""
+
+        def __getattr__(self, name: str) -> Any:
+            raise ZeroDivisionError(name)
+
+    gate.routing = Broken()  # type: ignore[assignment]
+    for endpoint in gate.endpoints:
+        endpoint.routing = gate.routing  # type: ignore[attr-defined]
+    leases = [admit(gate) for _ in range(4)]
+    assert in_flight(gate) == [2, 2]
+    waiting = gate.arrive(MS, Arrival())
+    assert waiting.action is Action.WAIT
+    gate.tick(50 * MS)
+    gate.answered(60 * MS, leases[0], 200)
+    [granted] = gate.depart(70 * MS, leases[0], Outcome.COMPLETED, 200)
+    assert granted.lease is waiting.lease
+    assert gate.in_flight == 4
+    assert gate.ledger.n_faults > 6
+
+
 EVENTS = st.tuples(
     st.sampled_from(["arrive", "arrive", "depart", "reroute", "answered", "leave", "tick"]),
     st.integers(0, 2 * S),
