@@ -1,7 +1,8 @@
-"""Questions to Governor's control plane: what it says of itself after a run."""
+"""Questions to Governor's control plane and to the service: what they say of themselves."""
 
 from __future__ import annotations
 
+import asyncio
 import urllib.request
 from typing import Any
 
@@ -41,3 +42,23 @@ def parse_metrics(text: str) -> dict[str, float]:
         if name.startswith("governor_") and "_bucket{" not in name and "_created" not in name:
             values[name] = float(value)
     return values
+
+
+async def call_json(port: int, path: str) -> Any:
+    """Return the JSON behind ``path`` on a loopback port (control questions, not load)."""
+    reader, writer = await asyncio.open_connection(HOST, port, limit=1 << 26)
+    try:
+        writer.write(
+            f"GET {path} HTTP/1.1\r\nHost: {HOST}:{port}\r\nConnection: close\r\n\r\n".encode()
+        )
+        head = (await reader.readuntil(b"\r\n\r\n")).lower()
+        length = int(head.partition(b"content-length:")[2].split(b"\r\n")[0])
+        return orjson.loads(await reader.readexactly(length))
+    finally:
+        writer.close()
+
+
+def ask(port: int, question: str) -> Any:
+    """Return the JSON behind a question to a service of the benchmark's."""
+    with urllib.request.urlopen(f"http://{HOST}:{port}{question}", timeout=5) as reply:
+        return orjson.loads(reply.read())

@@ -23,14 +23,15 @@ from typing import Any
 import numpy as np
 import uvloop
 
-from bench.callers.http1 import CallerConnection
-from bench.callers.wire import claude_code_request
 from bench.children import HOST, BenchError
 from bench.control import read_json, read_metrics
 from bench.peers import Running, select
 from bench.replay_rows import Row, read_rows
 from bench.report import save, table
 from bench.service import server
+from bench.service.spec import ServiceSpec
+from governor.load.http1 import CallerConnection
+from governor.load.wire import claude_code_request
 
 PROXY_CORE, LOAD_CORE = 0, 1
 IDLE_MAX_S = 20.0
@@ -186,7 +187,7 @@ def main(argv: list[str]) -> int:
     )
     if hasattr(os, "sched_setaffinity") and (os.cpu_count() or 1) > LOAD_CORE:
         os.sched_setaffinity(0, {LOAD_CORE})
-    service, port = server.start(LOAD_CORE, 0, 1.0, 0.0, 1, [])
+    service, port = server.start(LOAD_CORE, ServiceSpec(n_slots=0), 1)
     with peer.start(port, PROXY_CORE) as running:
         through, direct = Way(running.port), Way(port)
         report, finish = reporter(rows, options.speed)

@@ -34,29 +34,37 @@ def machine() -> str:
     )
 
 
+PRODUCT = (":/governor", ":/signals", ":/policies", ":(exclude,top)governor/load")
+
+
+def git(*words: str) -> str:
+    """Return what git prints; nothing where there is no repository."""
+    done = subprocess.run(
+        ["git", *words],
+        cwd=Path(__file__).parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.stdout.strip()
+
+
+def changed() -> str:
+    """Return ``+`` if what is measured has uncommitted changes."""
+    return "+" if git("status", "--porcelain", "--untracked-files=no", "--", *PRODUCT) else ""
+
+
 def revision() -> str:
     """Return the short commit that was measured, with ``+`` for uncommitted changes."""
+    return (git("rev-parse", "--short", "HEAD") or "unknown") + changed()
 
-    def git(*words: str) -> str:
-        done = subprocess.run(
-            ["git", *words],
-            cwd=Path(__file__).parent,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        return done.stdout.strip()
 
-    dirty = git(
-        "status",
-        "--porcelain",
-        "--untracked-files=no",
-        "--",
-        ":/governor",
-        ":/signals",
-        ":/policies",
-    )
-    return (git("rev-parse", "--short", "HEAD") or "unknown") + ("+" if dirty else "")
+def product_revision() -> str:
+    """Return the last commit that changed what is measured, with ``+`` as above.
+
+    Commits of benchmarks, tests and documents leave it as it is.
+    """
+    return (git("log", "-1", "--format=%h", "--", *PRODUCT) or "unknown") + changed()
 
 
 def save(name: str, command: str, markdown: str, data: Mapping[str, Any]) -> None:

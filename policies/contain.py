@@ -101,15 +101,17 @@ class Containment:
 
     Attributes
     ----------
+    kinds : dict of int to Kind
+        Those that were seen.
     kept_places : int
         Places that the long leave to the brief; 0 while there is nothing to contain.
     """
 
-    __slots__ = ("_kinds", "_long", "_ticked_ns", "kept_places")
+    __slots__ = ("_long", "_ticked_ns", "kept_places", "kinds")
 
     def __init__(self) -> None:
         self.kept_places = 0
-        self._kinds: dict[int, Kind] = {}
+        self.kinds: dict[int, Kind] = {}
         self._long: list[Kind] = []
         self._ticked_ns = -1
 
@@ -120,20 +122,23 @@ class Containment:
 
     def is_long(self, kind: int) -> bool:
         """Whether calls of this kind leave room for brief ones."""
-        known = self._kinds.get(kind)
+        known = self.kinds.get(kind)
         return known is not None and known.is_long
 
     def open(self, now_ns: int, kind: int) -> None:
         """Note a call that has been given a place."""
-        known = self._kinds.get(kind)
-        if known is None:
-            known = self._kinds[kind] = Kind()
+        known = self.kinds.get(kind) or self.meet(kind)
         known.n_open += 1
         known.sent_sum_ns += now_ns
 
+    def meet(self, kind: int) -> Kind:
+        """Return the record of a kind that was never seen before."""
+        known = self.kinds[kind] = Kind()
+        return known
+
     def close(self, kind: int, opened_at_ns: int, held_ns: int) -> None:
         """Note that its place is free again."""
-        known = self._kinds[kind]
+        known = self.kinds[kind]
         known.n_open -= 1
         known.sent_sum_ns -= opened_at_ns
         known.n_done += 1
@@ -148,7 +153,7 @@ class Containment:
             return
         self._ticked_ns = now_ns
         ranked = []
-        for number, kind in self._kinds.items():
+        for number, kind in self.kinds.items():
             held_ns = kind.learn(now_ns, elapsed_s)
             kind.is_long = False
             if held_ns:

@@ -50,6 +50,14 @@ class Reason(StrEnum):
     """An endpoint failed it before the first byte; it goes to another one."""
     FALLBACK = "fallback"
     """Its upstream is out of use, or cannot take it in time: the fallback upstream is asked."""
+    ABSORBED = "absorbed"
+    """The upstream refused; its refusal is waited out here and the request sent again."""
+    COALESCED = "coalesced"
+    """Shares the answer of an identical request that is under way; takes no place of its own."""
+    SLOT_GIVEN = "slot_given"
+    """The upstream refused in a storm; its refusal went on with the caller's own slot."""
+    NO_RETRY = "no_retry"
+    """The upstream refused in a storm, and no retry of this caller could still be served."""
     OBSERVED = "observed"
     """Observe mode: admitted, though governing would have acted."""
 
@@ -69,3 +77,5 @@ class Outcome(IntEnum):
     """The caller left and the upstream's work was cut short."""
     UNSENT = 5
     """No byte reached the upstream (no connection): says nothing of its speed."""
+    COALESCED = 6
+    """It shared another request's call; what came of that is booked there."""

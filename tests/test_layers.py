@@ -19,6 +19,7 @@ LAYERS = {
     "governor.config": {"governor.config", "governor.errors"},
     "governor.core": {"governor.core", "policies", "signals"},
     "governor.sample": {"governor.sample", "governor.config"},
+    "governor.load": {"governor.load", "governor.config", "governor.errors", "governor"},
     "governor.proxy": {"governor.proxy", "governor.core", "policies", "signals"}
     | {"governor.config", "governor.errors", "governor"},
     "governor.control": {"governor.control", "governor.core", "policies", "signals"}

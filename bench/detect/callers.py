@@ -30,7 +30,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from bench.callers.laws import LAWS, Law
+from governor.load.laws import LAWS, Law
 
 THINK_S = 10.0
 """Median think time of recorded agents (traces/README: p50 10 s)."""
@@ -79,7 +79,7 @@ class Fleet(NamedTuple):
     ----------
     n : int
     law : str
-        A name of ``bench.callers.laws.LAWS``, or ``mix``.
+        A name of ``governor.load.laws.LAWS``, or ``mix``.
     patience_s : float
         A caller leaves when no answer has come by then.
     think_s : float

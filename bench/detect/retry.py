@@ -3,7 +3,7 @@
 *Rule of this file*: which cases, and their tables. Callers and replay are in
 :mod:`bench.detect.retry_callers`.
 
-*Cases*: every law of ``bench/callers/laws.py`` that retries, failures by status
+*Cases*: every law of ``governor/load/laws.py`` that retries, failures by status
 and by leaving, shapes repeated by 2 %, 50 % and 100 % of tasks. **Plain** is
 memory and shape alone; **calibrated** is what the signals do. Scores count from
 the first call on: what was wrong while there was nothing to go by is in them.
@@ -20,7 +20,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from bench.callers.laws import LAWS
 from bench.detect.base import Options, Section, claim
 from bench.detect.retry_callers import (
     FAULTS,
@@ -34,6 +33,7 @@ from bench.detect.retry_callers import (
 )
 from bench.detect.traces import as_codes, as_floats, columns_of
 from bench.report import table
+from governor.load.laws import LAWS
 from signals import ANSWERED, ATTEMPT_MASK, FAILED, SignalBank
 from signals.families import SCHEDULES
 

@@ -26,7 +26,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from bench.callers.laws import LAWS, TRANSPORT, Failure
+from governor.load.laws import LAWS, TRANSPORT, Failure
 from signals import ANSWERED, ATTEMPT_MASK, FAILED, GONE, SignalBank
 
 S = 1_000_000_000

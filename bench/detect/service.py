@@ -18,9 +18,9 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from bench.callers.laws import TRANSPORT
 from bench.detect.callers import Fleet
 from bench.detect.traces import Trace
+from governor.load.laws import TRANSPORT
 
 SERVICE_S, SIGMA = 0.3, 0.5
 LOG_MEAN = math.log(SERVICE_S) - 0.5 * SIGMA * SIGMA

@@ -22,10 +22,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from bench.callers.laws import TRANSPORT, Failure
 from bench.detect.callers import MARKING, NEVER_S
 from bench.detect.service import LOG_MEAN, REFUSAL_S, SERVICE_S, SIGMA, World
 from bench.detect.traces import Trace
+from governor.load.laws import TRANSPORT, Failure
 
 TICK_S = 0.05
 WIRE_S = 0.001

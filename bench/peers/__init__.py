@@ -9,7 +9,12 @@ from __future__ import annotations
 from bench.peers.aiohttp_plain import AiohttpPeer
 from bench.peers.base import Peer, Running
 from bench.peers.direct import DirectPeer
-from bench.peers.envoy import EnvoyAdaptivePeer, EnvoyPeer
+from bench.peers.envoy import (
+    EnvoyAdaptivePeer,
+    EnvoyAdmissionPeer,
+    EnvoyBreakerPeer,
+    EnvoyPeer,
+)
 from bench.peers.governor import GovernorObservePeer, GovernorPeer
 from bench.peers.haproxy import HaproxyMaxconnPeer, HaproxyPeer
 from bench.peers.nginx import NginxLimitConnPeer, NginxPeer
@@ -24,6 +29,8 @@ PEERS: dict[str, type[Peer]] = {
         HaproxyMaxconnPeer,
         EnvoyPeer,
         EnvoyAdaptivePeer,
+        EnvoyAdmissionPeer,
+        EnvoyBreakerPeer,
         AiohttpPeer,
         GovernorPeer,
         GovernorObservePeer,

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from bench.children import HOST
 from bench.peers.base import Peer
+from bench.peers.topology import Topology
 
 HOP_BY_HOP = frozenset(
     {
@@ -47,8 +48,9 @@ class AiohttpPeer(Peer):
 
         return f"aiohttp/{aiohttp.__version__}"
 
-    def command(self, folder: Path, port: int, upstream_port: int, admin_port: int) -> list[str]:
-        """No configuration: two ports are all."""
+    def command(self, folder: Path, port: int, behind: Topology, admin_port: int) -> list[str]:
+        """No configuration: two ports are all. It knows one endpoint only."""
+        upstream_port = behind.upstreams[0].ports[0]
         return [sys.executable, "-m", "bench.peers.aiohttp_plain", str(port), str(upstream_port)]
 
 

@@ -11,21 +11,46 @@ from pathlib import Path
 from typing import ClassVar
 
 from bench.children import HOST, BenchError, Child, free_port
+from bench.peers.topology import Topology
 
 
 class Running:
     """A started peer: where it listens, and its process (none for direct)."""
 
-    def __init__(self, name: str, port: int, child: Child | None, admin_port: int = 0) -> None:
+    def __init__(
+        self,
+        name: str,
+        port: int,
+        child: Child | None,
+        admin_port: int = 0,
+        topology: Topology | None = None,
+    ) -> None:
         self.name = name
         self.port = port
         self.child = child
         self.admin_port = admin_port
+        self.topology = topology
+        self.further: dict[str, int] = {}
+        """Ports of further upstreams by name, where the peer gives each its own."""
 
     @property
     def url(self) -> str:
         """Base address for load generators."""
         return f"http://{HOST}:{self.port}"
+
+    @property
+    def urls(self) -> tuple[str, ...]:
+        """Where callers of the first upstream go; several without a proxy in between."""
+        if self.child is None and self.topology is not None:
+            return tuple(f"http://{HOST}:{port}" for port in self.topology.upstreams[0].ports)
+        return (self.url,)
+
+    def place_of(self, name: str) -> tuple[int, str]:
+        """Return port and path by which the upstream of that name is called."""
+        if self.child is None and self.topology is not None:
+            ports = {upstream.name: upstream.ports[0] for upstream in self.topology.upstreams}
+            return ports[name], f"/{name}"
+        return self.further.get(name, self.port), f"/{name}"
 
     def cpu_s(self) -> float:
         """Processor seconds used so far; 0 for direct."""
@@ -76,30 +101,36 @@ class Peer(ABC):
         """Return its version as it says itself."""
 
     @abstractmethod
-    def command(self, folder: Path, port: int, upstream_port: int, admin_port: int) -> list[str]:
+    def command(self, folder: Path, port: int, behind: Topology, admin_port: int) -> list[str]:
         """Write the configuration into ``folder`` and return the command to run."""
 
-    def start(self, upstream_port: int, core: int | None) -> Running:
-        """Start the peer on a free port and wait until it has passed on one request."""
+    def start(self, behind: int | Topology, core: int | None) -> Running:
+        """Start the peer on a free port and wait until it has passed on one request.
+
+        ``behind`` is the port of the one upstream, or all upstreams.
+        """
         folder = Path(tempfile.mkdtemp(prefix=f"bench-{self.name}-"))
         port, admin_port = free_port(), free_port()
-        command = self.command(folder, port, upstream_port, admin_port)
+        topology = Topology.of(behind)
+        command = self.command(folder, port, topology, admin_port)
         child = Child(self.name, command, core, folder / "log", folder=folder)
-        running = Running(self.name, port, child, admin_port)
+        running = Running(self.name, port, child, admin_port, topology)
         try:
             child.wait_port(port, self.ready_s)
-            ask_once(port, self.ready_s)
+            for upstream in topology.upstreams:
+                for _ in upstream.ports:
+                    ask_once(port, self.ready_s, f"{topology.prefix(upstream).rstrip('/')}/first")
         except BaseException:
             running.stop()
             raise
         return running
 
 
-def ask_once(port: int, timeout_s: float) -> None:
+def ask_once(port: int, timeout_s: float, path: str = "/first") -> None:
     """Send one request and read its whole reply, so that nothing is measured cold."""
     connection = http.client.HTTPConnection(HOST, port, timeout=timeout_s)
     try:
-        connection.request("GET", "/first")
+        connection.request("GET", path)
         reply = connection.getresponse()
         reply.read()
     except (OSError, http.client.HTTPException) as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from bench.peers.base import Peer, Running
+from bench.peers.topology import Topology
 
 
 class DirectPeer(Peer):
@@ -20,10 +21,11 @@ class DirectPeer(Peer):
         """There is nothing to have a version."""
         return "-"
 
-    def command(self, folder: Path, port: int, upstream_port: int, admin_port: int) -> list[str]:
+    def command(self, folder: Path, port: int, behind: Topology, admin_port: int) -> list[str]:
         """No command: ``start`` does not use it."""
         return []
 
-    def start(self, upstream_port: int, core: int | None) -> Running:
-        """Return the upstream's own port."""
-        return Running(self.name, upstream_port, None)
+    def start(self, behind: int | Topology, core: int | None) -> Running:
+        """Return the first endpoint's own port."""
+        topology = Topology.of(behind)
+        return Running(self.name, topology.upstreams[0].ports[0], None, topology=topology)

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+import importlib.util
+import sys
 from pathlib import Path
 
-from bench.children import HOST, VENV_BIN
-from bench.peers.base import Peer, first_line, which
+from bench.children import HOST
+from bench.peers.base import Peer, first_line
+from bench.peers.topology import Topology
 
-
-def governor_path() -> str:
-    """Return Governor's program: beside this interpreter, or on the path; empty if absent."""
-    beside = VENV_BIN / "governor"
-    return str(beside) if beside.exists() else which("governor")
+PROGRAM = (sys.executable, "-m", "governor")
+"""The Governor of this folder, whatever else is installed."""
 
 
 class GovernorPeer(Peer):
-    """``governor run --upstream URL``: no file, nothing tuned."""
+    """``governor run --upstream URL``; with several services a file that names them, no more."""
 
     name = "governor"
     install = "pip install . in the project's root"
@@ -24,26 +24,36 @@ class GovernorPeer(Peer):
 
     def missing(self) -> str:
         """Return how to install it if it is absent."""
-        return "" if governor_path() else f"not found ({self.install})"
+        return "" if importlib.util.find_spec("governor") else f"not found ({self.install})"
 
     def version(self) -> str:
         """As ``governor version`` prints it."""
-        return first_line([governor_path(), "version"])
+        return first_line([*PROGRAM, "version"])
 
-    def command(self, folder: Path, port: int, upstream_port: int, admin_port: int) -> list[str]:
-        """Return the command line; nothing is written."""
-        return [
-            governor_path(),
-            "run",
-            "--upstream",
-            f"http://{HOST}:{upstream_port}",
-            "--listen",
-            f"{HOST}:{port}",
-            "--admin",
-            f"{HOST}:{admin_port}",
-            "--mode",
-            self.mode,
-        ]
+    def command(self, folder: Path, port: int, behind: Topology, admin_port: int) -> list[str]:
+        """Return the command line; a file is written only where one URL does not say it all."""
+        command = [*PROGRAM, "run"]
+        if behind.is_plain:
+            command += ["--upstream", f"http://{HOST}:{behind.upstreams[0].ports[0]}"]
+        else:
+            config = folder / "governor.yaml"
+            config.write_text(gateway(behind))
+            command += ["--config", str(config)]
+        command += ["--listen", f"{HOST}:{port}", "--admin", f"{HOST}:{admin_port}"]
+        return [*command, "--mode", self.mode]
+
+
+def gateway(behind: Topology) -> str:
+    """Return a configuration that says which services there are and nothing else."""
+    lines = ["upstreams:"]
+    for upstream in behind.upstreams:
+        urls = ", ".join(f"'http://{HOST}:{port}'" for port in upstream.ports)
+        lines += [f"  {upstream.name}:", f"    endpoints: [{urls}]"]
+    lines.append("routes:")
+    for upstream in behind.upstreams:
+        lines.append(f"  - match: {{path_prefix: {behind.prefix(upstream)}}}")
+        lines.append(f"    upstream: {upstream.name}")
+    return "\n".join(lines) + "\n"
 
 
 class GovernorObservePeer(GovernorPeer):

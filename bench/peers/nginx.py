@@ -10,6 +10,7 @@ from pathlib import Path
 
 from bench.children import HOST
 from bench.peers.base import Peer, first_line, which
+from bench.peers.topology import Topology, Upstream
 
 CONFIG = """
 daemon off;
@@ -31,27 +32,12 @@ http {{
   uwsgi_temp_path {folder}/uwsgi;
   scgi_temp_path {folder}/scgi;
   {http}
-  upstream service {{
-    server {host}:{upstream_port} max_fails=0;
-    keepalive 1024;
-    keepalive_requests 1000000000;
-  }}
+{upstreams}
   server {{
     listen {host}:{port} backlog=4096;
-    location / {{
-      {location}
-      proxy_pass http://service;
-      proxy_http_version 1.1;
-      proxy_set_header Connection "";
-      proxy_set_header Host $http_host;
-      proxy_request_buffering off;
-      proxy_buffers 16 16k;
-      proxy_max_temp_file_size 0;
-      proxy_read_timeout 600s;
-      proxy_next_upstream off;
-    }}
+{locations}
     location /sse {{
-      proxy_pass http://service;
+      proxy_pass http://{first};
       proxy_http_version 1.1;
       proxy_set_header Connection "";
       proxy_buffering off;
@@ -62,13 +48,36 @@ http {{
 """
 
 
+UPSTREAM = """
+  upstream {name} {{
+    {servers}
+    keepalive 1024;
+    keepalive_requests 1000000000;
+  }}
+"""
+
+LOCATION = """
+    location {prefix} {{
+      {limit}
+      proxy_pass http://{name};
+      proxy_http_version 1.1;
+      proxy_set_header Connection "";
+      proxy_set_header Host $http_host;
+      proxy_request_buffering off;
+      proxy_buffers 16 16k;
+      proxy_max_temp_file_size 0;
+      proxy_read_timeout 600s;
+      proxy_next_upstream {next};
+    }}
+"""
+
+
 class NginxPeer(Peer):
     """One nginx worker."""
 
     name = "nginx"
     install = "apt-get install nginx"
-    http = ""
-    location = ""
+    is_tuned = False
 
     def missing(self) -> str:
         """Return how to install it if it is absent."""
@@ -78,7 +87,7 @@ class NginxPeer(Peer):
         """As ``nginx -v`` prints it."""
         return first_line([which("nginx"), "-v"]).removeprefix("nginx version: ")
 
-    def command(self, folder: Path, port: int, upstream_port: int, admin_port: int) -> list[str]:
+    def command(self, folder: Path, port: int, behind: Topology, admin_port: int) -> list[str]:
         """Write nginx.conf."""
         config = folder / "nginx.conf"
         config.write_text(
@@ -86,9 +95,10 @@ class NginxPeer(Peer):
                 folder=folder,
                 host=HOST,
                 port=port,
-                upstream_port=upstream_port,
-                http=self.http,
-                location=self.location,
+                http=self._zones(behind),
+                first=behind.upstreams[0].name,
+                upstreams="".join(upstream_block(upstream) for upstream in behind.upstreams),
+                locations="".join(self._location(behind, u) for u in behind.upstreams),
             )
         )
         return [
@@ -101,13 +111,33 @@ class NginxPeer(Peer):
             str(folder / "error.log"),
         ]
 
+    def _zones(self, behind: Topology) -> str:
+        if not self.is_tuned:
+            return ""
+        zones = [f"limit_conn_zone $server_port zone={u.name}:1m;" for u in behind.upstreams]
+        return " ".join([*zones, "limit_conn_status 429; limit_conn_log_level info;"])
+
+    def _location(self, behind: Topology, upstream: Upstream) -> str:
+        return LOCATION.format(
+            prefix=behind.prefix(upstream),
+            name=upstream.name,
+            limit=f"limit_conn {upstream.name} {upstream.all_slots};" if self.is_tuned else "",
+            next="off" if len(upstream.ports) == 1 else "error timeout",
+        )
+
+
+def upstream_block(upstream: Upstream) -> str:
+    """Return one upstream; with several endpoints least connections and nginx's own ejection."""
+    if len(upstream.ports) == 1:
+        servers = f"server {HOST}:{upstream.ports[0]} max_fails=0;"
+    else:
+        each = " ".join(f"server {HOST}:{port};" for port in upstream.ports)
+        servers = f"least_conn; {each}"
+    return UPSTREAM.format(name=upstream.name, servers=servers)
+
 
 class NginxLimitConnPeer(NginxPeer):
-    """nginx that lets 32 requests in, tuned by someone who knows the 32 slots."""
+    """nginx that lets as many requests in as there are slots, and answers 429 to the rest."""
 
     name = "nginx-limit"
-    http = (
-        "limit_conn_zone $server_port zone=slots:1m; "
-        "limit_conn_status 429; limit_conn_log_level info;"
-    )
-    location = "limit_conn slots 32;"
+    is_tuned = True

@@ -1,4 +1,4 @@
-"""The service on a socket: its own process, uvloop, one connection object per caller.
+"""The service on a socket: its own process, uvloop, slots behind one FIFO line.
 
 It answers ``POST`` or ``GET`` on any path after the job's turn and time in a
 slot. The demand is drawn from a seeded lognormal, or taken from the request
@@ -6,7 +6,7 @@ header ``x-bench-demand-s``. Work goes on when its caller has left, as it does i
 most real tools; the reply is then thrown away.
 
 ``/-/begin`` starts the fault schedule and returns the instant; ``/-/log`` returns
-every finished job; ``/-/stats`` counts.
+every finished job and every refusal; ``/-/stats`` counts.
 """
 
 from __future__ import annotations
@@ -18,72 +18,168 @@ import math
 import random
 import sys
 import time
-from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
-import httptools
-import orjson
 import uvloop
 
 from bench.children import HOST, Child, first_line_port, start_python
+from bench.service.bucket import TokenBucket
+from bench.service.connection import Connection, Request
 from bench.service.slots import Job, Slots
-
-BODY = b'{"id":"call","choices":[{"message":{"role":"assistant","content":"ok"}}]}'
-REPLY = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%s" % (
-    len(BODY),
-    BODY,
-)
+from bench.service.spec import ServiceSpec
+from bench.service.workers import Workers
 
 
 class Service:
-    """The slots on the monotonic clock, and the log of what they did."""
+    """The slots on the monotonic clock, and the log of what they did.
 
-    def __init__(
-        self,
-        n_slots: int,
-        mean_s: float,
-        sigma: float,
-        seed: int,
-        faults: Sequence[tuple[float, float]],
-    ) -> None:
+    Attributes
+    ----------
+    log : list of (bench_id, arrived_s, started_s, finished_s, demand_s, is_there)
+        Every job that ended, in order; ``is_there``: whether its connection still was.
+    refused : list of (bench_id, at_s, status)
+    lost : list of (bench_id, arrived_s)
+        What a death took: jobs in hand, and what arrived meanwhile.
+    """
+
+    def __init__(self, spec: ServiceSpec, seed: int = 1) -> None:
+        self.spec = spec
         self._rng = random.Random(seed)
-        self._mu = math.log(mean_s) - sigma * sigma / 2.0
-        self._sigma = sigma
-        self._n_slots = n_slots
-        self._faults = faults
-        self._slots = Slots(n_slots)
+        self._mu = math.log(spec.mean_s) - spec.sigma * spec.sigma / 2.0
+        self._slots = Slots(spec.n_slots, queue_bound=spec.queue_bound)
+        self._bucket: TokenBucket | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._timer_s = math.inf
+        self.is_dead = False
+        self._in_hand: dict[int, tuple[Connection, Request, float]] = {}
+        self._n_jobs = 0
+        self._fill_bucket(time.monotonic())
         self.log: list[tuple[int, float, float, float, float, bool]] = []
+        self.refused: list[tuple[int, float, int]] = []
+        self.lost: list[tuple[int, float]] = []
         self.n_arrived = 0
 
     def begin(self) -> float:
         """Start the fault schedule now; return the instant on the monotonic clock."""
-        now_s = time.monotonic()
-        self._slots = Slots(self._n_slots, [(now_s + at_s, speed) for at_s, speed in self._faults])
+        spec, now_s = self.spec, time.monotonic()
+        steps = [(now_s + at_s, speed) for at_s, speed in spec.steps]
+        self._slots = Slots(spec.n_slots, steps, spec.queue_bound)
         self._slots.advance(now_s)
-        self.log.clear()
+        self._fill_bucket(now_s)
+        for entries in (self.log, self.refused, self.lost, self._in_hand):
+            entries.clear()
         self.n_arrived = 0
+        loop = asyncio.get_running_loop()
+        for start_s, length_s in spec.dead:
+            loop.call_later(start_s, self._die)
+            loop.call_later(start_s + length_s, self._return)
         self._arm()
         return now_s
 
-    def accept(self, owner: Connection, bench_id: int, demand_s: float | None) -> None:
+    def accept(self, owner: Connection, request: Request) -> None:
         """Take a request in."""
         now_s = time.monotonic()
         self.n_arrived += 1
+        self._n_jobs += 1
+        number = self._n_jobs
+        if self.is_dead:
+            self._in_hand[number] = (owner, request, now_s)
+            return
+        if self._bucket is not None and not self._bucket.take(now_s):
+            self._refuse(owner, request, now_s, 429)
+            return
+        demand_s = request.demand_s
         if demand_s is None:
-            demand_s = self._rng.lognormvariate(self._mu, self._sigma)
+            demand_s = self._rng.lognormvariate(self._mu, self.spec.sigma)
         self._settle(now_s)
-        self._slots.offer(Job(demand_s, now_s, (owner, bench_id)))
+        if not self._slots.offer(Job(demand_s, now_s, number)):
+            self._refuse(owner, request, now_s, 503)
+            return
+        self._in_hand[number] = (owner, request, now_s)
+        self._begin_streams()
         self._arm()
+
+    def ask(self, question: str) -> Any:
+        """Answer a question about the service."""
+        if question == "begin":
+            return {"began_s": self.begin()}
+        if question == "log":
+            return {"jobs": self.log, "refused": self.refused, "lost": self.lost}
+        return self.stats()
+
+    def stats(self) -> dict[str, Any]:
+        """Return what the service itself can see."""
+        return {
+            "arrived": self.n_arrived,
+            "finished": len(self.log),
+            "caller_gone": sum(not entry[5] for entry in self.log),
+            "running": self._slots.n_running,
+            "waiting": len(self._slots.line),
+            "speed": self._slots.speed,
+        }
+
+    def _fill_bucket(self, now_s: float) -> None:
+        spec = self.spec
+        self._bucket = (
+            TokenBucket(spec.quota_hz, spec.quota_depth, now_s) if spec.quota_hz else None
+        )
+
+    def _refuse(self, owner: Connection, request: Request, now_s: float, status: int) -> None:
+        self.refused.append((request.bench_id, now_s, status))
+        wait_s = self.spec.retry_after_s
+        headers = {"retry-after": str(wait_s)} if wait_s and status == 429 else {}
+        owner.answer(status, headers, b"{}")
+
+    def _die(self) -> None:
+        self._settle(time.monotonic())
+        self.is_dead = True
+        self._slots = Slots(self.spec.n_slots, queue_bound=self.spec.queue_bound)
+        self._slots.advance(time.monotonic())
+
+    def _return(self) -> None:
+        self.is_dead = False
+        for owner, request, at_s in self._in_hand.values():
+            self.lost.append((request.bench_id, at_s))
+            owner.close()
+        self._in_hand.clear()
 
     def _settle(self, now_s: float) -> None:
         for job in self._slots.advance(now_s):
-            owner, bench_id = job.owner
-            is_there = owner.answer()
+            owner, request, _ = self._in_hand.pop(job.owner)
+            is_there = owner.stream_end() if self.spec.is_stream else owner.answer(200)
             self.log.append(
-                (bench_id, job.arrived_s, job.started_s, job.finished_s, job.demand_s, is_there)
+                (
+                    request.bench_id,
+                    job.arrived_s,
+                    job.started_s,
+                    job.finished_s,
+                    job.demand_s,
+                    is_there,
+                )
             )
+        self._begin_streams()
+
+    def _begin_streams(self) -> None:
+        """Give those whose turn has come their first byte, after the time that it takes."""
+        started, self._slots.started = self._slots.started, []
+        if self.spec.is_stream:
+            loop = asyncio.get_running_loop()
+            for job in started:
+                # A stream must begin before it can end, however short the job.
+                wait_s = min(self.spec.first_byte_s, 0.9 * job.demand_s)
+                loop.call_later(wait_s, self._first_byte, job.owner)
+
+    def _first_byte(self, number: int) -> None:
+        held = self._in_hand.get(number)
+        if held is not None:
+            held[0].stream_begin()
+            asyncio.get_running_loop().call_later(self.spec.event_s, self._next_event, number)
+
+    def _next_event(self, number: int) -> None:
+        held = self._in_hand.get(number)
+        if held is not None:
+            held[0].stream_event()
+            asyncio.get_running_loop().call_later(self.spec.event_s, self._next_event, number)
 
     def _arm(self) -> None:
         next_s = self._slots.next_s()
@@ -101,118 +197,21 @@ class Service:
         self._settle(time.monotonic())
         self._arm()
 
-    def stats(self) -> dict[str, Any]:
-        """Return what the service itself can see."""
-        return {
-            "arrived": self.n_arrived,
-            "finished": len(self.log),
-            "caller_gone": sum(not entry[5] for entry in self.log),
-            "running": self._slots.n_running,
-            "waiting": len(self._slots.line),
-            "speed": self._slots.speed,
-        }
 
-
-class Connection(asyncio.Protocol):
-    """One connection: requests in turn, each answered when its job ends."""
-
-    def __init__(self, service: Service) -> None:
-        self._service = service
-        self._parser = httptools.HttpRequestParser(self)
-        self._url = b""
-        self._bench_id = -1
-        self._demand_s: float | None = None
-        self._transport: asyncio.Transport
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the transport."""
-        self._transport = cast(asyncio.Transport, transport)
-
-    def close(self) -> None:
-        """Close the connection at once."""
-        self._transport.abort()
-
-    def data_received(self, data: bytes) -> None:
-        """Feed the parser."""
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserError:
-            self._transport.close()
-
-    def on_url(self, url: bytes) -> None:
-        """Begin a request."""
-        self._url = url
-        self._bench_id = -1
-        self._demand_s = None
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Keep the two headers of the benchmark's own."""
-        if name[:8].lower() == b"x-bench-":
-            key = name[8:].lower()
-            if key == b"id":
-                self._bench_id = int(value)
-            elif key == b"demand-s":
-                self._demand_s = float(value)
-
-    def on_message_complete(self) -> None:
-        """Hand the request to the slots, or answer a question about them."""
-        if self._url.startswith(b"/-/"):
-            self._answer_json(self._url)
-        else:
-            self._service.accept(self, self._bench_id, self._demand_s)
-
-    def answer(self) -> bool:
-        """Write the reply; return whether the peer was still connected."""
-        if self._transport.is_closing():
-            return False
-        self._transport.write(REPLY)
-        return True
-
-    def _answer_json(self, url: bytes) -> None:
-        value: Any
-        if url == b"/-/begin":
-            value = {"began_s": self._service.begin()}
-        elif url == b"/-/log":
-            value = self._service.log
-        else:
-            value = self._service.stats()
-        body = orjson.dumps(value)
-        self._transport.write(
-            b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
-            % len(body)
-            + body
-        )
-
-
-def parse_fault(text: str) -> list[tuple[float, float]]:
-    """Return the schedule of ``START:LENGTH:SPEED``: slow for that long, then full speed.
-
-    >>> parse_fault("8:4:0.1")
-    [(8.0, 0.1), (12.0, 1.0)]
-    """
-    start_s, length_s, speed = (float(part) for part in text.split(":"))
-    return [(start_s, speed), (start_s + length_s, 1.0)]
-
-
-async def serve(options: argparse.Namespace) -> None:
+async def serve(spec: ServiceSpec, seed: int) -> None:
     """Listen on a free port, print it, and serve until stopped."""
-    faults = [step for text in options.fault for step in parse_fault(text)]
-    service = Service(options.slots, options.mean, options.sigma, options.seed, faults)
+    service = Workers(spec) if spec.workers_call else Service(spec, seed)
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: Connection(service), HOST, 0, backlog=4096)
     print(server.sockets[0].getsockname()[1], flush=True)
     gc.freeze()
+    gc.disable()
     await asyncio.Event().wait()
 
 
-def start(
-    core: int | None, slots: int, mean_s: float, sigma: float, seed: int, faults: Sequence[str]
-) -> tuple[Child, int]:
+def start(core: int | None, spec: ServiceSpec, seed: int) -> tuple[Child, int]:
     """Start a service process; return it and its port."""
-    words = ["--slots", str(slots), "--mean", str(mean_s), "--sigma", str(sigma)]
-    words += ["--seed", str(seed)]
-    for fault in faults:
-        words += ["--fault", fault]
+    words = ["--spec", spec.to_json(), "--seed", str(seed)]
     child = start_python("service", "bench.service.server", words, core)
     return child, first_line_port(child)
 
@@ -220,12 +219,10 @@ def start(
 def main(argv: list[str]) -> None:
     """Run the service."""
     parser = argparse.ArgumentParser(prog="bench.service.server", description=__doc__)
-    parser.add_argument("--slots", type=int, default=32, help="0: without end")
-    parser.add_argument("--mean", type=float, default=0.1, help="mean service time, s")
-    parser.add_argument("--sigma", type=float, default=0.5, help="of the lognormal")
+    parser.add_argument("--spec", type=ServiceSpec.from_json, default=ServiceSpec())
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--fault", action="append", default=[], help="START:LENGTH:SPEED")
-    uvloop.run(serve(parser.parse_args(argv)))
+    options = parser.parse_args(argv)
+    uvloop.run(serve(options.spec, options.seed))
 
 
 if __name__ == "__main__":

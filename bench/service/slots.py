@@ -39,11 +39,18 @@ class Slots:
         0 means without end: every job starts at once.
     faults : sequence of (instant, speed)
         From each instant on, work runs at that speed; 1.0 before the first.
+    queue_bound : int
+        Longest line; -1 means no bound.
     """
 
-    def __init__(self, n_slots: int, faults: Sequence[tuple[float, float]] = ()) -> None:
+    def __init__(
+        self, n_slots: int, faults: Sequence[tuple[float, float]] = (), queue_bound: int = -1
+    ) -> None:
         self.n_slots = n_slots
+        self.queue_bound = queue_bound
         self.line: deque[Job] = deque()
+        self.started: list[Job] = []
+        """Jobs that got a slot since the owner last emptied this list."""
         self.speed = 1.0
         self._running: list[tuple[float, int, Job]] = []
         self._n_started = 0
@@ -56,12 +63,18 @@ class Slots:
         """How many jobs hold a slot."""
         return len(self._running)
 
-    def offer(self, job: Job) -> None:
-        """Start the job, or put it at the end of the line. Call ``advance`` first."""
+    def offer(self, job: Job) -> bool:
+        """Start the job, or put it at the end of the line; False if that is full.
+
+        Call ``advance`` first.
+        """
         if self.n_slots == 0 or len(self._running) < self.n_slots:
             self._start(job, max(job.arrived_s, self._at_s))
+        elif 0 <= self.queue_bound <= len(self.line):
+            return False
         else:
             self.line.append(job)
+        return True
 
     def advance(self, now_s: float) -> list[Job]:
         """Return the jobs that end up to ``now_s``, in order, and start those that follow."""
@@ -90,6 +103,7 @@ class Slots:
 
     def _start(self, job: Job, at_s: float) -> None:
         job.started_s = at_s
+        self.started.append(job)
         self._n_started += 1
         end_work = self._work + (at_s - self._at_s) * self.speed + job.demand_s
         heapq.heappush(self._running, (end_work, self._n_started, job))

@@ -1,4 +1,4 @@
-"""The command line: ``governor run | check | schema | version | sample``.
+"""The command line: ``governor run | storm | check | schema | version | sample``.
 
 *Rule of this file*: names and flags of the commands. Each command imports what
 it needs when it is called, so that none pays for another's start.
@@ -13,6 +13,7 @@ from typing import Annotated
 
 import typer
 
+from governor.cli.storm_command import storm
 from governor.errors import ConfigError
 
 app = typer.Typer(
@@ -110,6 +111,9 @@ def sample(
     from governor.cli.sample import serve_sample
 
     raise typer.Exit(serve_sample(listen, slots, service_time))
+
+
+app.command()(storm)
 
 
 def main() -> None:

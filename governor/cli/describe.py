@@ -113,6 +113,10 @@ def _route(route: Route, rest: str) -> str:
         extra.append(f"together by header {route.affinity}")
     if route.on_leave == "cancel":
         extra.append("cancelled when its caller leaves")
+    if route.absorb_s:
+        extra.append(f"refusals of up to {_d(route.absorb_s)} waited out")
+    if route.coalesce:
+        extra.append("identical GETs in flight share one call")
     if route.host != "auto":
         extra.append("Host preserved" if route.host == "preserve" else "Host rewritten")
     return f"{requests} to {route.upstream}{': ' if extra else ''}{', '.join(extra)}."

@@ -67,6 +67,8 @@ class SampleChild:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        if self._process.stdout is not None:
+            self._process.stdout.close()
 
 
 def serve_sample(listen: str, n_slots: int, service_time: str) -> int:

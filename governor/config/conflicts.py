@@ -71,6 +71,7 @@ def find_conflicts(config: Config) -> Iterator[Conflict]:
     )
     yield from _find_bad_fallbacks(config)
     yield from _find_hidden_routes(config)
+    yield from _find_contradictions(config)
     own: dict[Address, str] = {}
     for path, address in _own_addresses(config):
         if address.port and address in own:
@@ -118,6 +119,28 @@ def _find_hidden_routes(config: Config) -> Iterator[Conflict]:
                     f"must differ from routes[{earlier}].match, which takes these requests",
                 )
                 break
+
+
+def _find_contradictions(config: Config) -> Iterator[Conflict]:
+    """Yield options of a route that exclude each other."""
+    for idx, route in enumerate(config.routes):
+        where = ("routes", idx)
+        if route.coalesce and route.on_leave == "cancel":
+            yield (
+                (*where, "coalesce"),
+                "must be false with on_leave: cancel: the call of one who leaves is others' too",
+            )
+        if route.coalesce and route.match.methods and not {"GET", "HEAD"} & {*route.match.methods}:
+            yield (*where, "coalesce"), "must be false: the route takes neither GET nor HEAD"
+        for key, is_on in (("coalesce", route.coalesce), ("absorb", route.absorb_s > 0)):
+            if is_on and not route.governed:
+                yield (*where, key), "must be off with governed: false, which never holds a request"
+        upstream = config.upstreams.get(route.upstream)
+        if upstream is not None and route.absorb_s > upstream.max_wait_s:
+            yield (
+                (*where, "absorb"),
+                f"must not exceed max_wait of upstream {route.upstream}: no request waits longer",
+            )
 
 
 def _find_loops(config: Config, own: dict[Address, str]) -> Iterator[Conflict]:

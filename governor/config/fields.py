@@ -101,6 +101,17 @@ Seconds = Annotated[
 ]
 """A duration above 0 and at most a day."""
 
+SecondsOrOff = Annotated[
+    float,
+    Field(ge=0, le=60),
+    BeforeValidator(lambda value: 0.0 if value in ("off", False) else parse_duration_s(value)),
+    PlainSerializer(
+        lambda value: format_duration(value) if value else "off", return_type=str, when_used="json"
+    ),
+    WithJsonSchema({"anyOf": [{"const": "off"}, _DURATION_SCHEMA]}),
+]
+"""A duration up to a minute, or off (0)."""
+
 Bytes = Annotated[
     int,
     BeforeValidator(parse_size_bytes),

@@ -27,6 +27,7 @@ from governor.config.fields import (
     OptionalAddress,
     PathPrefix,
     Seconds,
+    SecondsOrOff,
 )
 from governor.config.policies import Mode, Policies
 from governor.config.section import Section
@@ -204,6 +205,15 @@ class Route(Section):
     governed: bool = True
     """False exempts the route: its requests are counted, never held and never sent away.
     Default true."""
+    absorb_s: SecondsOrOff = 0.0
+    """Wait out a 429 or 503 whose Retry-After is no longer than this, and send the request
+    again; off, or up to 60s. At most three times, within the caller's patience, for bodies up to
+    64KiB. Default off: who calls may know better what to do meanwhile."""
+    coalesce: bool = False
+    """Identical GET and HEAD requests that are in flight at the same time share one call.
+    Identical are all headers that go upstream, credentials included, but for ids of tracing and
+    retries; Vary and Set-Cookie are heeded. Default false: only the service knows whether two
+    equal questions may have one answer."""
 
 
 class AccessLog(Section):

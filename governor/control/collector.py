@@ -186,6 +186,11 @@ def _read_decisions(gate: Gate) -> Iterator[Row]:
     yield ("admit", "held_back"), ledger.n_held_back
     for reason, count in ledger.n_waited_for.items():
         yield ("wait", reason.value), count
+    refused = gate.refused
+    yield ("wait", "absorbed"), refused.n_absorbed
+    yield ("admit", "slot_given"), refused.n_slots
+    yield ("admit", "no_retry"), refused.n_no_retry
+    yield ("admit", "coalesced"), ledger.n_by_outcome[Outcome.COALESCED]
     for reason, count in ledger.n_answered.items():
         yield ("answer", reason.value), count
     for reason, count in (Counter(ledger.n_observed) + Counter(gate.shaping.n_observed)).items():
@@ -238,6 +243,8 @@ GATE_ROWS: dict[str, Callable[[Gate], Iterable[Row]]] = {
     "governor_endpoint_ejections_total": _read_endpoints(
         lambda gate, idx: gate.endpoints[idx].health.n_ejections
     ),
+    "governor_absorbed_waiting": lambda gate: [((), gate.refused.n_parked)],
+    "governor_upstream_refusals_total": lambda gate: [((), gate.refused.n_refused)],
     "governor_line_length": lambda gate: [((), gate.line_length)],
     "governor_capacity_hz": lambda gate: [((), gate.dispatcher.capacity_hz)],
     "governor_best_capacity_hz": lambda gate: [((), gate.best_capacity_hz)],

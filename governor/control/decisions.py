@@ -11,9 +11,31 @@ from typing import Any
 from governor.control.view import RuntimeView
 from governor.core.decision_log import CAPACITY, Intervention
 from governor.core.identity import Identities
+from policies.decision import Reason
 
 LAST_DEFAULT = 100
 LAST_MAX = CAPACITY
+
+
+REASON_WORDS: dict[str, str] = {
+    Reason.UNTOUCHED: "There was room and nobody waited.",
+    Reason.EXEMPT: "Its route or its kind is never held.",
+    Reason.OVER_LIMIT: "As many were in flight as the endpoint serves at its pace.",
+    Reason.HELD: "It came in a crowd, and the last places are kept 200 ms for others.",
+    Reason.CONTAINED: "Its kind holds places for long, and some are kept for brief calls.",
+    Reason.ACCELERATING: "Demand grows faster than the upstream is configured to take.",
+    Reason.HELD_BACK: "Left ungoverned, to measure what governing does for the others.",
+    Reason.CAPACITY_FREED: "It waited, and a place came free.",
+    Reason.LINE_TOO_LONG: "The line could not be served within its patience.",
+    Reason.PATIENCE_SPENT: "It waited so long that an answer would have come too late.",
+    Reason.LINE_FULL: "As many waited as may wait.",
+    Reason.ABSORBED: "The upstream refused it; that is waited out and it is sent again.",
+    Reason.COALESCED: "It shares the answer of an identical request that was under way.",
+    Reason.SLOT_GIVEN: "The upstream refused it in a storm; it was given its own time to return.",
+    Reason.NO_RETRY: "The upstream refused it in a storm, and no retry could still be served.",
+    Reason.OBSERVED: "Admitted, though governing would have acted.",
+}
+"""Every reason as a sentence."""
 
 
 class BadParameter(ValueError):
@@ -62,6 +84,12 @@ def describe_decisions(
     }
 
 
+def _slot_s(entry: Intervention) -> float | None:
+    """When the caller was told to come back; 0 if it was told not to, None if nothing."""
+    is_told = entry.action == "answer" or entry.reason in (Reason.SLOT_GIVEN, Reason.NO_RETRY)
+    return entry.retry_after_ns / 1e9 if is_told else None
+
+
 def describe_entry(entry: Intervention, offset_ns: int, identities: Identities) -> dict[str, Any]:
     """Return one intervention, identities as salted labels."""
     return {
@@ -72,8 +100,9 @@ def describe_entry(entry: Intervention, offset_ns: int, identities: Identities) 
         "endpoint": entry.endpoint_idx if entry.endpoint_idx >= 0 else None,
         "action": entry.action,
         "reason": entry.reason,
+        "in_words": REASON_WORDS.get(entry.reason, ""),
         "status": entry.status or None,
-        "retry_after_s": entry.retry_after_ns / 1e9 if entry.action == "answer" else None,
+        "retry_after_s": _slot_s(entry),
         "waited_s": entry.waited_ns / 1e9,
         "caller": {
             "tenant": identities.tenants.label(entry.tenant),

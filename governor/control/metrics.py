@@ -91,6 +91,12 @@ METRICS: dict[str, Metric] = {
     "governor_endpoint_ejections_total": Metric(
         "counter", "Times that an endpoint was put out of use.", ("upstream", "endpoint")
     ),
+    "governor_upstream_refusals_total": Metric(
+        "counter", "429 and 503 that the upstream answered, waited out or not.", ("upstream",)
+    ),
+    "governor_absorbed_waiting": Metric(
+        "gauge", "Requests whose refusal is being waited out.", ("upstream",)
+    ),
     "governor_line_length": Metric("gauge", "Requests that wait for a place.", ("upstream",)),
     "governor_capacity_hz": Metric(
         "gauge", "Estimated capacity, requests per second; 0 while unknown.", ("upstream",)

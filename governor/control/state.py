@@ -41,7 +41,7 @@ def describe_runtime(runtime: RuntimeView, now_ns: int) -> Json:
         },
         "proxy": describe_proxy(runtime),
         "upstreams": {
-            name: describe_gate(gate, _endpoint_urls(runtime, name), runtime.identities)
+            name: describe_gate(gate, _endpoint_urls(runtime, name), runtime.identities, now_ns)
             for name, gate in runtime.gates.items()
         },
         "identities": {
@@ -78,7 +78,7 @@ def describe_proxy(runtime: RuntimeView) -> Json:
     return found
 
 
-def describe_gate(gate: Gate, urls: tuple[str, ...], identities: Identities) -> Json:
+def describe_gate(gate: Gate, urls: tuple[str, ...], identities: Identities, now_ns: int) -> Json:
     """Return one upstream: its endpoints, its line, its slots, its ledger, its signals."""
     dispatcher, reservations = gate.dispatcher, gate.reservations
     return {
@@ -115,6 +115,14 @@ def describe_gate(gate: Gate, urls: tuple[str, ...], identities: Identities) -> 
             "horizon_s": reservations.horizon_ns / 1e9,
         },
         "shaping": describe_shaping(gate),
+        "refusals": {
+            "seen": gate.refused.n_refused,
+            "is_storm": gate.refused.is_storm(now_ns),
+            "slots_given": gate.refused.n_slots,
+            "told_not_to_retry": gate.refused.n_no_retry,
+            "absorbed": gate.refused.n_absorbed,
+            "absorbed_waiting": gate.refused.n_parked,
+        },
         "ledger": describe_ledger(gate),
         **describe_signals(gate.signals, identities),
     }

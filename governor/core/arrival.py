@@ -31,6 +31,8 @@ class Arrival:
         RFC 9218 urgency, 0..7.
     patience_ns : int
         How long the caller said it will wait for a first byte; 0 if unknown.
+    is_deadline : bool
+        Whether ``patience_ns`` bounds all tries of the call together, rather than each.
     kind : int
         Keyed 8-bit hash of method and path shape: what the call is like
         (:mod:`policies.contain`).
@@ -58,6 +60,7 @@ class Arrival:
         "family",
         "fingerprint",
         "flow",
+        "is_deadline",
         "is_exempt",
         "is_identified",
         "kind",
@@ -82,6 +85,7 @@ class Arrival:
         can_retry: bool = True,
         family: int = 0,
         parent_flow: int = 0,
+        is_deadline: bool = False,
         kind: int = 0,
         affinity: int = 0,
     ) -> None:
@@ -97,5 +101,6 @@ class Arrival:
         self.can_retry = can_retry
         self.family = family
         self.parent_flow = parent_flow
+        self.is_deadline = is_deadline
         self.kind = kind
         self.affinity = affinity

@@ -88,10 +88,15 @@ class Dispatcher:
         return self.expected_wait_ns > NEWEST_FIRST_SHARE * self.patience.typical_ns
 
     def join(self, now_ns: int, lease: Lease, attained_s: float, band: Band) -> None:
-        """Let ``lease`` wait until it is taken, expires or leaves."""
+        """Let ``lease`` wait until it is taken, expires or leaves.
+
+        A request that was sent before has spent part of its bound already.
+        """
+        lease.waits_since_ns = now_ns
         self.line.push(lease, attained_s, band)
         self._n_joined += 1
-        heappush(self._expiry, (now_ns + self.bound_ns(lease), self._n_joined, lease))
+        until_ns = lease.arrived_at_ns + self.bound_ns(lease)
+        heappush(self._expiry, (until_ns, self._n_joined, lease))
         if len(self._expiry) > N_EXPIRY_SLACK + 2 * self.line.n_live:
             self._expiry = [x for x in self._expiry if x[2].state is _PENDING]
             heapify(self._expiry)

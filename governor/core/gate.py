@@ -10,7 +10,9 @@ order in which the parts act is the contract:
 5. whoever the line cannot serve within patience is answered, with a slot of
    its own from the reservations,
 6. a call that its endpoint failed may go to another (:mod:`governor.core.spread`),
-7. departures teach the limit, the signals, the patience and the ledger.
+7. departures teach the limit, the signals, the patience and the ledger,
+8. what the upstream refuses is given a slot, or waited out and sent again
+   (:mod:`governor.core.refused`).
 
 A fault in a signal or a policy is counted, and the request goes through.
 
@@ -26,7 +28,10 @@ from governor.core.arrival import Arrival
 from governor.core.bands import Band
 from governor.core.endpoint import Endpoint, is_normal
 from governor.core.lease import Decision, Lease, LeaseState, Untouched, make_lease
+from governor.core.line import INVITED
 from governor.core.parts import GateParts
+from governor.core.refused import Returning, slot_key
+from governor.core.reservations import AT_SLOT
 from policies.decision import Action, Outcome, Reason
 from signals import ANSWERED, ATTEMPT_MASK, FAILED, FIRST_BYTE, GONE, LEFT, PARENT, REFUSED
 
@@ -91,13 +96,15 @@ class Gate(GateParts):
         is_crowd = self._is_crowd(now_ns)
         is_plain = self.shaping.is_calm and not is_crowd
         if in_flight <= limit.limit and is_plain and not self.line.n_live:
-            # as Endpoint.open does, without the call: nearly every request takes this way
+            # as Endpoint.open and Shaping.opened do: nearly every request takes this way
             endpoint.in_flight = lease.in_flight_at_dispatch = in_flight
             lease.state = _OPEN
             lease.endpoint_idx = endpoint.idx
             lease.dispatched_at_ns = now_ns
             lease.phase = limit.on_dispatch(now_ns, in_flight, in_flight >= limit.limit)
-            self._kind_opened(now_ns, arrival.kind)
+            kind = self._kinds.get(arrival.kind) or self._meet_kind(arrival.kind)
+            kind.n_open += 1
+            kind.sent_sum_ns += now_ns
             ledger.n_untouched += 1
             decision: Decision = Untouched()
             decision.lease = lease
@@ -186,7 +193,11 @@ class Gate(GateParts):
                 self.patience.on_answer(now_ns - lease.arrived_at_ns)
         endpoint.in_flight -= 1
         endpoint.limit.on_depart(now_ns, held_ns, has_sample)
-        self._kind_closed(arrival.kind, lease.dispatched_at_ns, held_ns)
+        kind = self._kinds[arrival.kind]  # as Containment.close does
+        kind.n_open -= 1
+        kind.n_done += 1
+        kind.sent_sum_ns -= lease.dispatched_at_ns
+        kind.held_ns += held_ns
         held_s = held_ns * 1e-9
         ledger = self.ledger
         how = ANSWERED
@@ -196,6 +207,8 @@ class Gate(GateParts):
         else:
             ledger.close(outcome, held_s, has_sample)
             how = FAILED
+            if outcome is Outcome.REFUSED:
+                endpoint.limit.on_refused(now_ns, lease.in_flight_at_dispatch)
         if lease.has_left:
             how = GONE
         self._closed(arrival.tenant, arrival.flow, arrival.tree, held_s)
@@ -208,6 +221,10 @@ class Gate(GateParts):
         except Exception:
             self.ledger.n_faults += 1
         return self._dispatch(now_ns) if self.line.n_live else ()
+
+    def fill(self, now_ns: int) -> Sequence[Decision]:
+        """Give places that came free outside of a departure to those who wait."""
+        return self._dispatch(self._clamp(now_ns)) if self.line.n_live else ()
 
     def tick(self, now_ns: int) -> Sequence[Decision]:
         """Run what looks across a window (every 50 ms); return decisions about waiting leases."""
@@ -231,6 +248,7 @@ class Gate(GateParts):
         except Exception:
             self.ledger.n_faults += 1
         self.reservations.expire(now_ns)
+        self.refused.release(now_ns)
         if not self.line.n_live:
             return ()
         decisions = self._dispatch(now_ns)
@@ -273,7 +291,8 @@ class Gate(GateParts):
         try:
             if shaping.holdback.is_held_back(lease.arrival.flow):
                 return self._admit(now_ns, lease, endpoint, Reason.HELD_BACK)
-            band = shaping.band(lease, is_crowd)
+            is_invited = lease.line_key == INVITED  # what was promised is kept
+            band = shaping.band(lease, is_crowd and not is_invited)
             room = self._room()
             is_ahead = self.line.n_ahead(band) == 0
         except Exception:
@@ -329,21 +348,19 @@ class Gate(GateParts):
                 decisions.append(self._answer(now_ns, lease, Reason.PATIENCE_SPENT))
                 continue
             dispatcher.take(lease)
-            waited_ns = now_ns - lease.arrived_at_ns
+            waited_ns = now_ns - lease.waits_since_ns
             self.ledger.waited_s += waited_ns * 1e-9
             endpoint.open(now_ns, lease, is_bound=True)
             self.shaping.opened(now_ns, lease)
-            decision = Decision(_ADMIT, Reason.CAPACITY_FREED, lease)
+            reason = Reason.ABSORBED if isinstance(lease, Returning) else Reason.CAPACITY_FREED
+            decision = Decision(_ADMIT, reason, lease)
             self._note(now_ns, decision, waited_ns)
             decisions.append(decision)
         return decisions
 
     def _answer(self, now_ns: int, lease: Lease, reason: Reason) -> Decision:
         """Close a pending lease with an invitation to come back."""
-        arrival = lease.arrival
-        retry_after_ns = self.reservations.invite(
-            now_ns, _slot_key(arrival), self.best_capacity_hz, self.signals.organic_hz()
-        )
+        retry_after_ns = self.refused.invite(now_ns, lease.arrival, lease.arrived_at_ns)
         is_waiting = lease.line_key >= 0
         self._settle(now_ns, lease, REFUSED, retry_after_ns)
         answered = self.ledger.n_answered
@@ -385,13 +402,10 @@ class Gate(GateParts):
             self.ledger.n_faults += 1
 
     def _redeem(self, now_ns: int, lease: Lease) -> None:
-        self.reservations.redeem(now_ns, _slot_key(lease.arrival), lease.attempt > 0)
+        redeemed = self.reservations.redeem(now_ns, slot_key(lease.arrival), lease.attempt > 0)
+        if redeemed == AT_SLOT:
+            lease.line_key = INVITED
 
     def _note(self, now_ns: int, decision: Decision, waited_ns: int) -> None:
         if self.log is not None:
             self.log.append(now_ns, self, decision, waited_ns)
-
-
-def _slot_key(arrival: Arrival) -> int:
-    """Who holds a slot: the agent if it is named, else its tenant."""
-    return 2 * arrival.flow + 1 if arrival.is_identified else 2 * arrival.tenant

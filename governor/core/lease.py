@@ -43,6 +43,8 @@ class Lease:
         The signals' handle of this call, see :mod:`signals.calls`.
     has_left : bool
         The caller is gone; the upstream's work is an orphan.
+    waits_since_ns : int
+        When it joined the line; set only of those that have.
     phase, in_flight_at_dispatch : int
         Bookkeeping of the adaptive limit.
     tried : int
@@ -63,6 +65,7 @@ class Lease:
         "phase",
         "state",
         "tried",
+        "waits_since_ns",
     )
 
     answered_at_ns: int
@@ -78,6 +81,7 @@ class Lease:
     phase: int
     state: LeaseState
     tried: int
+    waits_since_ns: int
 
     @property
     def attempt(self) -> int:

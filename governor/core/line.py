@@ -9,7 +9,8 @@ neighbour's credential.
 2. Within a tenant: urgency (RFC 9218), then least attained service of the flow
    and of its tree, in classes of a factor two. Requests already waiting or in
    flight count as attained, so the hundredth call of a fan-out ranks behind an
-   interactive caller's first without any header.
+   interactive caller's first without any header. A caller that comes at the slot
+   it was given ranks before all classes of its urgency: what was promised is kept.
 3. Among equals: oldest first while the line is short; newest first once it is
    long, for then the oldest are the ones about to leave.
 
@@ -30,6 +31,9 @@ from governor.core.lease import Lease, LeaseState
 
 CLASSES_PER_URGENCY = 64
 """Room for attained-service classes below one urgency; 2**63 units never occur."""
+
+INVITED = -2
+"""``line_key`` of a lease, before it is pushed, whose caller came at its slot."""
 
 CLASS_UNIT_HZ = 20.0
 """One class unit is 50 ms of upstream time; classes double from there."""
@@ -136,7 +140,9 @@ class Line:
     def push(self, lease: Lease, attained_s: float) -> None:
         """Let ``lease`` wait, ranked by urgency and ``attained_s`` (the module's theory)."""
         arrival = lease.arrival
-        rank = arrival.urgency * CLASSES_PER_URGENCY + attained_class(attained_s)
+        rank = arrival.urgency * CLASSES_PER_URGENCY
+        if lease.line_key != INVITED:
+            rank += min(1 + attained_class(attained_s), CLASSES_PER_URGENCY - 1)
         lease.line_key = self._first_key + rank
         tenant_line = self._by_tenant.get(arrival.tenant)
         if tenant_line is None:

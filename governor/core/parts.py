@@ -14,6 +14,7 @@ from governor.core.dispatcher import Dispatcher
 from governor.core.endpoint import Endpoint
 from governor.core.ledger import Ledger
 from governor.core.newcomers import Newcomers
+from governor.core.refused import Refused
 from governor.core.reservations import Reservations
 from governor.core.shaping import Shaping
 
@@ -82,6 +83,7 @@ class GateParts:
         self.line = self.dispatcher.line
         self.patience = self.dispatcher.patience
         self.reservations = Reservations(slot_horizon_ns)
+        self.refused = Refused(self)
         self.ledger = Ledger()
         self.shaping = shaping or Shaping()
         self.newcomers = Newcomers()
@@ -95,8 +97,8 @@ class GateParts:
         self._n_open_by_tree = identities.trees.n_open
         self._closed = identities.closed
         self._is_crowd = self.shaping.herd.note
-        self._kind_opened = self.shaping.containment.open
-        self._kind_closed = self.shaping.containment.close
+        self._kinds = self.shaping.containment.kinds
+        self._meet_kind = self.shaping.containment.meet
         self._compares = self.shaping.holdback.share > 0.0
         self._compare = self.shaping.holdback.close
         self._only = self.endpoints[0] if len(self.endpoints) == 1 else None
@@ -140,6 +142,9 @@ class GateParts:
     ) -> tuple[Decision | None, Sequence[Decision]]:
         """Move a call that its endpoint failed: not from a single one (governor.core.spread)."""
         return None, ()
+
+    def given_back(self, now_ns: int, lease: Lease) -> None:
+        """Learn from a refusal that its caller does not see; a single endpoint has no choice."""
 
     def _clamp(self, now_ns: int) -> int:
         if now_ns < self._now_ns:

@@ -10,14 +10,24 @@ The count corrects itself: a caller that is back, or overdue, makes room, so no
 pointer runs away. ``rho`` above 1 invites a little more than fits: whoever is
 early waits, and nothing idles.
 
+An upstream that asks its callers to stay away names one instant for all of
+them. Behind it they are spread in the same way, behind the count of those whose
+slots lie between that instant and their own; so the second wave is as flat as
+the capacity allows.
+
+A slot that would lie too late is drawn nearer as if nothing but invited callers
+came; if it lies too late even so, no retry can help, and none is invited.
+
 *Source*: ours (simulated against nine other schedules).
 *Considered and rejected*: a pointer spaced by the present departure rate (ten
 times too sparse in a stall, and invitations cannot be recalled); a constant
-delay (everybody returns together).
+delay (everybody returns together); the horizon itself for whoever does not fit
+(everybody beyond it returns together).
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
 from collections import deque
 from heapq import heappop, heappush
 
@@ -39,8 +49,17 @@ EARLY_NS = 50_000_000
 STEP_NS = 1_000
 """Slots that would coincide are told apart by a microsecond."""
 
+UNKNOWN_HZ = 100.0
+"""Rate of invitations while no capacity is known: told apart to the millisecond."""
+
 N_OUTSTANDING_MAX = 65_536
-"""Memory bound; beyond it a slot is the horizon itself."""
+"""Memory bound; beyond it nobody is invited."""
+
+N_FITS = 8
+"""Steps towards the first instant that is free behind an upstream's wish."""
+
+NO_SLOT, EARLY, AT_SLOT = 0, 1, 2
+"""What an arrival redeems: nothing, an invitation before its time, or the slot it keeps."""
 
 
 class Slot:
@@ -66,7 +85,15 @@ class Reservations:
         No invitation lies further ahead; SDKs ignore longer ones.
     """
 
-    __slots__ = ("_by_key", "_by_time", "_taken", "horizon_ns", "n_kept", "n_made", "n_outstanding")
+    __slots__ = (
+        "_by_key",
+        "_by_time",
+        "_instants",
+        "horizon_ns",
+        "n_kept",
+        "n_made",
+        "n_outstanding",
+    )
 
     def __init__(self, horizon_ns: int) -> None:
         self.horizon_ns = horizon_ns
@@ -75,12 +102,20 @@ class Reservations:
         self.n_kept = 0
         self._by_time: list[Slot] = []
         self._by_key: dict[int, deque[Slot]] = {}
-        self._taken: set[int] = set()
+        self._instants: list[int] = []
 
     def invite(
-        self, now_ns: int, key: int, capacity_hz: float, organic_hz: float, earliest_ns: int = 0
+        self,
+        now_ns: int,
+        key: int,
+        capacity_hz: float,
+        organic_hz: float,
+        earliest_ns: int = 0,
+        latest_ns: int = 0,
     ) -> int:
         """Return how long from now the caller ``key`` should come back, in nanoseconds.
+
+        0 means that no retry can help: nothing is reserved.
 
         Parameters
         ----------
@@ -88,40 +123,66 @@ class Reservations:
             Best-known capacity (0 if unknown) and the rate of fresh demand.
         earliest_ns : int
             Delay the upstream itself asked for; the slot is never earlier.
+        latest_ns : int
+            Delay after which this caller has no use for it; 0 for the horizon.
         """
         self.expire(now_ns)
+        latest_ns = min(latest_ns or self.horizon_ns, self.horizon_ns)
+        if self.n_outstanding >= N_OUTSTANDING_MAX or max(earliest_ns, LEAD_NS) > latest_ns:
+            return 0
+        full_hz = OVERBOOKING * (capacity_hz if capacity_hz > 0.0 else UNKNOWN_HZ)
         spare_hz = OVERBOOKING * max(SPARE_SHARE_MIN * capacity_hz, capacity_hz - organic_hz)
-        if self.n_outstanding >= N_OUTSTANDING_MAX:
-            return self.horizon_ns
-        behind_s = (self.n_outstanding + 1) / spare_hz if spare_hz > 0.0 else 0.0
-        behind_ns = int(min(behind_s, self.horizon_ns * 1e-9) * 1e9)
-        delay_ns = min(LEAD_NS + behind_ns, self.horizon_ns)
-        delay_ns = max(delay_ns, earliest_ns)
-        slot = Slot(self._free_instant(now_ns + delay_ns, now_ns + earliest_ns), key)
+        delay_ns = self._behind(now_ns, earliest_ns, spare_hz if spare_hz > 0.0 else full_hz)
+        if delay_ns > latest_ns:
+            delay_ns = self._behind(now_ns, earliest_ns, full_hz)
+        at_ns = self._free_instant(now_ns + delay_ns, now_ns + max(earliest_ns, 1))
+        if at_ns - now_ns > latest_ns:
+            return 0
+        insort(self._instants, at_ns)
+        slot = Slot(at_ns, key)
         heappush(self._by_time, slot)
         self._by_key.setdefault(key, deque()).append(slot)
         self.n_outstanding += 1
         self.n_made += 1
-        return slot.at_ns - now_ns
+        return at_ns - now_ns
 
-    def redeem(self, now_ns: int, key: int, is_retry: bool) -> bool:
+    def _behind(self, now_ns: int, earliest_ns: int, rate_hz: float) -> int:
+        """Return the delay of the next place, ``rate_hz`` apart from those before it."""
+        step_ns = 1e9 / rate_hz
+        if earliest_ns <= LEAD_NS:
+            return int(min(LEAD_NS + (self.n_outstanding + 1) * step_ns, 2 * self.horizon_ns))
+        instants = self._instants
+        earliest_at_ns = now_ns + earliest_ns
+        first = bisect_left(instants, earliest_at_ns)
+        n_behind = len(instants) - first
+        for _ in range(N_FITS):  # downward to the largest count that is consistent with itself
+            at_ns = earliest_at_ns + int(min((n_behind + 1) * step_ns, 2 * self.horizon_ns))
+            n_before = bisect_left(instants, at_ns) - first
+            if n_before >= n_behind:
+                break
+            n_behind = n_before
+        return int(min(earliest_ns + (n_behind + 1) * step_ns, 2 * self.horizon_ns))
+
+    def redeem(self, now_ns: int, key: int, is_retry: bool) -> int:
         """Close the oldest invitation of ``key``, if this arrival can be its caller.
 
         A known retry redeems at any time; other arrivals only around the slot,
-        for fresh demand of the same caller is no returner.
+        for fresh demand of the same caller is no returner. Returns ``AT_SLOT`` if
+        it came when it was invited, ``EARLY`` if before, ``NO_SLOT`` if not at all.
         """
         held = self._by_key.get(key)
         if not held:
-            return False
+            return NO_SLOT
         slot = held[0]
-        if not is_retry and now_ns < slot.at_ns - EARLY_NS:
-            return False
+        is_early = now_ns < slot.at_ns - EARLY_NS
+        if is_early and not is_retry:
+            return NO_SLOT
         held.popleft()
         if not held:
             del self._by_key[key]
         self._close(slot)
         self.n_kept += 1
-        return True
+        return EARLY if is_early else AT_SLOT
 
     def expire(self, now_ns: int) -> None:
         """Free the places of callers that are overdue."""
@@ -139,13 +200,15 @@ class Reservations:
     def _close(self, slot: Slot) -> None:
         slot.is_open = False
         self.n_outstanding -= 1
-        self._taken.discard(slot.at_ns)
+        del self._instants[bisect_left(self._instants, slot.at_ns)]
 
     def _free_instant(self, at_ns: int, earliest_at_ns: int) -> int:
         """Return an instant near ``at_ns`` that nobody else was given."""
+        instants = self._instants
         can_go_back = at_ns - STEP_NS * (self.n_outstanding + 1) >= earliest_at_ns
         step_ns = -STEP_NS if can_go_back else STEP_NS
-        while at_ns in self._taken:
+        place = bisect_left(instants, at_ns)
+        while place < len(instants) and instants[place] == at_ns:
             at_ns += step_ns
-        self._taken.add(at_ns)
+            place = bisect_left(instants, at_ns)
         return at_ns

@@ -25,8 +25,8 @@ from typing import Any
 from governor.core.arrival import Arrival
 from governor.core.bands import Room
 from governor.core.endpoint import Endpoint, is_normal
-from governor.core.gate import Gate
-from governor.core.lease import Decision, Lease, LeaseState, make_lease
+from governor.core.gate import STATUS_WAIT, Gate
+from governor.core.lease import Decision, Lease, LeaseState, Untouched, make_lease
 from policies.decision import Action, Outcome, Reason
 from policies.ejection import Verdict, judge
 from policies.reroute import Reroute
@@ -156,7 +156,7 @@ class SpreadGate(Gate):
         else:
             action = Action.WAIT
             lease.state, lease.endpoint_idx = LeaseState.PENDING, -1
-            self.dispatcher.join(lease.arrived_at_ns, lease, 0.0, self.shaping.band(lease, False))
+            self.dispatcher.join(now_ns, lease, 0.0, self.shaping.band(lease, False))
         self.ledger.n_rerouted += 1
         decision = Decision(action, Reason.REROUTED, lease)
         self._note(now_ns, decision, 0)
@@ -171,13 +171,13 @@ class SpreadGate(Gate):
             return
         endpoint.in_flight -= 1
         endpoint.limit.on_depart(now_ns, now_ns - sent_at_ns, False)
-        self._kind_closed(lease.arrival.kind, sent_at_ns, now_ns - sent_at_ns)
+        self.shaping.containment.close(lease.arrival.kind, sent_at_ns, now_ns - sent_at_ns)
         self.routing.closed(now_ns, endpoint, sent_at_ns, lease, verdict, False)
 
     def _divert(self, now_ns: int, lease: Lease) -> Decision:
         """Close a lease here: the fallback upstream's gate decides about its request."""
         arrival = lease.arrival
-        waited_ns = now_ns - lease.arrived_at_ns if lease.line_key >= 0 else 0
+        waited_ns = now_ns - lease.waits_since_ns if lease.line_key >= 0 else 0
         lease.state = LeaseState.CLOSED
         if lease.line_key >= 0:
             self.line.forget(lease)
@@ -192,11 +192,21 @@ class SpreadGate(Gate):
     # -- the gate's ways, with a way out --------------------------------------
 
     def _spread(self, now_ns: int, lease: Lease) -> Decision:
-        if self._is_down(now_ns):
+        if self.fallback is not None and self._is_down(now_ns):
             if not self.is_observing:
                 return self._divert(now_ns, lease)
             self._count_observed(Reason.FALLBACK)
-        return super()._spread(now_ns, lease)
+        endpoint = self._pick(now_ns, lease)
+        is_crowd = self._is_crowd(now_ns)
+        if is_crowd or self.line.n_live or not (self.shaping.is_calm and endpoint.has_room):
+            return self._consider(now_ns, lease, endpoint, is_crowd)
+        # nearly every request takes this way
+        endpoint.open(now_ns, lease, endpoint.in_flight + 1 >= endpoint.limit.limit)
+        self.shaping.containment.open(now_ns, lease.arrival.kind)
+        self.ledger.n_untouched += 1
+        decision: Decision = Untouched()
+        decision.lease = lease
+        return decision
 
     def _exempt(self, now_ns: int, arrival: Arrival, owner: Any) -> Decision:
         if self._is_down(now_ns) and not self.is_observing:
@@ -245,6 +255,10 @@ class SpreadGate(Gate):
             except Exception:
                 self.ledger.n_faults += 1
         return super().depart(now_ns, lease, outcome, status, retry_after_ns)
+
+    def given_back(self, now_ns: int, lease: Lease) -> None:
+        """Learn from a refusal that its caller does not see: it is full, but there."""
+        self._learn_end(now_ns, lease, Outcome.REFUSED, STATUS_WAIT, 0)
 
     def _learn_end(
         self, now_ns: int, lease: Lease, outcome: Outcome, status: int, retry_after_ns: int

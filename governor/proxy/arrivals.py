@@ -80,6 +80,8 @@ _PATIENCE: tuple[tuple[int, Callable[[bytes], int | None]], ...] = (
     (names.SERVER_TIMEOUT, read.read_seconds),
     (names.GRPC_TIMEOUT, read.read_grpc_timeout),
 )
+_DEADLINES = (names.GOVERNOR_DEADLINE_MS, names.GRPC_TIMEOUT)
+"""State an end for all tries together; the SDKs' time-outs begin anew with each."""
 _URGENCY: tuple[tuple[int, Callable[[bytes], int | None]], ...] = (
     (names.GOVERNOR_PRIORITY, read.read_own_priority),
     (names.PRIORITY, read.read_urgency),
@@ -262,6 +264,9 @@ class ArrivalReader:
                 self._shorten(arrival, reader(values[code]))
         if names.AMZ_SDK_REQUEST in values and read.has_ttl(values[names.AMZ_SDK_REQUEST]):
             self._shorten(arrival, read.read_amz_ttl(values[names.AMZ_SDK_REQUEST], self._wall_s()))
+        for code in _DEADLINES:
+            if code in values:
+                arrival.is_deadline = True
         if names.GOVERNOR_DEADLINE_MS in values:
             own_ns = read.read_millis(values[names.GOVERNOR_DEADLINE_MS])
             arrival.patience_ns = self._checked(own_ns, arrival.patience_ns)

@@ -65,7 +65,7 @@ def divert(exchange: Exchange, decision: Decision, now_ns: int) -> None:
     exchange.pools = tuple(exchange.route.pools_by_name[gate.name])
     exchange.detour = decision.reason.value
     exchange.state = NEW
-    exchange.start(now_ns)
+    exchange.start(now_ns, may_join=False)
 
 
 def _reroute(exchange: Exchange, verdict: Verdict) -> bool:
@@ -81,7 +81,7 @@ def _reroute(exchange: Exchange, verdict: Verdict) -> bool:
         return False
     if decision is None:
         return False
-    exchange.stamp_ns = now_ns
+    exchange.stamp_ns = exchange.waits_since_ns = now_ns
     exchange.state = WAITING
     if decision.action is Action.DIVERT:
         divert(exchange, decision, now_ns)

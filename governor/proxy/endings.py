@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from time import monotonic_ns, time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from governor.core.lease import Decision
 from governor.errors import Fault, GovernorError, UpstreamError
@@ -16,12 +16,13 @@ from governor.proxy import replies
 from governor.proxy.framing import HEAD_END
 from governor.proxy.headers import new_request_id
 from governor.proxy.quota import SAMPLE_NS, read_quotas, read_retry_after_ns
-from governor.proxy.state import CONNECTING, DONE, SENT, STREAMING, WAITING
+from governor.proxy.state import CONNECTING, DONE, JOINED, SENT, STREAMING, WAITING
 from governor.proxy.stats import RequestRecord
 from governor.proxy.tunnel import Tunnel
-from policies.decision import Action, Outcome
+from policies.decision import Action, Outcome, Reason
 
 if TYPE_CHECKING:
+    from governor.proxy.coalesce import Carrier
     from governor.proxy.downstream import Downstream
     from governor.proxy.exchange import Exchange
     from governor.proxy.upstream import UpstreamConnection
@@ -77,7 +78,8 @@ def send_away(exchange: Exchange, decision: Decision, now_ns: int) -> None:
     if exchange.downstream is not None:
         text = replies.REASONS[reason].text
         status = decision.status or 503
-        answer(exchange, status, reason, "capacity", text, decision.retry_after_ns)
+        retry_after_ns = decision.retry_after_ns or replies.NO_RETRY
+        answer(exchange, status, reason, "capacity", text, retry_after_ns)
     exchange.close(now_ns, Outcome.UNSENT, exchange.status)
 
 
@@ -93,8 +95,11 @@ def answer(
     downstream = exchange.downstream
     if downstream is None:
         return
-    exchange.keep_alive = exchange.keep_alive and exchange.is_request_done
     exchange.status = status
+    if exchange.is_carrier:
+        cast("Carrier", exchange).flight.answer(status, reason, fault, message, retry_after_ns)
+        return
+    exchange.keep_alive = exchange.keep_alive and exchange.is_request_done
     exchange.stats.count_own_answer(reason)
     data = replies.build(
         status,
@@ -170,7 +175,8 @@ def leave(exchange: Exchange, now_ns: int) -> None:
         return
     exchange.downstream = None
     stats = exchange.stats
-    stats.n_left += 1
+    if not exchange.is_carrier:  # its members count themselves
+        stats.n_left += 1
     _tell_gate(exchange, now_ns)
     if state == WAITING:
         exchange.lease = None  # the gate has closed it
@@ -180,6 +186,13 @@ def leave(exchange: Exchange, now_ns: int) -> None:
     if state == CONNECTING:
         exchange.status = STATUS_LEFT
         exchange.close(now_ns, Outcome.UNSENT, 0)
+        return
+    if state == JOINED:
+        if exchange.connection is not None:
+            exchange.connection.close()
+        exchange.connection = None
+        exchange.status = STATUS_LEFT
+        exchange.close(now_ns, Outcome.COALESCED, 0)
         return
     is_kept = state == SENT and exchange.is_request_done and exchange.route.on_leave != "cancel"
     if is_kept:
@@ -302,6 +315,8 @@ def record(exchange: Exchange, now_ns: int, outcome: Outcome) -> None:
     if decision is not None:
         line.decision = decision.action.name.lower()
         line.reason = exchange.detour or decision.reason.value
+        if decision.reason is Reason.COALESCED:
+            outcome = Outcome.COALESCED
     line.reason = exchange.own_reason or line.reason
     line.waited_ns = exchange.waited_ns
     line.duration_ns = now_ns - exchange.arrived_at_ns

@@ -10,7 +10,9 @@ is no task, no future and no timer per request (the sweep watches the clock).
       │          │ answered    │ 502/504    │ 502/504   │ cut off
       └──────────┴─────────────┴────────────┴───────────┴─────▶ DONE
 
-Before its answer begins it may go back and elsewhere (:mod:`governor.proxy.detour`).
+A refusal may be waited out (SENT to WAITING, :mod:`governor.proxy.refusals`), a call
+that failed before its answer go elsewhere (:mod:`governor.proxy.detour`); a
+request may share another's call (JOINED, :mod:`governor.proxy.coalesce`).
 
 A caller may leave in any state. What then happens to work that the upstream
 has begun is the route's choice: *keep* its place until the upstream answers,
@@ -23,11 +25,11 @@ and two wake-ups for each is what an admitted request is to be spared.
 from __future__ import annotations
 
 from time import monotonic_ns
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, ClassVar, cast
 
 from governor.core.lease import Decision, Lease
 from governor.errors import GovernorError
-from governor.proxy import detour, endings
+from governor.proxy import detour, endings, refusals
 from governor.proxy.endings import apply_all as apply_all
 from governor.proxy.headers import build_request_head
 from governor.proxy.state import CONNECTING, DONE, NEW, SENT, STREAMING, WAITING
@@ -93,6 +95,7 @@ class Exchange:
         "is_replayed",
         "is_request_done",
         "keep_alive",
+        "kept",
         "lease",
         "left_at_ns",
         "minor",
@@ -112,7 +115,11 @@ class Exchange:
         "stats",
         "status",
         "waited_ns",
+        "waits_since_ns",
     )
+
+    is_carrier: ClassVar[bool] = False
+    """Whether it makes a call for several callers."""
 
     def __init__(
         self,
@@ -129,7 +136,7 @@ class Exchange:
         self.server: ProxyServer = downstream.server
         self.stats: ProxyStats = downstream.stats
         self.request_id = request_id
-        self.arrived_at_ns = self.stamp_ns = now_ns
+        self.arrived_at_ns = self.stamp_ns = self.waits_since_ns = now_ns
         self.lease: Lease | None = None
         self.decision: Decision | None = None
         self.connection: UpstreamConnection | None = None
@@ -137,7 +144,7 @@ class Exchange:
         self.pool: EndpointPool = route.pools[0]
         self.state = NEW
         self.status = 0
-        self.is_head = head.method == b"HEAD"
+        self.is_head: bool = head.method == b"HEAD"
         self.minor = 0 if head.version == "1.0" else 1
         self.keep_alive: bool = head.keep_alive
         self.is_request_done = False
@@ -145,6 +152,7 @@ class Exchange:
         self.held = _NOTHING
         self.held_bytes = 0
         self.sent: bytes | None = None
+        self.kept: list[bytes] | None = None
         self.own_reason = self.detour = ""
         self.left_at_ns = self.retry_after_ns = 0
         self.dispatched_at_ns = self.waited_ns = self.first_byte_ns = self.overhead_ns = 0
@@ -152,9 +160,12 @@ class Exchange:
 
     # -- the gate -------------------------------------------------------------
 
-    def start(self, now_ns: int) -> None:
-        """Ask the gate, and do what it says."""
+    def start(self, now_ns: int, may_join: bool = True) -> None:
+        """Ask the gate, and do what it says; or share the call of an identical request."""
         stats = self.stats
+        join = self.route.join
+        if join is not None and may_join and join(self, now_ns):
+            return
         try:
             downstream = cast("Downstream", self.downstream)
             arrival = self.server.build_arrival(self.head, downstream.peer, self.route)
@@ -186,8 +197,9 @@ class Exchange:
         if self.state != WAITING:
             return
         now_ns = monotonic_ns()
-        self.waited_ns = now_ns - self.arrived_at_ns
-        self.stats.waiting.observe(self.waited_ns)
+        waited_ns = now_ns - self.waits_since_ns
+        self.waited_ns += waited_ns
+        self.stats.waiting.observe(waited_ns)
         if decision.action is _ADMIT:
             self.decision = decision
             self.dispatch(decision.lease.endpoint_idx, now_ns)
@@ -232,6 +244,8 @@ class Exchange:
         pool, peer = self.pool, cast("Downstream", self.downstream).peer
         keeps_host = self.route.keeps_host(pool)
         data = build_request_head(self.head, peer, self.request_id, pool.authority, keeps_host)
+        if self.route.absorb_ns:
+            refusals.keep(self)
         if self.held:
             data = b"".join((data, *self.held))
             self.held = _NOTHING
@@ -249,6 +263,8 @@ class Exchange:
     def send_body(self, data: bytes) -> None:
         """Send a part of the request's body, or hold it until there is a connection."""
         self.n_in_bytes += len(data)
+        if self.kept is not None:
+            refusals.keep_more(self, data)
         if self.state >= SENT:
             self.sent = None
             if self.connection is not None:
@@ -286,12 +302,14 @@ class Exchange:
         if self.downstream is not None and self.minor:
             self.downstream.write(head)
 
-    def encode_head(self, parsed: ResponseHead, head: bytes) -> bytes:
-        """Return the answer's head as the caller gets it."""
+    def encode_head(self, parsed: ResponseHead, head: bytes, is_weighed: bool = False) -> bytes:
+        """Return the answer's head as the caller gets it; nothing if it does not get this one."""
         self.sent = None
         self.status = parsed.status
-        if parsed.tells_limits:
+        if parsed.tells_limits and not is_weighed:
             endings.read_limits(self, head)
+            if self.status in refusals.STATUSES:
+                return refusals.encode(self, parsed, head)
         downstream = self.downstream
         if downstream is None:
             return head

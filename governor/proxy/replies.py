@@ -42,6 +42,7 @@ REASONS: dict[str, Meaning] = {
     "patience_spent": Meaning(429, "capacity", "You would have left before your turn."),
     "line_full": Meaning(429, "capacity", "As many wait already as may wait."),
     "too_many_connections": Meaning(503, "governor", "Too many connections are open here."),
+    "fell_behind": Meaning(502, "caller", "You read too slowly to share this answer."),
     # the caller's
     "bad_request": Meaning(400, "caller", "What was sent is not HTTP."),
     "bad_request_line": Meaning(400, "caller", "The request line is malformed."),
@@ -81,6 +82,9 @@ REASONS: dict[str, Meaning] = {
 MAX_RETRY_AFTER_NS = 60_000_000_000
 """Later ones make clients give up (Claude Code, SDKs before 2025)."""
 
+NO_RETRY = -1
+"""In place of a time to come back: a retry can no longer help."""
+
 _NS_PER_MS = 1_000_000
 _NS_PER_S = 1_000_000_000
 
@@ -116,7 +120,7 @@ def build(
     request_id : bytes
     dialect : Dialect
     retry_after_ns : int
-        How long to stay away; 0 for no such hint.
+        How long to stay away; 0 for no such hint, ``NO_RETRY`` if a retry cannot help.
     keep_alive : bool
         Whether the connection goes on afterwards.
     """
@@ -135,6 +139,8 @@ def build(
         lines.append(f"Retry-After: {-(-wait_ns // _NS_PER_S)}")
         lines.append(f"Retry-After-Ms: {-(-wait_ns // _NS_PER_MS)}")
         lines.append("X-Should-Retry: true")
+    elif retry_after_ns == NO_RETRY:
+        lines.append("X-Should-Retry: false")
     lines.append("Connection: keep-alive" if keep_alive else "Connection: close")
     return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + body
 

@@ -114,8 +114,8 @@ class ResponseHead:
     is_reusable : bool
         Whether the upstream keeps the connection open after this response.
     tells_limits : bool
-        Whether a field tells of the upstream's quota, or when to come back
-        (:mod:`governor.proxy.quota` reads them where that is due).
+        Whether it is a refusal (429, 503), or a field tells of the upstream's quota or when
+        to come back (:mod:`governor.proxy.quota` reads them where that is due).
     """
 
     __slots__ = (
@@ -196,6 +196,8 @@ class ResponseHead:
             self.is_reusable = b"close" not in self._connection
         else:
             self.is_reusable = True
+        if status == 429 or status == 503:
+            self.tells_limits = True
         if is_bodiless or status == 204 or status == 304 or status < 200:
             self.body = Body.NONE
         elif self._has_coding:

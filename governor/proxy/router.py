@@ -24,9 +24,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes
 
+from governor.proxy import coalesce
+
 if TYPE_CHECKING:
     from governor.config.model import Route as RouteConfig
     from governor.core.gate import Gate
+    from governor.proxy.exchange import Exchange
     from governor.proxy.headers import RequestHead
     from governor.proxy.pool import EndpointPool
 
@@ -58,6 +61,13 @@ class Route:
     count : callable, optional
         ``count(status, action, duration_ns)``, called for every finished request that had
         an answer or a caller to give it to.
+
+    Attributes
+    ----------
+    absorb_ns : int
+        How long a refusal may be waited out; 0 for not at all.
+    join : callable or None
+        ``join(exchange, now_ns) -> bool`` where identical requests share a call.
     """
 
     __slots__ = (
@@ -67,10 +77,12 @@ class Route:
         "_prefix",
         "_rewrites_host",
         "_suffix",
+        "absorb_ns",
         "affinity",
         "count",
         "gate",
         "is_governed",
+        "join",
         "name",
         "on_leave",
         "pools",
@@ -107,6 +119,10 @@ class Route:
         self.name = name or config.upstream
         self.on_leave = config.on_leave
         self.is_governed = config.governed
+        self.absorb_ns = int(config.absorb_s * 1e9)
+        self.join: Callable[[Exchange, int], bool] | None = None
+        if config.coalesce:
+            self.join = coalesce.join
 
     @property
     def is_catch_all(self) -> bool:

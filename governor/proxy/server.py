@@ -11,7 +11,7 @@ import ssl
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from time import monotonic_ns
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from governor.config.durations import Address
 from governor.config.model import Listener
@@ -26,6 +26,7 @@ from governor.proxy.tunnel import Tunnel
 
 if TYPE_CHECKING:
     from governor.core.arrival import Arrival
+    from governor.proxy.coalesce import Flight
     from governor.proxy.headers import RequestHead
     from governor.proxy.peer import Peer
     from governor.proxy.pool import EndpointPool
@@ -35,6 +36,17 @@ _NS = 1_000_000_000
 
 BACKLOG = 4_096
 """Connections the kernel may hold before they are accepted; bounded by net.core.somaxconn."""
+
+
+class Watched(Protocol):
+    """What is under way beside the callers' own exchanges, and needs a bound on its time."""
+
+    def sweep(self, now_ns: int) -> None:
+        """Act on what has taken too long."""
+
+    def end(self) -> None:
+        """End it at once."""
+
 
 ArrivalBuilder = Callable[["RequestHead", "Peer", "Route"], "Arrival"]
 FaultHook = Callable[[Exception], None]
@@ -121,6 +133,8 @@ class ProxyServer:
         self.connections: set[Downstream] = set()
         self.abandoned: set[Exchange] = set()
         self.tunnels: set[Tunnel] = set()
+        self.flights: dict[object, Flight] = {}
+        self.watched: set[Watched] = set()
         self.is_draining = False
         self._all_lost = asyncio.Event()
         self._servers: list[asyncio.Server] = []
@@ -203,6 +217,8 @@ class ProxyServer:
         now_ns = monotonic_ns()
         for exchange in list(self.abandoned):
             endings.expire(exchange, now_ns)
+        for watched in list(self.watched):
+            watched.end()
         for pool in self.pools:
             pool.abort()
 
@@ -258,5 +274,7 @@ class ProxyServer:
         for exchange in list(self.abandoned):
             if now_ns - exchange.left_at_ns > exchange.pool.abandoned_timeout_ns:
                 endings.expire(exchange, now_ns)
+        for watched in list(self.watched):
+            watched.sweep(now_ns)
         for pool in self.pools:
             pool.sweep(now_ns)

@@ -10,11 +10,13 @@ NEW = 0
 """The gate has not been asked."""
 WAITING = 1
 """In the gate's line; nothing was sent."""
-CONNECTING = 2
+JOINED = 2
+"""Shares the call of an identical request, whose answer has not begun; nothing was sent."""
+CONNECTING = 3
 """Admitted, without a connection yet; nothing was sent."""
-SENT = 3
+SENT = 4
 """Bytes of it may have reached the upstream; no answer yet."""
-STREAMING = 4
+STREAMING = 5
 """The answer has begun and is not complete."""
-DONE = 5
+DONE = 6
 """Closed, with its outcome."""

@@ -220,6 +220,8 @@ class UpstreamConnection(asyncio.Protocol):
             if not data:
                 return
         out = exchange.encode_head(parsed, head)
+        if not out:
+            exchange = cast("Exchange", self.exchange)  # waited out: another reads the rest
         n_rest = len(data) - end
         if parsed.body is _COUNTED and n_rest == parsed.length_bytes:
             rest = data[end:]

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from bench.children import HOST
-from bench.service.server import Connection, Service
+from bench.service.connection import Behind, Connection
 from tests.bench.support import Serve, turn_until
 
 
@@ -26,7 +26,7 @@ async def serve() -> AsyncIterator[Serve]:
         def connection_lost(self, exc: Exception | None) -> None:
             alive.discard(self)
 
-    async def start(service: Service) -> int:
+    async def start(service: Behind) -> int:
         loop = asyncio.get_running_loop()
         server = await loop.create_server(lambda: Counted(service), HOST, 0)
         servers.append(server)

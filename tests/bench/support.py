@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from bench.service.server import Service
+from bench.service.connection import Behind
 
-Serve = Callable[[Service], Awaitable[int]]
+Serve = Callable[[Behind], Awaitable[int]]
 
 
 async def turn_until(is_reached: Callable[[], bool], turns: int = 1_000) -> None:

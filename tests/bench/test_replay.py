@@ -7,12 +7,13 @@ import pytest
 from bench.replay import Way, added_ms, count_interventions, drive
 from bench.replay_rows import Row
 from bench.service.server import Service
+from bench.service.spec import ServiceSpec
 from tests.bench.support import Serve
 
 
 async def test_every_row_is_sent_at_its_time_by_every_way(serve: Serve) -> None:
     """Both ways get each call, and each takes at least its recorded time."""
-    service = Service(0, 1.0, 0.0, 1, [])
+    service = Service(ServiceSpec(n_slots=0))
     port = await serve(service)
     rows = [Row(float(n), f"a{n % 3}", "s", 2.0) for n in range(12)]
     shown: list[int] = []

@@ -55,6 +55,8 @@ def test_the_zero_configuration_says_everything_that_matters() -> None:
         ({"routes": [{"upstream": "a", "governed": False}]}, "never held"),
         ({"routes": [{"upstream": "a", "on_leave": "cancel"}]}, "cancelled when its caller"),
         ({"routes": [{"upstream": "a", "host": "rewrite"}]}, "Host rewritten"),
+        ({"routes": [{"upstream": "a", "absorb": "2s"}]}, "refusals of up to 2s waited out"),
+        ({"routes": [{"upstream": "a", "coalesce": True}]}, "share one call"),
         (
             {"routes": [{"upstream": "a", "match": {"methods": ["get"], "path_prefix": "/v1"}}]},
             "(GET under /v1)",

@@ -124,3 +124,27 @@ def test_paths_are_written_as_people_write_them() -> None:
 def test_the_loader_and_programs_share_the_checks() -> None:
     """A configuration that loads has no conflicts left."""
     assert list(find_conflicts(load(flags={"upstream": "http://a"}, environ={}))) == []
+
+
+@pytest.mark.parametrize(
+    ("route", "key"),
+    [
+        ({"coalesce": True, "on_leave": "cancel"}, "coalesce"),
+        ({"coalesce": True, "match": Match(methods=("POST",))}, "coalesce"),
+        ({"coalesce": True, "governed": False}, "coalesce"),
+        ({"absorb": "1s", "governed": False}, "absorb"),
+        ({"absorb": "31s"}, "absorb"),
+    ],
+)
+def test_options_of_a_route_that_exclude_each_other(route: dict[str, object], key: str) -> None:
+    """What could never act, or would act on others, is refused with the reason."""
+    (found,) = find_conflicts(build(routes=(Route.model_validate({"upstream": "a", **route}),)))
+    assert found[0] == ("routes", 0, key)
+    assert "must" in found[1]
+
+
+def test_options_of_a_route_that_go_together() -> None:
+    """Sharing and waiting out, for any methods among which is a safe one."""
+    match = Match(methods=("GET", "POST"))
+    route = Route(upstream="a", coalesce=True, absorb_s=2.0, match=match)
+    assert list(find_conflicts(build(routes=(route,)))) == []

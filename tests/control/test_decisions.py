@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from governor.control.decisions import BadParameter, describe_decisions, parse_last
+from governor.control.decisions import (
+    REASON_WORDS,
+    BadParameter,
+    describe_decisions,
+    parse_last,
+)
+from policies.decision import Reason
 from tests.control.stub import StubRuntime
 
 MS = 1_000_000
@@ -31,3 +37,9 @@ def test_entries_carry_wall_time_and_labels() -> None:
     assert (admitted["action"], admitted["reason"]) == ("admit", "capacity_freed")
     assert (admitted["waited_s"], admitted["endpoint"]) == (0.02, 0)
     assert (admitted["status"], admitted["retry_after_s"]) == (None, None)
+
+
+def test_every_reason_has_its_sentence() -> None:
+    """The closed list and its words agree."""
+    assert set(REASON_WORDS) == set(Reason)
+    assert all(text.endswith(".") for text in REASON_WORDS.values())

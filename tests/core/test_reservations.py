@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from governor.core.reservations import (
+    AT_SLOT,
+    EARLY,
     EARLY_NS,
     LEAD_NS,
     N_OUTSTANDING_MAX,
+    NO_SLOT,
+    OVERBOOKING,
     OVERDUE_NS,
     Reservations,
 )
@@ -47,6 +53,61 @@ def test_fresh_demand_does_not_redeem_early() -> None:
     assert not reservations.redeem(delay_ns, 7, is_retry=True)
 
 
+def test_who_comes_before_its_slot_is_told_from_who_keeps_it() -> None:
+    """A retry that does not wait closes its invitation, but was not invited for now."""
+    reservations = Reservations(HORIZON_NS)
+    delay_ns = reservations.invite(0, 7, 10.0, 0.0)
+    later_ns = reservations.invite(0, 7, 10.0, 0.0)
+    assert reservations.redeem(1, 7, is_retry=True) == EARLY
+    assert reservations.redeem(later_ns - EARLY_NS, 7, is_retry=False) == AT_SLOT
+    assert delay_ns < later_ns
+    assert reservations.redeem(later_ns, 7, is_retry=True) == NO_SLOT
+
+
+def test_behind_a_common_wish_callers_are_spread() -> None:
+    """An upstream that asks everybody for 20 s gets them back at its pace, not in one moment."""
+    reservations = Reservations(HORIZON_NS)
+    delays = [reservations.invite(0, key, 100.0, 0.0, 20 * S) for key in range(500)]
+    steps = [b - a for a, b in pairwise(delays)]
+    assert delays[0] >= 20 * S
+    assert all(abs(step - S / (100 * OVERBOOKING)) < 10_000 for step in steps)
+
+
+def test_slots_elsewhere_do_not_push_a_wish_back() -> None:
+    """Only those who return between the wish and the slot are in its way."""
+    reservations = Reservations(HORIZON_NS)
+    for key in range(500):
+        reservations.invite(0, key, 100.0, 0.0, 40 * S)
+    assert reservations.invite(0, -1, 100.0, 0.0, 2 * S) < 2.1 * S
+
+
+def test_who_fits_only_without_others_is_drawn_nearer() -> None:
+    """Where organic demand leaves little, slots come closer before anybody is given up."""
+    reservations = Reservations(HORIZON_NS)
+    delays = [reservations.invite(0, key, 100.0, 100.0) for key in range(2_000)]
+    assert all(LEAD_NS <= delay <= HORIZON_NS for delay in delays)
+    assert len(set(delays)) == len(delays)
+
+
+def test_nobody_is_invited_in_vain() -> None:
+    """Beyond the horizon, the caller's own end or the upstream's wish nothing is reserved."""
+    reservations = Reservations(HORIZON_NS)
+    assert reservations.invite(0, 1, 100.0, 0.0, 61 * S) == 0
+    assert reservations.invite(0, 1, 100.0, 0.0, 3 * S, 2 * S) == 0
+    assert reservations.invite(0, 1, 100.0, 0.0, 0, LEAD_NS // 2) == 0
+    for key in range(200):
+        reservations.invite(0, key, 1.0, 0.0)
+    assert reservations.n_outstanding < 80
+    assert reservations.invite(0, 1, 1.0, 0.0) == 0
+
+
+def test_an_unknown_capacity_still_tells_callers_apart() -> None:
+    """Before anything was measured, slots differ by milliseconds at least."""
+    reservations = Reservations(HORIZON_NS)
+    delays = [reservations.invite(0, key, 0.0, 0.0) for key in range(50)]
+    assert all(b - a > 1_000_000 for a, b in pairwise(delays))
+
+
 def test_overdue_callers_free_their_place() -> None:
     """Who is a second late has made other plans."""
     reservations = Reservations(HORIZON_NS)
@@ -59,11 +120,11 @@ def test_overdue_callers_free_their_place() -> None:
 
 
 def test_memory_is_bounded() -> None:
-    """Beyond the bound callers are sent to the horizon and nothing more is remembered."""
+    """Beyond the bound nobody is invited and nothing more is remembered."""
     reservations = Reservations(HORIZON_NS)
     for key in range(N_OUTSTANDING_MAX):
         reservations.invite(0, key, 1e9, 0.0)
-    assert reservations.invite(0, -1, 1e9, 0.0) == HORIZON_NS
+    assert reservations.invite(0, -1, 1e9, 0.0) == 0
     assert reservations.n_outstanding == N_OUTSTANDING_MAX
 
 
@@ -89,12 +150,15 @@ def test_invariants(events: list[tuple[int, int, str, float, float, int]]) -> No
         now_ns += pause_ns
         if event == "invite":
             delay_ns = reservations.invite(now_ns, key, capacity_hz, organic_hz, asked_ns)
-            assert asked_ns <= delay_ns <= max(HORIZON_NS, asked_ns) + 1_000_000
+            if delay_ns == 0:
+                continue
+            assert asked_ns <= delay_ns <= HORIZON_NS
             slots.append(now_ns + delay_ns)
         elif event == "expire":
             reservations.expire(now_ns)
         else:
             reservations.redeem(now_ns, key, is_retry=event == "retry")
         assert 0 <= reservations.n_outstanding <= len(slots)
+    assert sorted(x.at_ns for x in reservations._by_time if x.is_open) == reservations._instants
     open_slots = [slot.at_ns for slot in reservations._by_time if slot.is_open]
     assert len(set(open_slots)) == len(open_slots) == reservations.n_outstanding

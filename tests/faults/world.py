@@ -113,6 +113,8 @@ class World:
         await until(lambda: not any(x.n_connecting for x in self.pools), "connecting ends")
         assert not proxy.abandoned
         assert not proxy.tunnels
+        assert not proxy.flights
+        await until(lambda: not proxy.watched, "what was absorbed has been read")
         assert stats.n_connections == 0
         assert all(x.n_open == x.n_idle for x in self.pools), repr(self.pools)
         assert stats.n_faults == 0

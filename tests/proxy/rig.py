@@ -58,11 +58,22 @@ async def until(is_true: Callable[[], object], what: str = "") -> None:
         await asyncio.sleep(0.002)
 
 
+class Unrefused:
+    """Lets every refusal of the upstream pass as it is."""
+
+    def note(self, now_ns: int) -> None:
+        """Count nothing."""
+
+    def answer(self, now_ns: int, lease: Lease, status: int, asked_ns: int) -> None:
+        """Give no slot."""
+
+
 class Gate:
     """Admits, holds or answers as told, and notes every event."""
 
     def __init__(self) -> None:
         self.name = "test"
+        self.refused = Unrefused()
         self.events: list[tuple[Any, ...]] = []
         self.open: set[Lease] = set()
         self.line: list[Lease] = []

@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from bench.callers.laws import LAWS, TRANSPORT, Failure
+from governor.load.laws import LAWS, TRANSPORT, Failure
 from signals.families import (
     BACKOFF_S,
     FAMILIES,

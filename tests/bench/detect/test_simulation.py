@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.callers.laws import LAWS
 from bench.detect.callers import BACKOFF_S, FAMILY_OF_LAW, MIX, Fleet
 from bench.detect.service import FAULTS, SERVICE_S, Beside, Overlay, World
 from bench.detect.simulation import ANSWERED, FAILED, GONE, TICK_S, WIRE_S, Simulation
 from bench.detect.traces import Trace
+from governor.load.laws import LAWS
 
 
 class Ledger:

@@ -86,3 +86,14 @@ def test_next_is_the_first_end_or_change() -> None:
     slots.offer(Job(1.0, 0.0))
     slots.offer(Job(0.5, 0.0))
     assert slots.next_s() == pytest.approx(0.5)
+
+
+def test_a_bounded_line_refuses_what_does_not_fit() -> None:
+    """With one slot and a line of one the third is not taken in; who started is told."""
+    slots = Slots(1, queue_bound=1)
+    jobs = [Job(1.0, 0.0) for _ in range(3)]
+    assert [slots.offer(job) for job in jobs] == [True, True, False]
+    assert slots.started == jobs[:1]
+    slots.advance(1.5)
+    assert slots.started == jobs[:2]
+    assert slots.offer(jobs[2])

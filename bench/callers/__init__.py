@@ -1,1 +1,0 @@
-"""Callers: the retry laws of real SDKs, and an engine that runs thousands of agents."""
