@@ -153,6 +153,12 @@ class Reroute(Generic[R]):
         if replica.health.is_sick:
             replica.health.succeeded(now_ns, sent_at_ns)
 
+    def completed(self, now_ns: int, replica: R, sent_at_ns: int, is_paced: bool) -> None:
+        """Note the end of a call that was answered well: nearly all are."""
+        if not is_paced:
+            replica.pace.answered(now_ns, sent_at_ns)
+        replica.health.succeeded(now_ns, sent_at_ns)
+
     def closed(
         self, now_ns: int, replica: R, sent_at_ns: int, call: object, verdict: Verdict, paced: bool
     ) -> None:

@@ -250,8 +250,14 @@ class SpreadGate(Gate):
     ) -> Sequence[Decision]:
         """Close an open lease; return what to do with those who waited for its place."""
         if lease.state is LeaseState.OPEN and not lease.arrival.is_exempt:
+            now_ns = max(now_ns, self._now_ns)
             try:
-                self._learn_end(self._clamp(now_ns), lease, outcome, status, retry_after_ns)
+                if outcome is Outcome.COMPLETED and status:
+                    endpoint = self.endpoints[lease.endpoint_idx]
+                    is_paced = lease.answered_at_ns != 0
+                    self.routing.completed(now_ns, endpoint, lease.dispatched_at_ns, is_paced)
+                else:
+                    self._learn_end(now_ns, lease, outcome, status, retry_after_ns)
             except Exception:
                 self.ledger.n_faults += 1
         return super().depart(now_ns, lease, outcome, status, retry_after_ns)
