@@ -23,7 +23,7 @@ machine needs ``--agent-allow-remote``: load only what you are allowed to load.
 
 *Rule of this file*: locust's half only; retry laws are :mod:`governor.load.laws`', headers
 :mod:`governor.load.wire`'s. ``governor storm`` does more (open models, faults, comparisons, a
-generator that says how late it is) and drives about ten times as many agents a core.
+generator that says how late it is) and makes ten times as many calls with a core, or more.
 """
 
 from __future__ import annotations

@@ -162,6 +162,7 @@ class Runtime:
                 Modes(policies.hold, policies.contain),
                 upstream.acceleration,
                 policies.holdback_share,
+                self.identities.flows.capacity,
             ),
             log=self.decision_log,
         )

@@ -6,20 +6,26 @@
 scattered by at most a few times ``sqrt(m)``. What a window holds beyond that
 came because something told many callers the same instant: a timer, a shared
 failure, a fan-out. The first of them are no different from anybody; each one
-after the bound is *crowd*. The mark costs its bearer no capacity, only its
-turn: it may not take the last places, which are kept for those who come by
-themselves, and it goes behind them in the line. So a wrong mark costs at most
-200 ms, and nothing at all where there is room.
+after the bound is *crowd*, and in the window that follows a crowded one each
+one after the mean. The mark costs its bearer no capacity, only its turn: it may
+not take the last places, which are kept for those who come by themselves, and
+it goes behind them in the line. So a wrong mark costs at most 200 ms beside a
+free place, and nothing at all where there is room.
 
-The bound follows the traffic: m is a running mean over a second. A herd of
-hundreds that comes back every few seconds adds a few arrivals to it and never
-becomes the rule; steady demand does within a second or two.
+Somebody always comes by himself while a herd comes. Whoever came alone the last
+two times is taken to have done so now; who came in a crowd before, or was never
+seen, is not.
+
+The bound follows the traffic: m is a running mean over a second, of windows
+that count four times the mean at most, so that a herd that comes back every few
+seconds never becomes the rule; steady demand does within two seconds, however
+steeply it came.
 
 *Regime*: from a handful of callers to tens of thousands per second. While a
 steep ramp raises m its arrivals bear marks and lose nothing, for a ramp that
 leaves room is not held.
 
-*Cost*: two comparisons and an addition per arrival.
+*Cost*: a few comparisons and an addition per arrival, a byte per flow.
 
 *Considered and rejected*: pacing by random jitter (it delays the innocent as
 much, and a tenth of the herd still meets); marking by a six-sigma rule over
@@ -50,6 +56,12 @@ GAIN = 0.05
 KEPT_SHARE = 0.25
 """Of the limit at most is kept from the crowd."""
 
+CLIP = 4.0
+"""A tick's windows count up to this many times the mean, and this much more."""
+
+LONE = 2
+"""Arrivals alone in a row that make a caller one that comes by itself."""
+
 _TICK_WINDOWS = 2.5
 """Windows per tick of 50 ms."""
 
@@ -57,39 +69,66 @@ _TICK_WINDOWS = 2.5
 class Herd:
     """Tells the crowd of one upstream from the callers that come by themselves.
 
+    Parameters
+    ----------
+    n_flows : int
+        Size of the identity table that ``flow`` indexes; 0 is nobody in particular.
+
     Attributes
     ----------
-    n : int
-        Arrivals in the open window.
     bound : int
         Arrivals that a window may hold without a mark.
-    ends_ns : int
-        When the open window ends.
+    n_marked : int
+        Marks so far.
     """
 
-    __slots__ = ("_mean", "_n_counted", "_ticked_ns", "bound", "ends_ns", "n", "n_marked")
+    __slots__ = (
+        "_allowed",
+        "_ends_ns",
+        "_habit",
+        "_mean",
+        "_n",
+        "_n_counted",
+        "_ticked_ns",
+        "bound",
+        "n_marked",
+    )
 
-    def __init__(self) -> None:
-        self.n = 0
+    def __init__(self, n_flows: int = 65_536) -> None:
         self.bound = BOUND_MIN
-        self.ends_ns = 0
         self.n_marked = 0
+        self._allowed = BOUND_MIN
+        self._ends_ns = 0
+        self._n = 0
+        self._habit = bytearray(n_flows)
         self._mean = 0.0
         self._n_counted = 0
         self._ticked_ns = -1
 
-    def note(self, now_ns: int) -> bool:
+    def note(self, now_ns: int, flow: int) -> bool:
         """Count an arrival; return whether it is one of a crowd."""
-        if now_ns >= self.ends_ns:
-            self.ends_ns = now_ns - now_ns % WINDOW_NS + WINDOW_NS
-            self._n_counted += self.n
-            self.n = 1
+        if now_ns >= self._ends_ns:
+            self._turn(now_ns)
+        n = self._n = self._n + 1
+        habit = self._habit
+        if n <= self._allowed:
+            if habit[flow] < LONE:
+                habit[flow] += 1
             return False
-        self.n += 1
-        if self.n <= self.bound:
+        is_lone = habit[flow] == LONE and flow > 0
+        habit[flow] = LONE - 1 if is_lone else 0
+        if is_lone:
             return False
         self.n_marked += 1
         return True
+
+    def _turn(self, now_ns: int) -> None:
+        """Open the next window; in a crowd that goes on, it has no room beyond the mean."""
+        goes_on = self._n > self.bound and now_ns < self._ends_ns + WINDOW_NS
+        self._allowed = ceil(self._mean) + 1 if goes_on else self.bound
+        self._ends_ns = now_ns - now_ns % WINDOW_NS + WINDOW_NS
+        self._n_counted += self._n
+        self._n = 0
 
     def tick(self, now_ns: int) -> None:
         """Let the bound follow the traffic; how often it is called changes little."""
@@ -100,12 +139,10 @@ class Herd:
         if elapsed_ns < 2 * WINDOW_NS:
             return
         self._ticked_ns = now_ns
-        if now_ns >= self.ends_ns:
-            self._n_counted += self.n
-            self.n = 0
         per_window = self._n_counted * WINDOW_NS / elapsed_ns
         self._n_counted = 0
         n_ticks = elapsed_ns / (_TICK_WINDOWS * WINDOW_NS)
+        per_window = min(per_window, CLIP * (self._mean + 1.0))
         self._mean += (1.0 - (1.0 - GAIN) ** n_ticks) * (per_window - self._mean)
         self.bound = ceil(self._mean + SPREAD * sqrt(self._mean)) + BOUND_MIN
 

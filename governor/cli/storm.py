@@ -82,7 +82,7 @@ def run(words: Words, json_file: Path | None, report_file: Path | None, command:
             print(problem, file=sys.stderr)
         return BAD
     console = Console(stderr=True, highlight=False)
-    console.print("\n".join(describe(storm)), markup=False)
+    console.print("\n".join(describe(storm)), markup=False, soft_wrap=True)
     try:
         with live(console, storm) as shown:
             outcome = play(storm, shown.on_turn, shown.on_progress)
@@ -196,7 +196,9 @@ def describe(storm: Storm) -> Iterator[str]:
     shapes = ", ".join(dict.fromkeys(type(g.shape).__name__.lower() for g in storm.groups))
     yield f"{n_agents:,} agents ({names}; {shapes}), {storm.seconds:g} s, seed {storm.seed}."
     for side in storm.sides:
-        behind = " behind a Governor with its defaults" if side.is_governed else ""
+        behind = (
+            " behind a Governor (its first start compiles, for minutes)" if side.is_governed else ""
+        )
         yield f"  {side.name}: {side.url}{behind}"
     for fault in storm.parsed_faults:
         yield f"  fault: {fault.describe()}"

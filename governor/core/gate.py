@@ -93,7 +93,7 @@ class Gate(GateParts):
             return self._spread(now_ns, lease)
         limit = endpoint.limit
         in_flight = endpoint.in_flight + 1
-        is_crowd = self._is_crowd(now_ns)
+        is_crowd = self._is_crowd(now_ns, flow)
         is_plain = self.shaping.is_calm and not is_crowd
         if in_flight <= limit.limit and is_plain and not self.line.n_live:
             # as Endpoint.open and Shaping.opened do: nearly every request takes this way

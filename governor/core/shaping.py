@@ -47,6 +47,8 @@ class Shaping:
         Factor per minute by which demand may grow; None for no such limit.
     holdback_share : float
         Of the callers, that stay ungoverned.
+    n_flows : int
+        Size of the identity table of flows.
 
     Attributes
     ----------
@@ -70,9 +72,10 @@ class Shaping:
         modes: Modes | None = None,
         acceleration: float | None = None,
         holdback_share: float = 0.0,
+        n_flows: int = 65_536,
     ) -> None:
         self.modes = modes or Modes()
-        self.herd = Herd()
+        self.herd = Herd(n_flows)
         self.containment = Containment()
         self.acceleration = Acceleration(acceleration) if acceleration is not None else None
         self.holdback = Holdback(holdback_share)

@@ -2,18 +2,18 @@
 
 *Rule of this file*: a process is only ever ended by the id that was returned when
 it was started. Children read the end of their standard input as their parent's
-end; where the kernel can, it is asked to tell them as well.
+end, or are started by :mod:`governor.load.tied`. What they complain of goes to a
+file: a pipe that nobody reads would stop them when it is full.
 """
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import selectors
-import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -21,18 +21,11 @@ from pathlib import Path
 import governor
 from governor.config.load import ENV_PREFIX
 
-PR_SET_PDEATHSIG = 1
 STOP_S = 5.0
 
 
 class ChildError(Exception):
     """A child did not do its part; the message says which and what it said."""
-
-
-def _die_with_parent() -> None:
-    """Ask the kernel for SIGTERM when the parent ends (runs in the child; Linux only)."""
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 class Child:
@@ -57,14 +50,14 @@ class Child:
         }
         env |= {"PYTHONPATH": path, f"{ENV_PREFIX}access_log__mode": "off"}
         self.name = name
+        self._complaints = tempfile.TemporaryFile()  # noqa: SIM115  # closed in stop
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", module, *words],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=self._complaints,
             env=env,
             bufsize=0,
-            preexec_fn=_die_with_parent,
             start_new_session=True,  # Ctrl-C is the parent's: it ends its children in order
         )
 
@@ -132,10 +125,10 @@ class Child:
 
     def complaint(self) -> str:
         """Return the end of what it wrote to standard error, once it has ended."""
-        assert self._process.stderr is not None
         if self.wait(1.0) is None:
             return ""
-        return self._process.stderr.read().decode(errors="replace").strip()[-500:]
+        self._complaints.seek(0)
+        return self._complaints.read().decode(errors="replace").strip()[-500:]
 
     def stop(self, *, with_signal: bool = False) -> None:
         """End it; returns when it is gone."""
@@ -145,6 +138,6 @@ class Child:
         if self.wait(STOP_S) is None:
             self._process.kill()
             self._process.wait()
-        for pipe in (self._process.stdout, self._process.stderr):
-            if pipe is not None:
-                pipe.close()
+        self._complaints.close()
+        if self._process.stdout is not None:
+            self._process.stdout.close()

@@ -85,8 +85,9 @@ def stand(storm: Storm, side: Side) -> Iterator[Stand]:
             upstream = url.removesuffix(prefix)
             proxy = Child(
                 "Governor",
-                "governor",
-                ["run", "--upstream", upstream, "--listen", "127.0.0.1:0", "--admin", "off"],
+                "governor.load.tied",
+                ["governor", "run", "--upstream", upstream]
+                + ["--listen", "127.0.0.1:0", "--admin", "off"],
             )
             stack.callback(proxy.stop, with_signal=True)
             url = proxy.line(GOVERNOR_START_S).removeprefix("proxy").strip() + prefix

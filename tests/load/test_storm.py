@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from governor.load import storm as subject
@@ -94,3 +98,23 @@ def test_a_silent_child_is_not_waited_for_for_ever() -> None:
     finally:
         child.stop()
     assert child.wait(0.0) == 0
+
+
+def test_a_tied_child_ends_with_its_parent() -> None:
+    """A parent that is killed leaves no Governor behind."""
+    code = (
+        "import subprocess, sys, time\n"
+        "words = [sys.executable, '-m', 'governor.load.tied', 'http.server', '0']\n"
+        "child = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)\n"
+        "print(child.pid, flush=True)\n"
+        "time.sleep(60)\n"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    child = psutil.Process(int(parent.stdout.readline()))
+    while not child.net_connections() and child.is_running():
+        time.sleep(0.02)
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+    child.wait(20)
