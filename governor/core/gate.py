@@ -283,7 +283,8 @@ class Gate(GateParts):
         return self._dispatch(now_ns) if self.line.n_live else ()
 
     def _spread(self, now_ns: int, lease: Lease) -> Decision:
-        return self._consider(now_ns, lease, self._pick(now_ns, lease), self._is_crowd(now_ns))
+        is_crowd = self._is_crowd(now_ns, lease.arrival.flow)
+        return self._consider(now_ns, lease, self._pick(now_ns, lease), is_crowd)
 
     def _consider(self, now_ns: int, lease: Lease, endpoint: Endpoint, is_crowd: bool) -> Decision:
         """Admit a request for which there is room, let it wait, or send it away."""

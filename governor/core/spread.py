@@ -197,7 +197,7 @@ class SpreadGate(Gate):
                 return self._divert(now_ns, lease)
             self._count_observed(Reason.FALLBACK)
         endpoint = self._pick(now_ns, lease)
-        is_crowd = self._is_crowd(now_ns)
+        is_crowd = self._is_crowd(now_ns, lease.arrival.flow)
         if is_crowd or self.line.n_live or not (self.shaping.is_calm and endpoint.has_room):
             return self._consider(now_ns, lease, endpoint, is_crowd)
         # nearly every request takes this way
