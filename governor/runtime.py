@@ -12,6 +12,7 @@ import logging
 import os
 import signal
 from collections.abc import Callable
+from functools import partial
 from time import monotonic_ns
 from typing import NamedTuple
 
@@ -24,6 +25,7 @@ from governor.core.decision_log import DecisionLog
 from governor.core.gate import Gate
 from governor.core.identity import Identities
 from governor.core.shaping import Modes, Shaping
+from governor.core.spread import SpreadGate
 from governor.errors import ConfigError, Problem
 from governor.footprint import release_compiler
 from governor.proxy.arrivals import ArrivalReader
@@ -96,6 +98,9 @@ class Runtime:
             name: self._make_gate(idx, name, upstream)
             for idx, (name, upstream) in enumerate(config.upstreams.items())
         }
+        for name, upstream in config.upstreams.items():
+            if upstream.fallback is not None:
+                self.gates[name].fallback = self.gates[upstream.fallback]
         self.pools = {
             name: tuple(EndpointPool(x, upstream, self.stats) for x in upstream.addresses)
             for name, upstream in config.upstreams.items()
@@ -123,6 +128,7 @@ class Runtime:
             self.pools[route.upstream],
             name,
             self.tally.for_route(route.upstream, name).count,
+            self.pools,
         )
 
     def _make_gate(self, idx: int, name: str, upstream: Upstream) -> Gate:
@@ -133,7 +139,11 @@ class Runtime:
             else FixedLimit(upstream.limit)
             for number in range(len(upstream.endpoints))
         ]
-        return Gate(
+        has_choice = len(upstream.endpoints) > 1 or upstream.fallback is not None
+        make: Callable[..., Gate] = Gate
+        if has_choice and upstream.reroute == "on":
+            make = partial(SpreadGate, reroute_seed=idx + 1)
+        return make(
             name,
             limits,
             SignalBank(

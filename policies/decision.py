@@ -9,7 +9,7 @@ from enum import IntEnum, StrEnum
 
 
 class Action(IntEnum):
-    """What to do with an arrival, gentlest first."""
+    """What to do with an arrival. The numbers are names, not ranks."""
 
     ADMIT = 0
     """Send it to its endpoint now."""
@@ -17,6 +17,8 @@ class Action(IntEnum):
     """It stands in the line; a later command admits or answers it."""
     ANSWER = 2
     """Governor answers it itself, with a time to come back."""
+    DIVERT = 3
+    """The gate of the fallback upstream decides about it."""
 
 
 class Reason(StrEnum):
@@ -44,6 +46,10 @@ class Reason(StrEnum):
     """Waited so long that an answer would come too late for the caller."""
     LINE_FULL = "line_full"
     """The configured bound on waiting requests is reached."""
+    REROUTED = "rerouted"
+    """An endpoint failed it before the first byte; it goes to another one."""
+    FALLBACK = "fallback"
+    """Its upstream is out of use, or cannot take it in time: the fallback upstream is asked."""
     ABSORBED = "absorbed"
     """The upstream refused; its refusal is waited out here and the request sent again."""
     COALESCED = "coalesced"

@@ -53,6 +53,7 @@ def describe(config: Config, name: str) -> Iterator[str]:
 def notes(config: Config) -> Iterator[str]:
     """Yield what is allowed but seldom meant."""
     used = {route.upstream for route in config.routes}
+    used |= {upstream.fallback for upstream in config.upstreams.values() if upstream.fallback}
     for name in config.upstreams:
         if name not in used:
             yield f"upstream {name} is not used by any route."
@@ -108,6 +109,8 @@ def _route(route: Route, rest: str) -> str:
     what = " ".join(filter(None, conditions))
     requests = f"Send requests ({what})" if what else f"Send {rest}"
     extra = [] if route.governed else ["never held (governed: false)"]
+    if route.affinity is not None:
+        extra.append(f"together by header {route.affinity}")
     if route.on_leave == "cancel":
         extra.append("cancelled when its caller leaves")
     if route.absorb_s:
@@ -130,6 +133,16 @@ def _upstream(name: str, upstream: Upstream) -> Iterator[str]:
         f"    {limit}; at most {upstream.max_waiting} wait, each {_d(upstream.max_wait_s)} "
         f"at the longest; abandoned work keeps its place for {_d(upstream.abandoned_timeout_s)}."
     )
+    if upstream.reroute == "on" and len(upstream.endpoints) > 1:
+        yield (
+            "    of two endpoints take the cheaper (response time, calls in flight); leave those "
+            "that fail alone for 1s to 60s; send elsewhere what could not be sent."
+        )
+    if upstream.fallback is not None:
+        yield (
+            f"    fall back to {upstream.fallback} while all of it is out of use, or its line is "
+            "too long and there is room."
+        )
     if upstream.acceleration is not None:
         yield f"    let demand grow by a factor of {upstream.acceleration:g} a minute at most."
     yield (

@@ -69,6 +69,7 @@ def find_conflicts(config: Config) -> Iterator[Conflict]:
     yield from find_unknown_upstreams(
         ((idx, route.upstream) for idx, route in enumerate(config.routes)), config.upstreams
     )
+    yield from _find_bad_fallbacks(config)
     yield from _find_hidden_routes(config)
     yield from _find_contradictions(config)
     own: dict[Address, str] = {}
@@ -77,6 +78,28 @@ def find_conflicts(config: Config) -> Iterator[Conflict]:
             yield path, f"must differ from {own[address]}: one address can be listened on once"
         own.setdefault(address, dotted(path))
     yield from _find_loops(config, own)
+
+
+def _find_bad_fallbacks(config: Config) -> Iterator[Conflict]:
+    """Yield fallbacks that are unknown, never asked, or lead back to where they began."""
+    upstreams = config.upstreams
+    for name, upstream in upstreams.items():
+        where = ("upstreams", name, "fallback")
+        if upstream.fallback is None:
+            continue
+        if upstream.fallback not in upstreams:
+            hint = did_you_mean(upstream.fallback, [x for x in upstreams if x != name])
+            yield where, f"must name another of the upstreams; {hint}"
+        elif upstream.reroute == "off":
+            yield where, "must be left out where reroute is off: nothing tells when to use it"
+        else:
+            seen: list[str] = []
+            step: str | None = name
+            while step in upstreams and step not in seen:
+                seen.append(step)
+                step = upstreams[step].fallback
+            if step == name:
+                yield where, f"must not lead back: {' to '.join([*seen, name])}"
 
 
 def _own_addresses(config: Config) -> Iterator[tuple[Path, Address]]:

@@ -136,6 +136,15 @@ class Upstream(Section):
     limit: Limit = "auto"
     """Requests in flight per endpoint: auto learns it from the traffic; a number fixes it.
     Default auto."""
+    reroute: Literal["on", "off"] = "on"
+    """on: of two endpoints drawn the cheaper one takes a request; those that fail are left alone
+    for 1s to 60s and come back by a ramp; a request that an endpoint failed before the first byte
+    of its answer goes to another one, if nothing of it was sent or its method may be repeated.
+    off: the endpoint with the most room, once. Default on."""
+    fallback: Name | None = None
+    """Name of the upstream that gets a request, with all its headers, when every endpoint of this
+    one is out of use, or when it would be sent away from a line that is too long while the fallback
+    has room. Default none."""
     max_wait_s: Seconds = 30.0
     """Longest wait for a place, whatever the caller's patience. Default 30s: most clients'
     shortest time-out."""
@@ -190,6 +199,9 @@ class Route(Section):
     on_leave: OnLeave = "keep"
     """When a caller leaves: keep its place until the upstream answers, or cancel the call.
     Default keep: most services work on, and a place is free only when the work is done."""
+    affinity: HeaderName | None = None
+    """Name of a header: requests with the same value go to the same endpoint while that is in use
+    and has room. Default none: every request goes where it is cheapest."""
     governed: bool = True
     """False exempts the route: its requests are counted, never held and never sent away.
     Default true."""

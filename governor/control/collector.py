@@ -181,6 +181,8 @@ class GovernorCollector(Collector):
 def _read_decisions(gate: Gate) -> Iterator[Row]:
     ledger = gate.ledger
     yield ("admit", "untouched"), ledger.n_untouched
+    yield ("admit", "rerouted"), ledger.n_rerouted
+    yield ("divert", "fallback"), ledger.n_diverted
     yield ("admit", "held_back"), ledger.n_held_back
     for reason, count in ledger.n_waited_for.items():
         yield ("wait", reason.value), count
@@ -229,6 +231,18 @@ GATE_ROWS: dict[str, Callable[[Gate], Iterable[Row]]] = {
     "governor_decisions_total": _read_decisions,
     "governor_in_flight": _read_endpoints(lambda gate, idx: gate.endpoints[idx].in_flight),
     "governor_limit": _read_endpoints(lambda gate, idx: gate.endpoints[idx].limit.limit),
+    "governor_endpoint_cost_seconds": _read_endpoints(
+        lambda gate, idx: gate.endpoints[idx].cost(gate.now_ns)
+    ),
+    "governor_endpoint_share_ratio": _read_endpoints(
+        lambda gate, idx: gate.endpoints[idx].health.share(gate.now_ns)
+    ),
+    "governor_endpoint_failures_total": _read_endpoints(
+        lambda gate, idx: gate.endpoints[idx].health.n_failures
+    ),
+    "governor_endpoint_ejections_total": _read_endpoints(
+        lambda gate, idx: gate.endpoints[idx].health.n_ejections
+    ),
     "governor_absorbed_waiting": lambda gate: [((), gate.refused.n_parked)],
     "governor_upstream_refusals_total": lambda gate: [((), gate.refused.n_refused)],
     "governor_line_length": lambda gate: [((), gate.line_length)],

@@ -29,6 +29,8 @@ REASON_WORDS: dict[str, str] = {
     Reason.LINE_TOO_LONG: "The line could not be served within its patience.",
     Reason.PATIENCE_SPENT: "It waited so long that an answer would have come too late.",
     Reason.LINE_FULL: "As many waited as may wait.",
+    Reason.REROUTED: "An endpoint failed it before its answer began; it went to another one.",
+    Reason.FALLBACK: "Its upstream was out of use or too busy; the fallback upstream was asked.",
     Reason.ABSORBED: "The upstream refused it; that is waited out and it is sent again.",
     Reason.COALESCED: "It shares the answer of an identical request that was under way.",
     Reason.SLOT_GIVEN: "The upstream refused it in a storm; it was given its own time to return.",

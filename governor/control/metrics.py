@@ -65,7 +65,8 @@ METRICS: dict[str, Metric] = {
     # Governing
     "governor_decisions_total": Metric(
         "counter",
-        "What the gate did with arrivals (admit, wait, answer), or would have done (observed).",
+        "What the gate did with arrivals (admit, wait, answer, divert), or would have done "
+        "(observed).",
         ("upstream", "action", "reason"),
     ),
     "governor_in_flight": Metric(
@@ -73,6 +74,22 @@ METRICS: dict[str, Metric] = {
     ),
     "governor_limit": Metric(
         "gauge", "Present in-flight limit of an endpoint.", ("upstream", "endpoint")
+    ),
+    "governor_endpoint_cost_seconds": Metric(
+        "gauge",
+        "What one more call would cost at an endpoint: time to first byte times calls in flight.",
+        ("upstream", "endpoint"),
+    ),
+    "governor_endpoint_share_ratio": Metric(
+        "gauge",
+        "Part of its share that an endpoint gets: 0 out of use, rising while it returns, else 1.",
+        ("upstream", "endpoint"),
+    ),
+    "governor_endpoint_failures_total": Metric(
+        "counter", "Calls that an endpoint failed.", ("upstream", "endpoint")
+    ),
+    "governor_endpoint_ejections_total": Metric(
+        "counter", "Times that an endpoint was put out of use.", ("upstream", "endpoint")
     ),
     "governor_upstream_refusals_total": Metric(
         "counter", "429 and 503 that the upstream answered, waited out or not.", ("upstream",)

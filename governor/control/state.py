@@ -15,6 +15,7 @@ from governor.control.health import compute_readiness
 from governor.control.shaping import describe_shaping
 from governor.control.view import RuntimeView
 from governor.control.words import describe_propagation, describe_service, put_in_words
+from governor.core.endpoint import Endpoint
 from governor.core.gate import Gate
 from governor.core.identity import Identities, IdentityTable
 from policies.decision import Outcome
@@ -89,6 +90,7 @@ def describe_gate(gate: Gate, urls: tuple[str, ...], identities: Identities, now
                 "in_flight": endpoint.in_flight,
                 "limit": endpoint.limit.limit,
                 "why": endpoint.limit.explain(),
+                **describe_health(endpoint, gate.now_ns),
             }
             for endpoint in gate.endpoints
         ],
@@ -123,6 +125,21 @@ def describe_gate(gate: Gate, urls: tuple[str, ...], identities: Identities, now
         },
         "ledger": describe_ledger(gate),
         **describe_signals(gate.signals, identities),
+    }
+
+
+def describe_health(endpoint: Endpoint, now_ns: int) -> Json:
+    """Return what the calls have taught the choice; those of a single endpoint teach nothing."""
+    health, pace = endpoint.health, endpoint.pace
+    return {
+        "state": health.state,
+        "share": health.share(now_ns),
+        "cost_s": endpoint.cost(now_ns),
+        "first_byte_s": pace.read_ns(now_ns) / 1e9,
+        "is_slow": endpoint.is_slow,
+        "rests_s": max(0, health.rests_until_ns - now_ns) / 1e9 if health.is_sick else 0.0,
+        "failures": health.n_failures,
+        "ejections": health.n_ejections,
     }
 
 
@@ -234,6 +251,8 @@ def describe_ledger(gate: Gate) -> Json:
         "waited": ledger.n_waited,
         "waited_s": ledger.waited_s,
         "left_waiting": ledger.n_left_waiting,
+        "rerouted": ledger.n_rerouted,
+        "diverted": ledger.n_diverted,
         "answered": {reason.value: count for reason, count in ledger.n_answered.items()},
         "observed": {reason.value: count for reason, count in ledger.n_observed.items()},
         "faults": ledger.n_faults,

@@ -46,12 +46,15 @@ class Arrival:
     is_exempt : bool
         Never waits and is never answered by the gate (health checks, event
         streams that idle); it takes no place of the limit and teaches it nothing.
+    affinity : int
+        Keyed 64-bit hash of what should stay with one endpoint; 0 for nothing.
     can_retry : bool
         Whether the caller understands 429/503 with ``Retry-After``. Callers
         that do not (MCP) are made to wait as long as that can work.
     """
 
     __slots__ = (
+        "affinity",
         "attempt",
         "can_retry",
         "family",
@@ -84,6 +87,7 @@ class Arrival:
         parent_flow: int = 0,
         is_deadline: bool = False,
         kind: int = 0,
+        affinity: int = 0,
     ) -> None:
         self.tenant = tenant
         self.flow = flow
@@ -99,3 +103,4 @@ class Arrival:
         self.parent_flow = parent_flow
         self.is_deadline = is_deadline
         self.kind = kind
+        self.affinity = affinity

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from governor.core.lease import Lease, LeaseState
+from policies.reroute import Replica
 
 if TYPE_CHECKING:
     from policies.limit import Limit
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 _OPEN = LeaseState.OPEN
 
 
-class Endpoint:
+class Endpoint(Replica):
     """A limit, and the leases that are open under it.
 
     Attributes
@@ -27,12 +28,10 @@ class Endpoint:
         Open leases that do not.
     """
 
-    __slots__ = ("idx", "in_flight", "limit", "n_exempt")
+    __slots__ = ("n_exempt",)
 
     def __init__(self, idx: int, limit: Limit) -> None:
-        self.idx = idx
-        self.limit = limit
-        self.in_flight = 0
+        super().__init__(idx, limit)
         self.n_exempt = 0
 
     def open(self, now_ns: int, lease: Lease, is_bound: bool) -> None:

@@ -9,8 +9,9 @@ order in which the parts act is the contract:
 4. otherwise the line: urgency, fairness, least attained service, patience,
 5. whoever the line cannot serve within patience is answered, with a slot of
    its own from the reservations,
-6. departures teach the limit, the signals, the patience and the ledger,
-7. what the upstream refuses is given a slot, or waited out and sent again
+6. a call that its endpoint failed may go to another (:mod:`governor.core.spread`),
+7. departures teach the limit, the signals, the patience and the ledger,
+8. what the upstream refuses is given a slot, or waited out and sent again
    (:mod:`governor.core.refused`).
 
 A fault in a signal or a policy is counted, and the request goes through.
@@ -86,7 +87,9 @@ class Gate(GateParts):
         self._n_open_by_tenant[tenant] += 1  # as Identities.opened does
         self._n_open_by_flow[flow] += 1
         self._n_open_by_tree[tree] += 1
-        endpoint = self._only or self._roomiest()
+        endpoint = self._only
+        if endpoint is None:
+            return self._spread(now_ns, lease)
         limit = endpoint.limit
         in_flight = endpoint.in_flight + 1
         is_crowd = self._is_crowd(now_ns, flow)
@@ -264,7 +267,7 @@ class Gate(GateParts):
         if self.reservations.n_outstanding:
             self.refused.redeem(now_ns, lease)
         self.identities.opened(arrival.tenant, arrival.flow, arrival.tree)
-        (self._only or self._roomiest()).open_exempt(now_ns, lease)
+        (self._only or self._pick(now_ns, lease)).open_exempt(now_ns, lease)
         return Decision(_ADMIT, Reason.EXEMPT, lease)
 
     def _part_exempt(
@@ -277,6 +280,10 @@ class Gate(GateParts):
         self.ledger.close(outcome, held_s, lease.answered_at_ns != 0 or is_normal(status))
         self.identities.closed(arrival.tenant, arrival.flow, arrival.tree, held_s)
         return self._dispatch(now_ns) if self.line.n_live else ()
+
+    def _spread(self, now_ns: int, lease: Lease) -> Decision:
+        is_crowd = self._is_crowd(now_ns, lease.arrival.flow)
+        return self._consider(now_ns, lease, self._pick(now_ns, lease), is_crowd)
 
     def _consider(self, now_ns: int, lease: Lease, endpoint: Endpoint, is_crowd: bool) -> Decision:
         """Admit a request for which there is room, let it wait, or send it away."""
@@ -334,7 +341,7 @@ class Gate(GateParts):
         decisions: list[Decision] = []
         dispatcher = self.dispatcher
         while lease := dispatcher.first(now_ns, self._room()):
-            endpoint = self._only or self._roomiest()
+            endpoint = self._only or self._pick(now_ns, lease)
             if endpoint.in_flight >= endpoint.limit.limit:
                 break
             if dispatcher.is_too_late(now_ns, lease):

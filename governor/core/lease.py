@@ -47,6 +47,8 @@ class Lease:
         When it joined the line; set only of those that have.
     phase, in_flight_at_dispatch : int
         Bookkeeping of the adaptive limit.
+    tried : int
+        Bit per endpoint that has failed it before its first byte.
     """
 
     __slots__ = (
@@ -62,6 +64,7 @@ class Lease:
         "owner",
         "phase",
         "state",
+        "tried",
         "waits_since_ns",
     )
 
@@ -77,6 +80,7 @@ class Lease:
     owner: Any
     phase: int
     state: LeaseState
+    tried: int
     waits_since_ns: int
 
     @property
@@ -92,7 +96,8 @@ def make_lease(arrival: Arrival, arrived_at_ns: int, call: int, owner: Any = Non
     lease.owner = owner
     lease.call = call
     lease.arrived_at_ns = arrived_at_ns
-    lease.dispatched_at_ns = lease.answered_at_ns = lease.in_flight_at_dispatch = 0
+    lease.dispatched_at_ns = lease.answered_at_ns = 0
+    lease.in_flight_at_dispatch = lease.tried = 0
     lease.state = _PENDING
     lease.endpoint_idx = lease.phase = lease.line_key = -1
     lease.has_left = False

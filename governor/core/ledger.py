@@ -19,10 +19,12 @@ class Ledger:
         "n_arrived",
         "n_attempts_repeated",
         "n_by_outcome",
+        "n_diverted",
         "n_faults",
         "n_held_back",
         "n_left_waiting",
         "n_observed",
+        "n_rerouted",
         "n_untouched",
         "n_waited",
         "n_waited_for",
@@ -41,6 +43,8 @@ class Ledger:
         self.n_waited = 0
         self.n_waited_for: dict[Reason, int] = {}
         self.n_left_waiting = 0
+        self.n_rerouted = 0
+        self.n_diverted = 0
         self.n_faults = 0
         self.n_answered: dict[Reason, int] = {}
         self.n_observed: dict[Reason, int] = {}

@@ -21,7 +21,8 @@ from governor.core.shaping import Shaping
 if TYPE_CHECKING:
     from governor.core.gate import Gate
     from governor.core.identity import Identities
-    from governor.core.lease import Decision
+    from governor.core.lease import Decision, Lease
+    from policies.ejection import Verdict
     from policies.limit import Limit
     from signals import SignalBank
 
@@ -51,6 +52,11 @@ class GateParts:
     max_waiting : int
     shaping : Shaping, optional
         Who yields to whom; by default as configured by default.
+
+    Attributes
+    ----------
+    fallback : Gate or None
+        Of the upstream to ask where this one is out of use (:mod:`governor.core.spread`).
     """
 
     def __init__(
@@ -97,6 +103,12 @@ class GateParts:
         self._compare = self.shaping.holdback.close
         self._only = self.endpoints[0] if len(self.endpoints) == 1 else None
         self._now_ns = 0
+        self.fallback: Gate | None = None
+
+    @property
+    def now_ns(self) -> int:
+        """The latest instant that it was told of."""
+        return self._now_ns
 
     @property
     def in_flight(self) -> int:
@@ -118,6 +130,22 @@ class GateParts:
         """Best-known capacity over all endpoints, requests per second; 0 if unknown."""
         return sum(x.limit.best_capacity_hz(self._now_ns) for x in self.endpoints)
 
+    @property
+    def n_free(self) -> int:
+        """Places free for the calls of others: none while anyone waits, or on what is out."""
+        if self.line.n_live:
+            return 0
+        return sum(max(0, x.limit.limit - x.in_flight) for x in self.endpoints if not x.is_out)
+
+    def reroute(
+        self, now_ns: int, lease: Lease, verdict: Verdict
+    ) -> tuple[Decision | None, Sequence[Decision]]:
+        """Move a call that its endpoint failed: not from a single one (governor.core.spread)."""
+        return None, ()
+
+    def given_back(self, now_ns: int, lease: Lease) -> None:
+        """Learn from a refusal that its caller does not see; a single endpoint has no choice."""
+
     def _clamp(self, now_ns: int) -> int:
         if now_ns < self._now_ns:
             return self._now_ns
@@ -131,5 +159,6 @@ class GateParts:
             return self.shaping.room(only.limit.limit, only.in_flight)
         return self.shaping.room(self.limit, sum(x.in_flight for x in self.endpoints))
 
-    def _roomiest(self) -> Endpoint:
+    def _pick(self, now_ns: int, lease: Lease) -> Endpoint:
+        """Return the endpoint for a call, of several; one without room only where none has any."""
         return min(self.endpoints, key=lambda x: x.in_flight / x.limit.limit)

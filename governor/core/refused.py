@@ -216,6 +216,7 @@ class Refused:
         """Close a lease whose refusal its caller does not see: it has no outcome of its own."""
         gate = self._gate
         arrival = lease.arrival
+        gate.given_back(now_ns, lease)
         lease.state = LeaseState.CLOSED
         held_ns = now_ns - lease.dispatched_at_ns
         endpoint = gate.endpoints[lease.endpoint_idx]
@@ -250,6 +251,7 @@ def _go_on(lease: Lease, n_absorbed: int) -> Returning:
     again.call = lease.call
     again.arrived_at_ns = lease.arrived_at_ns
     again.dispatched_at_ns = again.answered_at_ns = again.in_flight_at_dispatch = 0
+    again.tried = 0
     again.state = _PENDING
     again.endpoint_idx = again.phase = again.line_key = -1
     again.has_left = False

@@ -135,7 +135,12 @@ class ArrivalReader:
 
     def __call__(self, head: RequestHead, peer: Peer, route: Route) -> Arrival:
         """Return the arrival of a request on its route (the data plane's hook)."""
-        return self.read(head, peer, self._clock_ns(), route.is_governed)
+        arrival = self.read(head, peer, self._clock_ns(), route.is_governed)
+        if route.affinity:
+            value = head.get(route.affinity)
+            if value:
+                arrival.affinity = hash(self._salt + value) or 1
+        return arrival
 
     def read(self, head: RequestHead, peer: Peer, now_ns: int, is_governed: bool = True) -> Arrival:
         """Return the arrival of a finished head."""

@@ -297,6 +297,7 @@ def record(exchange: Exchange, now_ns: int, outcome: Outcome) -> None:
     decision = exchange.decision
     is_touched = bool(
         exchange.waited_ns
+        or exchange.detour
         or exchange.own_reason
         or exchange.status >= 400
         or (decision is not None and decision.action is not Action.ADMIT)
@@ -313,7 +314,7 @@ def record(exchange: Exchange, now_ns: int, outcome: Outcome) -> None:
     line.is_touched = is_touched
     if decision is not None:
         line.decision = decision.action.name.lower()
-        line.reason = decision.reason.value
+        line.reason = exchange.detour or decision.reason.value
         if decision.reason is Reason.COALESCED:
             outcome = Outcome.COALESCED
     line.reason = exchange.own_reason or line.reason

@@ -10,7 +10,8 @@ is no task, no future and no timer per request (the sweep watches the clock).
       │          │ answered    │ 502/504    │ 502/504   │ cut off
       └──────────┴─────────────┴────────────┴───────────┴─────▶ DONE
 
-A refusal may be waited out (SENT to WAITING, :mod:`governor.proxy.refusals`); a
+A refusal may be waited out (SENT to WAITING, :mod:`governor.proxy.refusals`), a call
+that failed before its answer go elsewhere (:mod:`governor.proxy.detour`); a
 request may share another's call (JOINED, :mod:`governor.proxy.coalesce`).
 
 A caller may leave in any state. What then happens to work that the upstream
@@ -28,7 +29,7 @@ from typing import TYPE_CHECKING, ClassVar, cast
 
 from governor.core.lease import Decision, Lease
 from governor.errors import GovernorError
-from governor.proxy import endings, refusals
+from governor.proxy import detour, endings, refusals
 from governor.proxy.endings import apply_all as apply_all
 from governor.proxy.headers import build_request_head
 from governor.proxy.state import CONNECTING, DONE, NEW, SENT, STREAMING, WAITING
@@ -54,7 +55,7 @@ REPEATABLE = frozenset((b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE", b"TRACE"
 _NOTHING: list[bytes] = []
 """Shared by all exchanges that hold nothing; never written."""
 
-_ADMIT, _WAIT = Action.ADMIT, Action.WAIT
+_ADMIT, _WAIT, _DIVERT = Action.ADMIT, Action.WAIT, Action.DIVERT
 _COMPLETED = Outcome.COMPLETED
 
 
@@ -82,6 +83,7 @@ class Exchange:
         "arrived_at_ns",
         "connection",
         "decision",
+        "detour",
         "dispatched_at_ns",
         "downstream",
         "first_byte_ns",
@@ -102,6 +104,7 @@ class Exchange:
         "overhead_ns",
         "own_reason",
         "pool",
+        "pools",
         "request_id",
         "retry_after_ns",
         "route",
@@ -137,6 +140,7 @@ class Exchange:
         self.lease: Lease | None = None
         self.decision: Decision | None = None
         self.connection: UpstreamConnection | None = None
+        self.pools = route.pools
         self.pool: EndpointPool = route.pools[0]
         self.state = NEW
         self.status = 0
@@ -149,7 +153,7 @@ class Exchange:
         self.held_bytes = 0
         self.sent: bytes | None = None
         self.kept: list[bytes] | None = None
-        self.own_reason = ""
+        self.own_reason = self.detour = ""
         self.left_at_ns = self.retry_after_ns = 0
         self.dispatched_at_ns = self.waited_ns = self.first_byte_ns = self.overhead_ns = 0
         self.n_in_bytes = self.n_out_bytes = 0
@@ -169,7 +173,7 @@ class Exchange:
         except Exception as error:
             self.stats.n_faults += 1  # the gate failed, the caller must not
             self.server.report_fault(error)
-            self._dispatch(stats.n_faults % len(self.route.pools), now_ns)
+            self.dispatch(stats.n_faults % len(self.pools), now_ns)
             return
         lease = self.lease = decision.lease
         lease.owner = self
@@ -177,11 +181,13 @@ class Exchange:
         if action is _ADMIT:
             stats.n_admitted += 1
             self.decision = decision
-            self._dispatch(lease.endpoint_idx, now_ns)
+            self.dispatch(lease.endpoint_idx, now_ns)
         elif action is _WAIT:
             stats.n_waited += 1
             self.decision = decision
             self.state = WAITING
+        elif action is _DIVERT:
+            detour.divert(self, decision, now_ns)
         else:
             stats.n_answered += 1
             endings.send_away(self, decision, now_ns)
@@ -196,24 +202,18 @@ class Exchange:
         self.stats.waiting.observe(waited_ns)
         if decision.action is _ADMIT:
             self.decision = decision
-            self._dispatch(decision.lease.endpoint_idx, now_ns)
+            self.dispatch(decision.lease.endpoint_idx, now_ns)
+        elif decision.action is _DIVERT:
+            detour.divert(self, decision, now_ns)
         else:
             endings.send_away(self, decision, now_ns)
 
     # -- to the upstream ------------------------------------------------------
 
-    def _dispatch(self, endpoint_idx: int, now_ns: int) -> None:
-        route = self.route
-        pool = self.pool = route.pools[endpoint_idx]
+    def dispatch(self, endpoint_idx: int, now_ns: int) -> None:
+        """Send it to an endpoint, on a kept connection or a new one."""
+        pool = self.pool = self.pools[endpoint_idx]
         self.dispatched_at_ns = now_ns
-        downstream = cast("Downstream", self.downstream)
-        data = build_request_head(
-            self.head, downstream.peer, self.request_id, pool.authority, route.keeps_host(pool)
-        )
-        if route.absorb_ns:
-            refusals.keep(self)
-        if self.held:
-            data = b"".join((data, *self.held))
         idle = pool.idle
         connection = idle.pop() if idle else None
         if connection is not None and self.head.method not in REPEATABLE:
@@ -222,9 +222,8 @@ class Exchange:
                 connection = idle.pop() if idle else None
         if connection is not None:
             self.stats.n_upstream_reused += 1
-            self._send(connection, data, now_ns)
+            self._send(connection, now_ns)
         else:
-            self.held = [data]
             self.state = CONNECTING
             pool.connect(self)
 
@@ -234,16 +233,22 @@ class Exchange:
             connection.release(monotonic_ns())
             return
         self.stats.n_upstream_fresh += 1
-        held = self.held
-        self._send(connection, held[0] if len(held) == 1 else b"".join(held), monotonic_ns())
+        self._send(connection, monotonic_ns())
 
     def connect_failed(self, error: GovernorError) -> None:
-        """No connection: answer for the upstream."""
-        if self.state == CONNECTING:
+        """No connection: go elsewhere, or answer for the upstream."""
+        if self.state == CONNECTING and not detour.go_elsewhere(self, error):
             endings.fail(self, error, Outcome.UNSENT)
 
-    def _send(self, connection: UpstreamConnection, data: bytes, now_ns: int) -> None:
-        self.held = _NOTHING
+    def _send(self, connection: UpstreamConnection, now_ns: int) -> None:
+        pool, peer = self.pool, cast("Downstream", self.downstream).peer
+        keeps_host = self.route.keeps_host(pool)
+        data = build_request_head(self.head, peer, self.request_id, pool.authority, keeps_host)
+        if self.route.absorb_ns:
+            refusals.keep(self)
+        if self.held:
+            data = b"".join((data, *self.held))
+            self.held = _NOTHING
         self.connection = connection
         self.state = SENT
         self.stamp_ns = now_ns
@@ -271,18 +276,12 @@ class Exchange:
             self.held.append(data)
         self.held_bytes += len(data)
 
-    def replay(self) -> bool:
-        """Send the request once more: a kept connection was dead before it answered."""
-        data = self.sent
-        if data is None or self.is_replayed or self.downstream is None:
-            return False
-        self.is_replayed = True
-        self.stats.n_retried_on_dead += 1
-        self.connection = None
-        self.held = [data]
-        self.state = CONNECTING
-        self.pool.connect(self)
-        return True
+    def send_again(self, is_stale: bool) -> bool:
+        """Send the request once more, here or elsewhere: its connection ended without an answer.
+
+        ``is_stale`` tells that it was a kept one, which may have been dead before.
+        """
+        return self.sent is not None and detour.send_again(self, self.sent, is_stale)
 
     def pause_caller(self) -> None:
         """The upstream takes no more for now."""

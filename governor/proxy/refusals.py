@@ -213,7 +213,7 @@ class Discard:
         """The connection is gone; nobody waits for this answer."""
         self._server.watched.discard(self)
 
-    def replay(self) -> bool:
+    def send_again(self, is_stale: bool) -> bool:
         """Nothing is sent again from here."""
         return False
 

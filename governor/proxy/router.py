@@ -20,7 +20,7 @@ have legitimate ``//`` and ``%2F``); a tree of prefixes (routes are few).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes
 
@@ -54,6 +54,8 @@ class Route:
         Of the route's upstream.
     pools : sequence of EndpointPool
         One per endpoint, in the order of the gate's.
+    pools_by_name : mapping of str to sequence of EndpointPool, optional
+        By upstream: where a fallback leads.
     name : str, optional
         For logs and metrics; default: the upstream's name.
     count : callable, optional
@@ -76,6 +78,7 @@ class Route:
         "_rewrites_host",
         "_suffix",
         "absorb_ns",
+        "affinity",
         "count",
         "gate",
         "is_governed",
@@ -83,6 +86,7 @@ class Route:
         "name",
         "on_leave",
         "pools",
+        "pools_by_name",
         "upstream",
     )
 
@@ -93,8 +97,11 @@ class Route:
         pools: Sequence[EndpointPool],
         name: str = "",
         count: CountHook = _count_nothing,
+        pools_by_name: Mapping[str, Sequence[EndpointPool]] | None = None,
     ) -> None:
         self.count = count
+        self.pools_by_name = pools_by_name or {}
+        self.affinity = (config.affinity or "").lower().encode("ascii")
         match = config.match
         host = (match.host or "").lower().encode("ascii")
         self._suffix = host[1:] if host.startswith(b"*.") else b""

@@ -355,8 +355,7 @@ class UpstreamConnection(asyncio.Protocol):
             exchange.finish(b"0\r\n\r\n" if self._as_chunks else b"", monotonic_ns())
             return
         self.pool.stats.n_upstream_broken += 1
-        is_stale = self._body is None and not self.has_answered and self.n_sent > 1
-        if is_stale and exchange.replay():
+        if self._body is None and not self.has_answered and exchange.send_again(self.n_sent > 1):
             return
         exchange.upstream_broke(
             UpstreamError("The upstream closed the connection.", reason="upstream_closed")

@@ -33,6 +33,18 @@ def test_the_zero_configuration_says_everything_that_matters() -> None:
         ({"access_log": {"mode": "off"}}, "No access log"),
         ({"access_log": {"mode": "all", "path": "/x.log"}}, "every request, to /x.log"),
         ({"upstreams": {"a": {"endpoints": ["http://a"], "limit": 7}}}, "at most 7 requests"),
+        ({"upstreams": {"a": {"endpoints": ["http://a", "http://b"]}}}, "take the cheaper"),
+        (
+            {
+                "upstreams": {
+                    "a": {"endpoints": ["http://a"], "fallback": "b"},
+                    "b": {"endpoints": ["http://b"]},
+                },
+                "routes": [{"upstream": "a"}],
+            },
+            "fall back to b",
+        ),
+        ({"routes": [{"upstream": "a", "affinity": "X-Session"}]}, "together by header x-session"),
         ({"policies": {"hold": "observe"}}, "no more, what it would be to let those who come by"),
         ({"policies": {"contain": "govern"}}, "Keep places for brief calls"),
         ({"policies": {"holdback_share": 0.02}}, "Leave 2.0% of the callers ungoverned"),

@@ -33,6 +33,39 @@ def test_a_route_to_nowhere_is_found_with_the_near_miss() -> None:
     assert "did you mean 'tools'?" in found[1]
 
 
+@pytest.mark.parametrize(
+    ("fallbacks", "reroute", "part"),
+    [
+        ({"a": "b", "b": "c"}, "on", None),
+        ({"a": "bb"}, "on", "did you mean 'b'?"),
+        ({"a": "a"}, "on", "a to a"),
+        ({"a": "b", "b": "c", "c": "a"}, "on", "a to b to c to a"),
+        ({"a": "b"}, "off", "reroute is off"),
+    ],
+)
+def test_a_fallback_leads_on(fallbacks: dict[str, str], reroute: str, part: str | None) -> None:
+    """It names another upstream, never leads back, and needs what tells when to use it."""
+    upstreams = {
+        name: Upstream(endpoints=(f"http://{name}",), fallback=fallbacks.get(name), reroute=reroute)
+        for name in "abc"
+    }
+    found = list(find_conflicts(build(upstreams=upstreams)))
+    assert bool(found) == bool(part)
+    if part is not None:
+        assert found[0][0] == ("upstreams", "a", "fallback")
+        assert part in found[0][1]
+
+
+def test_a_loop_of_others_is_their_own() -> None:
+    """Who falls back into a loop is not blamed for it, and the check ends."""
+    names = {"a": "b", "b": "c", "c": "b"}
+    upstreams = {
+        name: Upstream(endpoints=(f"http://{name}",), fallback=to) for name, to in names.items()
+    }
+    found = list(find_conflicts(build(upstreams=upstreams)))
+    assert [path[1] for path, _ in found] == ["b", "c"]
+
+
 def test_one_address_cannot_be_listened_on_twice() -> None:
     """Two listeners, or a listener and the control plane, need different addresses."""
     both = (Listener(address="127.0.0.1:1"), Listener(address="127.0.0.1:1"))

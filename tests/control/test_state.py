@@ -22,6 +22,8 @@ def test_state_shows_signals_limits_line_and_ledger() -> None:
     tools = page["upstreams"]["tools"]
     assert tools["endpoints"][0]["url"].startswith("http://127.0.0.1:9")
     assert tools["endpoints"][0]["why"]["kind"] == "fixed"
+    assert tools["endpoints"][0]["state"] == "healthy"
+    assert tools["endpoints"][0]["share"] == 1.0
     assert tools["ledger"]["answered"] == {"line_full": 5}
     assert tools["ledger"]["upstream_s"]["orphaned"] == 0.02
     assert tools["slots"]["made"] == 5

@@ -11,6 +11,7 @@ import gc
 import os
 import socket
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any, Self
 
 from governor.config.model import Config
@@ -22,7 +23,9 @@ from tests.proxy.rig import Handler, Peer, Service, answering, until
 
 
 class World:
-    """Governor in front of one service; checks on leaving that nothing leaked.
+    """Governor in front of one upstream; checks on leaving that nothing leaked.
+
+    The upstream has as many services as there are `others`, and one; `spare` is its fallback.
 
     `outcomes` is what the gate's ledger has booked, by name; every test states it exactly.
     """
@@ -35,8 +38,12 @@ class World:
         listener: dict[str, Any] | None = None,
         upstream: dict[str, Any] | None = None,
         route: dict[str, Any] | None = None,
+        others: Sequence[Handler] = (),
+        spare: Handler | None = None,
     ) -> None:
         self.service = Service(handler or answering())
+        self.services = [self.service, *map(Service, others)]
+        self.spare = Service(spare) if spare is not None else None
         self.callers: list[Peer] = []
         self.complaints: list[dict[str, Any]] = []
         self.runtime: Runtime
@@ -48,14 +55,19 @@ class World:
 
     async def __aenter__(self) -> Self:
         asyncio.get_running_loop().set_exception_handler(self._complain)
-        await self.service.start()
+        for service in self.services:
+            await service.start()
+        urls = [self._url or self.service.url, *(x.url for x in self.services[1:])]
+        upstreams = {"service": {"endpoints": urls, **self._upstream}}
+        if self.spare is not None:
+            await self.spare.start()
+            upstreams["service"]["fallback"] = "spare"
+            upstreams["spare"] = {"endpoints": [self.spare.url]}
         config = Config.model_validate(
             {
                 "listeners": [{"address": "127.0.0.1:0", **self._listener}],
                 "admin": {"address": None},
-                "upstreams": {
-                    "service": {"endpoints": [self._url or self.service.url], **self._upstream}
-                },
+                "upstreams": upstreams,
                 "routes": [{"upstream": "service", **self._route}],
                 "access_log": {"mode": "off"},
             }
@@ -72,10 +84,15 @@ class World:
                 await self.settled()
         finally:
             await self.runtime.close()
-            await self.service.stop()
+            for service in self.services:
+                await service.stop()
+            if self.spare is not None:
+                await self.spare.stop()
             gc.set_threshold(*self._gc_threshold)
         if exc[0] is None:
-            await until(lambda: not self.pool.n_open, "the upstream connections close")
+            await until(
+                lambda: not any(x.n_open for x in self.pools), "the upstream connections close"
+            )
             await until(lambda: len(asyncio.all_tasks()) == 1, f"tasks end: {asyncio.all_tasks()}")
             assert not self.complaints, self.complaints
 
@@ -87,24 +104,27 @@ class World:
 
     async def settled(self) -> None:
         """Wait until nothing is under way, and check that nothing of it is left."""
-        gate, proxy, stats = self.gate, self.runtime.proxy, self.runtime.stats
+        proxy, stats = self.runtime.proxy, self.runtime.stats
+        gates = self.runtime.gates.values()
         await until(lambda: not proxy.connections, "the callers' connections close")
-        await until(lambda: gate.in_flight == 0 and gate.line_length == 0, repr(self.outcomes))
-        await until(lambda: self.pool.n_connecting == 0, "connecting ends")
+        await until(
+            lambda: not any(x.in_flight or x.line_length for x in gates), repr(self.outcomes)
+        )
+        await until(lambda: not any(x.n_connecting for x in self.pools), "connecting ends")
         assert not proxy.abandoned
         assert not proxy.tunnels
         assert not proxy.flights
         await until(lambda: not proxy.watched, "what was absorbed has been read")
         assert stats.n_connections == 0
-        assert self.pool.n_open == self.pool.n_idle, repr(self.pool)
+        assert all(x.n_open == x.n_idle for x in self.pools), repr(self.pools)
         assert stats.n_faults == 0
-        assert gate.ledger.n_faults == 0
+        assert not any(gate.ledger.n_faults for gate in gates)
         identities = self.runtime.identities
         for table in (identities.tenants, identities.flows, identities.trees):
             assert not any(table.n_open), table.prefix
-        booked = sum(gate.ledger.n_by_outcome)
-        answered = sum(gate.ledger.n_answered.values())
-        assert gate.ledger.n_arrived == booked + answered + gate.ledger.n_left_waiting
+        for ledger in (gate.ledger for gate in gates):
+            n_ended = sum(ledger.n_by_outcome) + sum(ledger.n_answered.values())
+            assert ledger.n_arrived == n_ended + ledger.n_left_waiting + ledger.n_diverted
 
     @property
     def gate(self) -> Gate:
@@ -115,6 +135,11 @@ class World:
     def pool(self) -> EndpointPool:
         """The connections to the service's only endpoint."""
         return self.runtime.pools["service"][0]
+
+    @property
+    def pools(self) -> list[EndpointPool]:
+        """The connections to all services."""
+        return [pool for pools in self.runtime.pools.values() for pool in pools]
 
     @property
     def outcomes(self) -> dict[str, int]:

@@ -25,6 +25,7 @@ from governor.proxy.router import Route, Router
 from governor.proxy.server import ProxyServer
 from governor.proxy.stats import ProxyStats, RequestRecord
 from policies.decision import Action, Outcome, Reason
+from policies.ejection import Verdict
 
 PATIENCE_S = 5.0
 """Longest wait for something that must happen; never a sleep."""
@@ -112,6 +113,13 @@ class Gate:
     def answered(self, now_ns: int, lease: Lease, status: int) -> None:
         assert lease in self.open
         self.events.append(("answered", status))
+
+    def reroute(
+        self, now_ns: int, lease: Lease, verdict: Verdict
+    ) -> tuple[Decision | None, list[Decision]]:
+        assert lease in self.open
+        self.events.append(("reroute", verdict))
+        return None, []
 
     def leave(self, now_ns: int, lease: Lease) -> list[Decision]:
         self.events.append(("left",))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from dataclasses import dataclass, field
+from unittest.mock import Mock
 
 import pytest
 
@@ -357,3 +358,18 @@ def test_user_agents_take_bounded_memory(read: Reading) -> None:
     assert len(known_agents) <= MAX_AGENTS
     assert max(map(len, known_agents)) <= MAX_AGENT_BYTES
     assert FAMILIES[read(b"User-Agent: Boto3/" + b"1" * 5_000).family] == "boto"
+
+
+def test_an_affinity_is_a_key_of_the_header_that_the_route_names() -> None:
+    """The same value gives the same number, another value another one, none gives none."""
+    reader = Reading().reader
+    asking = Mock(is_governed=True, affinity=b"x-session")
+    indifferent = Mock(is_governed=True, affinity=b"")
+
+    def read(route: Mock, *fields: bytes) -> int:
+        return reader(head_of(*fields), Peer("192.0.2.1", 1), route).affinity
+
+    one, other = b"X-Session: one", b"X-Session: other"
+    assert read(asking, one) == read(asking, one) != 0
+    assert read(asking, other) != read(asking, one)
+    assert read(asking) == read(indifferent, one) == 0

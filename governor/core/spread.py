@@ -1,0 +1,296 @@
+"""The gate of an upstream with several endpoints, or with a fallback: which one takes a call.
+
+*Rule of this file*: the gate's side of :mod:`policies.reroute`, and the way out of
+an upstream. A gate of one endpoint without a fallback is a plain
+:class:`~governor.core.gate.Gate` and pays nothing for it.
+
+A call leaves for the fallback upstream, whose own gate then decides about it,
+
+- when every endpoint is out of use and none is due to be probed,
+- when an endpoint failed it before its first byte and no fit one is left to try,
+- when it would be answered because the line is full or too long, and the fallback has
+  room. Who has waited until patience is spent is answered: it would leave the fallback, too.
+
+A fault in the choice is counted and the roomiest endpoint is taken.
+
+In ``observe`` mode the roomiest endpoint is taken and nothing is moved; the calls go
+on teaching, so that the state page shows what would be done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from governor.core.arrival import Arrival
+from governor.core.bands import Room
+from governor.core.endpoint import Endpoint, is_normal
+from governor.core.gate import STATUS_WAIT, Gate
+from governor.core.lease import Decision, Lease, LeaseState, Untouched, make_lease
+from policies.decision import Action, Outcome, Reason
+from policies.ejection import Verdict, judge
+from policies.reroute import Reroute
+from signals import GONE
+
+
+class SpreadGate(Gate):
+    """Admission control of one upstream with more than one place to go.
+
+    Parameters
+    ----------
+    reroute_seed : int
+        Of the draws among the endpoints.
+
+    Attributes
+    ----------
+    routing : Reroute
+    """
+
+    def __init__(self, *parts: Any, reroute_seed: int = 1, **options: Any) -> None:
+        super().__init__(*parts, **options)
+        self._only = None  # even a single endpoint may be out of use
+        routed = [RoutedEndpoint(x.idx, x.limit) for x in self.endpoints]
+        self.endpoints = list(routed)
+        self.routing: Reroute[Endpoint] = Reroute(self.endpoints, reroute_seed)
+        for endpoint in routed:
+            endpoint.routing = self.routing
+        self._n_spare = 0
+
+    # -- events -----------------------------------------------------------
+
+    def reroute(
+        self, now_ns: int, lease: Lease, verdict: Verdict
+    ) -> tuple[Decision | None, Sequence[Decision]]:
+        """Move a call that its endpoint failed before the first byte of an answer.
+
+        Whoever asks knows that nothing was sent, or that what was may be sent again.
+
+        Returns
+        -------
+        decision : Decision or None
+            ADMIT or WAIT: the lease is as good as new. DIVERT: it is closed here. None: there
+            is nowhere to go; the lease is still open, and to be closed as failed.
+        followers : sequence of Decision
+            About those who waited for the place that it leaves.
+        """
+        now_ns = self._clamp(now_ns)
+        if lease.state is not LeaseState.OPEN or lease.has_left or lease.answered_at_ns:
+            return None, ()
+        endpoint = self.endpoints[lease.endpoint_idx]
+        if verdict is Verdict.UNREACHED:  # the end of a call that was not sent will not tell
+            endpoint.health.failed(now_ns, lease, is_unreached=True)
+            self.routing.look_again()
+            verdict = Verdict.UNTOLD
+        lease.tried |= 1 << endpoint.idx
+        other = self._next_place(now_ns, lease)
+        if self.is_observing:
+            if other is not None or self.fallback is not None:
+                self._count_observed(Reason.REROUTED if other is not None else Reason.FALLBACK)
+            return None, ()
+        if other is None and self.fallback is None:
+            return None, ()
+        self._part(now_ns, lease, endpoint, verdict)
+        decision = self._move(now_ns, lease, other)
+        return decision, self._dispatch(now_ns) if self.line.n_live else ()
+
+    def tick(self, now_ns: int) -> Sequence[Decision]:
+        """Run what looks across a window, and see who is fit again."""
+        try:
+            self.routing.tick(self._clamp(now_ns))
+        except Exception:
+            self.ledger.n_faults += 1
+        self._n_spare = 0 if self.fallback is None else self.fallback.n_free
+        return super().tick(now_ns)
+
+    # -- where to -------------------------------------------------------------
+
+    def _pick(self, now_ns: int, lease: Lease) -> Endpoint:
+        if self.is_observing:
+            return super()._pick(now_ns, lease)
+        if lease.arrival.is_exempt:
+            fit = [x for x in self.endpoints if not x.is_out] or self.endpoints
+            return min(fit, key=lambda x: (x.n_exempt + x.in_flight) / x.limit.limit)
+        try:
+            endpoint = self.routing.choose(now_ns, lease.arrival.affinity, lease.tried)
+        except Exception:
+            self.ledger.n_faults += 1
+            endpoint = None
+        return endpoint or super()._pick(now_ns, lease)
+
+    def _next_place(self, now_ns: int, lease: Lease) -> Endpoint | None:
+        """Return where a call goes that an endpoint has failed; None: nowhere in this upstream."""
+        other = self.routing.choose(now_ns, lease.arrival.affinity, lease.tried)
+        if other is None or self.fallback is None or not other.is_out:
+            return other
+        return other if other.health.is_due(now_ns) else None
+
+    def _is_down(self, now_ns: int) -> bool:
+        """Whether calls must go to the fallback: all is out, and none is due to be probed."""
+        if self.fallback is None or not self.routing.is_down:
+            return False
+        return not any(x.health.is_due(now_ns) for x in self.endpoints)
+
+    def _room(self) -> Room:
+        """Return whom a place is open to now, on the endpoints in use."""
+        limit = n_free = 0
+        try:
+            used = self.endpoints if self.is_observing else self.routing.in_use(self._now_ns)
+        except Exception:
+            self.ledger.n_faults += 1
+            used = self.endpoints
+        for endpoint in used:
+            limit += endpoint.limit.limit
+            n_free += max(0, endpoint.limit.limit - endpoint.in_flight)
+        return self.shaping.room(limit, limit - n_free)
+
+    def _move(self, now_ns: int, lease: Lease, other: Endpoint | None) -> Decision:
+        """Give a call that has lost its place another one."""
+        if other is None:
+            return self._divert(now_ns, lease)
+        action = Action.ADMIT
+        if lease.arrival.is_exempt:
+            other.open_exempt(now_ns, lease)
+        elif other.has_room:  # it has had its turn: it does not wait behind others
+            other.open(now_ns, lease, other.in_flight + 1 >= other.limit.limit)
+            self.shaping.opened(now_ns, lease)
+        else:
+            action = Action.WAIT
+            lease.state, lease.endpoint_idx = LeaseState.PENDING, -1
+            self.dispatcher.join(now_ns, lease, 0.0, self.shaping.band(lease, False))
+        self.ledger.n_rerouted += 1
+        decision = Decision(action, Reason.REROUTED, lease)
+        self._note(now_ns, decision, 0)
+        return decision
+
+    def _part(self, now_ns: int, lease: Lease, endpoint: Endpoint, verdict: Verdict) -> None:
+        """Take a call's place back from the endpoint that failed it; its limit learns nothing."""
+        sent_at_ns = lease.dispatched_at_ns
+        lease.line_key = -1  # it waits no more, wherever it has waited
+        if lease.arrival.is_exempt:
+            endpoint.n_exempt -= 1
+            return
+        endpoint.in_flight -= 1
+        endpoint.limit.on_depart(now_ns, now_ns - sent_at_ns, False)
+        self.shaping.containment.close(lease.arrival.kind, sent_at_ns, now_ns - sent_at_ns)
+        self.routing.closed(now_ns, endpoint, sent_at_ns, lease, verdict, False)
+
+    def _divert(self, now_ns: int, lease: Lease) -> Decision:
+        """Close a lease here: the fallback upstream's gate decides about its request."""
+        arrival = lease.arrival
+        waited_ns = now_ns - lease.waits_since_ns if lease.line_key >= 0 else 0
+        lease.state = LeaseState.CLOSED
+        if lease.line_key >= 0:
+            self.line.forget(lease)
+        if not arrival.is_exempt:
+            self._signal(GONE, now_ns, lease)
+        self.identities.closed(arrival.tenant, arrival.flow, arrival.tree, 0.0)
+        self.ledger.n_diverted += 1
+        decision = Decision(Action.DIVERT, Reason.FALLBACK, lease)
+        self._note(now_ns, decision, waited_ns)
+        return decision
+
+    # -- the gate's ways, with a way out --------------------------------------
+
+    def _spread(self, now_ns: int, lease: Lease) -> Decision:
+        if self.fallback is not None and self._is_down(now_ns):
+            if not self.is_observing:
+                return self._divert(now_ns, lease)
+            self._count_observed(Reason.FALLBACK)
+        endpoint = self._pick(now_ns, lease)
+        is_crowd = self._is_crowd(now_ns, lease.arrival.flow)
+        if is_crowd or self.line.n_live or not (self.shaping.is_calm and endpoint.has_room):
+            return self._consider(now_ns, lease, endpoint, is_crowd)
+        # nearly every request takes this way
+        endpoint.open(now_ns, lease, endpoint.in_flight + 1 >= endpoint.limit.limit)
+        self.shaping.containment.open(now_ns, lease.arrival.kind)
+        self.ledger.n_untouched += 1
+        decision: Decision = Untouched()
+        decision.lease = lease
+        return decision
+
+    def _exempt(self, now_ns: int, arrival: Arrival, owner: Any) -> Decision:
+        if self._is_down(now_ns) and not self.is_observing:
+            self.identities.opened(arrival.tenant, arrival.flow, arrival.tree)
+            return self._divert(now_ns, make_lease(arrival, now_ns, 0, owner))
+        return super()._exempt(now_ns, arrival, owner)
+
+    def _dispatch(self, now_ns: int) -> list[Decision]:
+        if self.is_observing or not self._is_down(now_ns):
+            return super()._dispatch(now_ns)
+        waiting = [x for x in self.line if x.state is LeaseState.PENDING]
+        return [self._divert(now_ns, lease) for lease in waiting]
+
+    def _answer(self, now_ns: int, lease: Lease, reason: Reason) -> Decision:
+        if reason is Reason.LINE_FULL and self.fallback is not None and self.fallback.n_free:
+            return self._divert(now_ns, lease)
+        if reason is Reason.LINE_TOO_LONG and self._n_spare > 0:
+            self._n_spare -= 1
+            return self._divert(now_ns, lease)
+        return super()._answer(now_ns, lease, reason)
+
+    # -- what the calls teach -------------------------------------------------
+
+    def answered(self, now_ns: int, lease: Lease, status: int) -> None:
+        """Take note of the first byte of a response that is not complete yet."""
+        is_first = lease.state is LeaseState.OPEN and not lease.answered_at_ns
+        if is_first and not lease.arrival.is_exempt:
+            now_ns = self._clamp(now_ns)
+            endpoint = self.endpoints[lease.endpoint_idx]
+            try:
+                if is_normal(status):
+                    self.routing.answered(now_ns, endpoint, lease.dispatched_at_ns)
+                else:
+                    endpoint.pace.dropped(lease.dispatched_at_ns)
+            except Exception:
+                self.ledger.n_faults += 1
+        super().answered(now_ns, lease, status)
+
+    def depart(
+        self, now_ns: int, lease: Lease, outcome: Outcome, status: int = 0, retry_after_ns: int = 0
+    ) -> Sequence[Decision]:
+        """Close an open lease; return what to do with those who waited for its place."""
+        if lease.state is LeaseState.OPEN and not lease.arrival.is_exempt:
+            now_ns = max(now_ns, self._now_ns)
+            try:
+                if outcome is Outcome.COMPLETED and status:
+                    endpoint = self.endpoints[lease.endpoint_idx]
+                    is_paced = lease.answered_at_ns != 0
+                    self.routing.completed(now_ns, endpoint, lease.dispatched_at_ns, is_paced)
+                else:
+                    self._learn_end(now_ns, lease, outcome, status, retry_after_ns)
+            except Exception:
+                self.ledger.n_faults += 1
+        return super().depart(now_ns, lease, outcome, status, retry_after_ns)
+
+    def given_back(self, now_ns: int, lease: Lease) -> None:
+        """Learn from a refusal that its caller does not see: it is full, but there."""
+        self._learn_end(now_ns, lease, Outcome.REFUSED, STATUS_WAIT, 0)
+
+    def _learn_end(
+        self, now_ns: int, lease: Lease, outcome: Outcome, status: int, retry_after_ns: int
+    ) -> None:
+        routing, sent_at_ns = self.routing, lease.dispatched_at_ns
+        endpoint = self.endpoints[lease.endpoint_idx]
+        is_paced = lease.answered_at_ns != 0
+        if not is_paced and outcome is not Outcome.UNSENT and is_normal(status):
+            routing.answered(now_ns, endpoint, sent_at_ns)
+            is_paced = True
+        verdict = judge(outcome, status, retry_after_ns)
+        routing.closed(now_ns, endpoint, sent_at_ns, lease, verdict, is_paced)
+
+    def _count_observed(self, reason: Reason) -> None:
+        observed = self.ledger.n_observed
+        observed[reason] = observed.get(reason, 0) + 1
+
+
+class RoutedEndpoint(Endpoint):
+    """An endpoint that tells the choice of what is sent to it."""
+
+    __slots__ = ("routing",)
+
+    routing: Reroute[Endpoint]
+
+    def open(self, now_ns: int, lease: Lease, is_bound: bool) -> None:
+        """Give a place to a lease."""
+        super().open(now_ns, lease, is_bound)
+        self.routing.sent(now_ns, self, lease)
