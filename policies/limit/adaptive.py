@@ -154,6 +154,8 @@ class AdaptiveLimit:
     ) -> None:
         """Note the first byte of a normal answer."""
         self._overdue.n_answered += 1
+        if in_flight_at_dispatch > self._refusals.top:
+            self._refusals.top = in_flight_at_dispatch
         cohort = self._ring[phase & 63]
         if cohort.number != phase or cohort.is_judged:
             return

@@ -11,12 +11,14 @@ tells the bound, to the call, within one burst. Now and then one more is let in,
 to learn whether the bound has moved; each time in vain the next try waits twice
 as long.
 
-If it is short of *rate* (a quota), refusals come at any number in flight, in
-the end to a call that was alone. Then the ceiling is lifted, and what counts is
-the rate at which calls are accepted while others are refused: those sent away
-are to be invited back at that rate, not at the one that the places could serve.
+If it is short of something else (a quota, or a service behind it), refusals
+come at any number in flight: to calls that found fewer before them than others
+that were answered at the same time, in the end to a call that was alone. Then
+no ceiling is believed, and what counts is the rate at which calls are accepted
+while others are refused: those sent away are to be invited back at that rate,
+not at the one that the places could serve.
 
-*Cost*: nothing per accepted call; a comparison per refusal.
+*Cost*: a comparison per answer and per refusal.
 
 *Considered and rejected*: telling the two by status (429 and 503 stand for
 both); multiplicative decrease (it gives up places that are there, and finds the
@@ -43,6 +45,10 @@ PROBED_NS = 2_000_000_000
 LIFTED_NS = 60_000_000_000
 """How long places are not suspected again, once they were shown not to be what is short."""
 
+ABOVE = 1.1
+"""Answers to calls that found a tenth more before them, and two, speak against places: what
+was sent in one burst may have overtaken itself by that much, not by more."""
+
 N_ALONE = 3
 """Refusals of calls that were alone show it."""
 
@@ -59,6 +65,9 @@ class Refusals:
     ----------
     ceiling : int
         Calls in flight at most; ``NO_CEILING`` while places are not what is short.
+    top : int
+        The most calls in flight that an answered call found, in this period. Raised by the
+        owner on its hot path.
     """
 
     __slots__ = (
@@ -70,12 +79,16 @@ class Refusals:
         "_n_refused",
         "_probe_after_ns",
         "_refused_at_ns",
+        "_top_before",
         "_weighed_at_ns",
         "ceiling",
+        "top",
     )
 
     def __init__(self) -> None:
         self.ceiling = NO_CEILING
+        self.top = 0
+        self._top_before = 0
         self._lowest = NO_CEILING
         self._n_refused = 0
         self._n_alone = 0
@@ -103,9 +116,10 @@ class Refusals:
         self._refused_at_ns = now_ns
         if now_ns < self._lifted_until_ns:
             return False
+        if max(self.top, self._top_before) > ABOVE * self._lowest + 2.0:
+            return self._lift(now_ns)
         if self._n_alone >= N_ALONE:
-            self._lift(now_ns + LIFTED_NS)
-            return True
+            return self._lift(now_ns + LIFTED_NS)
         if self._is_probing:
             self._is_probing = False
             self._probe_after_ns = min(2 * self._probe_after_ns, PROBE_MAX_NS)
@@ -129,6 +143,7 @@ class Refusals:
             return False
         n_refused = self._n_refused
         self._weighed_at_ns = now_ns
+        self._top_before, self.top = self.top, 0
         self._n_refused = 0
         self._lowest = NO_CEILING
         if n_refused >= N_REFUSED_MIN:
@@ -152,11 +167,14 @@ class Refusals:
         self.ceiling += max(1, self.ceiling >> 5)
         return True
 
-    def _lift(self, until_ns: int) -> None:
+    def _lift(self, until_ns: int) -> bool:
+        """Believe in no ceiling for now; return whether there was one."""
+        was_bound = self.ceiling != NO_CEILING
         self.ceiling = NO_CEILING
         self._lifted_until_ns = until_ns
         self._n_alone = 0
         self._is_probing = False
+        return was_bound
 
     def is_refusing(self, now_ns: int) -> bool:
         """Whether the endpoint has refused in earnest lately."""

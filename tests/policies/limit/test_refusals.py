@@ -104,6 +104,31 @@ def test_calls_refused_alone_are_short_of_rate() -> None:
     assert refusals.bound_hz(5 * S + MEMORY_NS, 300.0) == 300.0
 
 
+def test_refusals_among_answers_say_nothing_of_places() -> None:
+    """A route whose backend is gone refuses calls that find fewer before them than others do."""
+    limit = AdaptiveLimit(1)
+    before = limit.limit
+    for n in range(200):
+        now_ns = S + n * 10 * MS
+        phase = limit.on_dispatch(now_ns, 30, False)
+        limit.on_answer(now_ns + MS, phase, now_ns, 30, 30)
+        limit.on_refused(now_ns + MS, 5 + n % 20)
+        limit.tick(now_ns + MS, 20)
+    assert limit.limit >= before
+    assert limit.explain()["refused_above"] == 0
+
+
+def test_a_ceiling_that_answers_contradict_is_given_up() -> None:
+    """What a burst seemed to show, later refusals far below it disprove."""
+    refusals = Refusals()
+    burst(refusals, 0, 60, 40)
+    refusals.tick(0, 40, 0.0)
+    refusals.top = 40
+    changes = [refusals.on_refused(2 * S, 12) for _ in range(3)]
+    assert any(changes)
+    assert refusals.ceiling == NO_CEILING
+
+
 def test_places_are_suspected_again_a_minute_later() -> None:
     """What was a quota may become a bounded queue."""
     refusals = Refusals()
