@@ -12,7 +12,7 @@ in ``BACKOFF_S``, all of them in ``SCHEDULES``.
 *Regime*: what the client does **unhinted**. A ``Retry-After`` that it honours
 replaces the interval. Attempts are those of the client, not of an agent's loop
 around it, which starts again at 0.
-*Source*: the clients' own code, see ``bench/callers/laws.py``; Claude Code's
+*Source*: the clients' own code, see ``governor/load/laws.py``; Claude Code's
 is closed: it is built on the Anthropic client, whose law is assumed.
 *Considered and rejected*: one interval that covers all laws of a family (a
 tenacity user sleeps 1 s, or 0-1 s, or 1-2 s: the hull says nothing).
@@ -80,7 +80,7 @@ class Schedule(NamedTuple):
     Attributes
     ----------
     name : str
-        As in ``bench/callers/laws.py``; a second word names the case.
+        As in ``governor/load/laws.py``; a second word names the case.
     family : int
     n_retries : int
         The default; what an application sets is not on the wire.

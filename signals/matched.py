@@ -125,7 +125,7 @@ HEEDLESS = (
     *(families.CODEX, families.GOOGLE, families.BOTO, families.TENACITY),
     *(families.ENVOY, families.OPENCODE),
 )
-"""Families that do not heed Retry-After (``bench/callers/laws.py``)."""
+"""Families that do not heed Retry-After (``governor/load/laws.py``)."""
 
 DECAY_1S = math.exp(-BIN_NS / 1e9)
 DECAY_60S = math.exp(-1.0 / NOVELTY_BINS)

@@ -18,7 +18,7 @@ taken out, and teach nothing.
 from the flow table (a fifth shape of one flow) stays out until it is too old.
 *Cost*: O(1) an event; at the end of a bin 60 comparisons for each law that has failures out.
 *Source*: the project's detection study, section 4; which clients obey: their own code,
-see ``bench/callers/laws.py``.
+see ``governor/load/laws.py``.
 """
 
 from __future__ import annotations

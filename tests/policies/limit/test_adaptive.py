@@ -148,6 +148,8 @@ def test_a_ceiling_from_refusals_bounds_the_best_capacity() -> None:
     run_closed_loop(limit, lambda _now, _n: S // 10, S)
     now_ns = 20 * S
     before_hz = limit.best_capacity_hz(now_ns)
+    for step in range(2):
+        limit.tick(now_ns + step * S, 0)
     for _ in range(5):
         limit.on_refused(now_ns, 6)
     assert limit.best_capacity_hz(now_ns) == pytest.approx(50.0, rel=0.1)
