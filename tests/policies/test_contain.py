@@ -96,7 +96,7 @@ def test_counts_agree_with_the_open_calls(
     live: list[tuple[int, int]] = []
     now_ns = 0
     for kind, wait_ms, limit in calls:
-        now_ns += wait_ms * MS
+        now_ns += (wait_ms + 1) * MS
         if len(live) > 5:
             closed, opened_ns = live.pop(0)
             containment.close(closed, opened_ns, now_ns - opened_ns)
