@@ -13,28 +13,33 @@ back at once; then each is given its own time. It is a storm
 - while invitations are outstanding: those who were given a time must not be
   overtaken by others who were given none.
 
-A retry helps nobody if it must come after the caller's deadline, or if the
-client has made all its tries. A deadline bounds all tries together; a time-out
-of each try (as the SDKs of OpenAI and Anthropic state) bounds none of the
-others. The number of tries is the family's default, for what an application
-has set is not on the wire; a family of which any caller was seen to go beyond
-its default is not held to it any more.
+A retry helps nobody if it must come after the caller's deadline. A deadline
+bounds all tries together; a time-out of each try (as the SDKs of OpenAI and
+Anthropic state) bounds none of the others.
+
+Each invitation costs its caller a try. Into a service that stands still nobody
+is invited sooner than it would have come by itself: clients begin at half a
+second and double (:func:`standstill_ns`), so they do not run out of tries
+faster than with nobody in between.
 
 *Considered and rejected*: a slot on every refusal (a service that refuses one
-caller for its own good reasons is not to be corrected); counting inferred
-attempts (a wrong guess would tell a caller to give up).
+caller for its own good reasons is not to be corrected); telling a client to
+give up that has made the tries its family makes by default (those who are set to
+more would lose their task, and the others give up by themselves).
 """
 
 from __future__ import annotations
 
 from collections import deque
 
-from signals.families import FOREVER, N_FAMILIES, SCHEDULES
-
 N_STORM = 5
 """Refusals within ``STORM_NS`` that make a storm."""
 
 STORM_NS = 1_000_000_000
+
+BACKOFF_NS = 500_000_000
+BACKOFF_MAX_NS = 8_000_000_000
+"""First and longest back-off of the SDKs of OpenAI and Anthropic, which most others resemble."""
 
 
 class RefusalStorm:
@@ -57,33 +62,15 @@ class RefusalStorm:
         return len(lately) == N_STORM and now_ns - lately[0] <= STORM_NS
 
 
-def list_tries() -> tuple[int, ...]:
-    """Return how often each family retries by default, at most over its laws; 0 if unknown."""
-    found = [0] * N_FAMILIES
-    for schedule in SCHEDULES:
-        found[schedule.family] = max(found[schedule.family], schedule.n_retries)
-    return tuple(found)
+def standstill_ns(attempt: int) -> int:
+    """Return how long a caller stays away by itself after so many attempts.
 
-
-N_RETRIES = list_tries()
-
-
-class Tries:
-    """Whether a client has made all its tries, as far as its family is known."""
-
-    __slots__ = ("_is_beyond",)
-
-    def __init__(self) -> None:
-        self._is_beyond = [n == 0 or n >= FOREVER for n in N_RETRIES]
-
-    def are_spent(self, family: int, attempt: int) -> bool:
-        """Whether the client that marked ``attempt`` will not, or need not, try again."""
-        if not 0 <= family < N_FAMILIES or attempt < 1 or self._is_beyond[family]:
-            return False
-        if attempt > N_RETRIES[family]:
-            self._is_beyond[family] = True
-            return False
-        return attempt == N_RETRIES[family]
+    Parameters
+    ----------
+    attempt : int
+        0 or less for a first one.
+    """
+    return min(BACKOFF_NS << min(max(attempt, 0), 16), BACKOFF_MAX_NS)
 
 
 def latest_ns(

@@ -157,7 +157,9 @@ class GateParts:
         only = self._only
         if only is not None:
             return self.shaping.room(only.limit.limit, only.in_flight)
-        return self.shaping.room(self.limit, sum(x.in_flight for x in self.endpoints))
+        # what one endpoint has beyond a limit that has just fallen takes no place of another
+        taken = sum(min(x.in_flight, x.limit.limit) for x in self.endpoints)
+        return self.shaping.room(self.limit, taken)
 
     def _pick(self, now_ns: int, lease: Lease) -> Endpoint:
         """Return the endpoint for a call, of several; one without room only where none has any."""

@@ -26,7 +26,7 @@ from governor.core.line import INVITED
 from governor.core.reservations import AT_SLOT
 from policies.absorb import longest_wait_ns
 from policies.decision import Action, Reason
-from policies.slots import RefusalStorm, Tries, latest_ns
+from policies.slots import RefusalStorm, latest_ns, standstill_ns
 
 if TYPE_CHECKING:
     from governor.core.gate import Gate
@@ -66,7 +66,6 @@ class Refused:
         "_n_parked_ever",
         "_parked",
         "_storm",
-        "_tries",
         "n_absorbed",
         "n_no_retry",
         "n_refused",
@@ -76,7 +75,6 @@ class Refused:
     def __init__(self, gate: GateParts) -> None:
         self._gate = cast("Gate", gate)
         self._storm = RefusalStorm()
-        self._tries = Tries()
         self._parked: list[tuple[int, int, Returning]] = []
         self._n_parked_ever = 0
         self.n_refused = 0
@@ -116,8 +114,6 @@ class Refused:
             Not later than this; 0 for the horizon.
         """
         gate = self._gate
-        if self._tries.are_spent(arrival.family, arrival.attempt) and not bound_ns:
-            return NO_RETRY
         reservations = gate.reservations
         longest_ns = latest_ns(
             bound_ns or reservations.horizon_ns,
@@ -128,6 +124,8 @@ class Refused:
         )
         if longest_ns <= 0:
             return NO_RETRY
+        if not bound_ns and all(x.limit.is_stalled for x in gate.endpoints):
+            asked_ns = max(asked_ns, min(standstill_ns(arrival.attempt), longest_ns))
         return reservations.invite(
             now_ns,
             slot_key(arrival),

@@ -330,6 +330,11 @@ class AdaptiveLimit:
         if overdue.is_stalled or was_stalled:
             self._apply()
 
+    @property
+    def is_stalled(self) -> bool:
+        """Whether the endpoint answers hardly anything of what it has."""
+        return self._overdue.is_stalled
+
     # -- what is known ------------------------------------------------------------
 
     def capacity_hz(self, now_ns: int) -> float:

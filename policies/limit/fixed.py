@@ -60,6 +60,11 @@ class FixedLimit:
         """Note that the upstream turned a call away: the limit stays, the accepted rate counts."""
         self._refusals.on_refused(now_ns, in_flight_at_dispatch)
 
+    @property
+    def is_stalled(self) -> bool:
+        """A fixed limit does not watch for it."""
+        return False
+
     def tick(self, now_ns: int, in_flight: int) -> None:
         """Advance the throughput."""
         self._throughput.advance(now_ns, in_flight >= self.limit)

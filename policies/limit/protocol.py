@@ -56,6 +56,10 @@ class Limit(Protocol):
     def tick(self, now_ns: int, in_flight: int) -> None:
         """Do what depends on time alone; called about every 50 ms."""
 
+    @property
+    def is_stalled(self) -> bool:
+        """Whether the endpoint answers hardly anything of what it has."""
+
     def capacity_hz(self, now_ns: int) -> float:
         """Return what the endpoint can serve, requests per second; 0.0 if unknown."""
 

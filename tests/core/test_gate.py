@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from governor.core.arrival import Arrival
@@ -271,8 +271,15 @@ EVENTS = st.tuples(
 )
 
 
+def one(event: str, which: int = 0) -> tuple[str, int, int, Outcome, bool]:
+    """Return an event at the same instant as the one before."""
+    return (event, 0, which, Outcome.COMPLETED, False)
+
+
 @settings(max_examples=150)
 @given(st.lists(EVENTS, max_size=150), st.booleans())
+@example([*[one("arrive", 1)] * 7, one("limit"), one("depart", 1)], False)
+@example([*[one("arrive", 1)] * 7, one("limit"), one("depart")], False)
 def test_invariants(events: list[tuple[str, int, int, Outcome, bool]], is_observing: bool) -> None:
     """Every arrival has one outcome; in-flight equals open leases; nobody waits beside room."""
     gate = make_gate(limit=3, n_endpoints=2, is_observing=is_observing, patience_ns=S)

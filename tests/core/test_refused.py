@@ -15,7 +15,6 @@ from governor.core.line import INVITED
 from policies.decision import Action, Outcome, Reason
 from policies.limit import FixedLimit
 from policies.limit.refusals import N_REFUSED_MIN
-from signals.families import STAINLESS
 from tests.core.test_gate import MS, S, fill, make_gate
 
 
@@ -64,9 +63,8 @@ def test_observing_counts_and_gives_nothing() -> None:
         ({"can_retry": False}, 0, -1),
         ({}, 61 * S, 0),
         ({"patience_ns": 2 * S, "is_deadline": True}, 3 * S, 0),
-        ({"family": STAINLESS, "attempt": 2}, 0, 0),
     ],
-    ids=["exempt", "no word for it", "horizon", "deadline", "tries"],
+    ids=["exempt", "no word for it", "horizon", "deadline"],
 )
 def test_who_gets_no_slot(shape: dict[str, Any], asked_ns: int, expected: int) -> None:
     """Who is not governed or would not understand is left alone; who cannot be helped is told."""

@@ -5,8 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policies.slots import N_RETRIES, N_STORM, STORM_NS, RefusalStorm, Tries, latest_ns
-from signals.families import CLAUDE_CODE, FAMILIES, GOOGLE, STAINLESS, UNKNOWN
+from policies.slots import N_STORM, STORM_NS, RefusalStorm, latest_ns, standstill_ns
 
 S = 1_000_000_000
 
@@ -29,29 +28,18 @@ def test_while_callers_are_invited_it_is_a_storm() -> None:
     assert not storm.is_on(0, 0)
 
 
-def test_a_client_stops_after_its_default() -> None:
-    """OpenAI's and Anthropic's retry twice; who is not known may retry as it likes."""
-    tries = Tries()
-    assert not tries.are_spent(STAINLESS, 1)
-    assert tries.are_spent(STAINLESS, 2)
-    assert not tries.are_spent(CLAUDE_CODE, 9)
-    assert tries.are_spent(CLAUDE_CODE, 10)
-    for family in (UNKNOWN, GOOGLE, -1, 99):
-        assert not tries.are_spent(family, 10)
-
-
-def test_a_family_seen_beyond_its_default_is_not_held_to_it() -> None:
-    """An application has set more tries: then nothing is known any more."""
-    tries = Tries()
-    assert not tries.are_spent(STAINLESS, 3)
-    assert not tries.are_spent(STAINLESS, 2)
-    assert tries.are_spent(CLAUDE_CODE, 10)
-
-
-def test_every_family_is_listed() -> None:
-    """One number for each, none negative."""
-    assert len(N_RETRIES) == len(FAMILIES)
-    assert all(n >= 0 for n in N_RETRIES)
+def test_a_caller_stays_away_from_a_standstill_as_it_would_by_itself() -> None:
+    """Half a second, doubled with each attempt, at most eight; a first attempt has no number."""
+    assert [standstill_ns(n) / S for n in (-1, 0, 1, 2, 3, 4, 5, 99)] == [
+        0.5,
+        0.5,
+        1.0,
+        2.0,
+        4.0,
+        8.0,
+        8.0,
+        8.0,
+    ]
 
 
 @given(st.integers(0, 100 * S), st.booleans(), st.integers(0, 100 * S), st.integers(0, 10 * S))
