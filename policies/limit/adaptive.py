@@ -303,7 +303,7 @@ class AdaptiveLimit:
         self._in_flight = in_flight
         throughput = self._throughput
         throughput.advance(now_ns, in_flight >= self.limit)
-        if self._refusals.tick(now_ns, in_flight, throughput.rate_hz):
+        if self._refusals.tick(now_ns, in_flight, self._overdue.n_answered):
             self._bound()
         phase = self._phase
         if phase.opened_at_ns < 0:

@@ -22,7 +22,7 @@ class FixedLimit:
         Requests in flight, >= 1. May be assigned later.
     """
 
-    __slots__ = ("_refusals", "_response_ns", "_throughput", "limit")
+    __slots__ = ("_n_answered", "_refusals", "_response_ns", "_throughput", "limit")
 
     def __init__(self, limit: int) -> None:
         if limit < 1:
@@ -30,6 +30,7 @@ class FixedLimit:
         self.limit = limit
         self._throughput = Throughput()
         self._refusals = Refusals()
+        self._n_answered = 0
         self._response_ns = 0.0
 
     def on_dispatch(self, now_ns: int, in_flight: int, is_bound: bool) -> int:
@@ -45,6 +46,7 @@ class FixedLimit:
         in_flight: int,
     ) -> None:
         """Note the first byte of a normal answer."""
+        self._n_answered += 1
         sample_ns = now_ns - dispatched_at_ns
         if self._response_ns == 0.0:
             self._response_ns = float(sample_ns)
@@ -68,7 +70,7 @@ class FixedLimit:
     def tick(self, now_ns: int, in_flight: int) -> None:
         """Advance the throughput."""
         self._throughput.advance(now_ns, in_flight >= self.limit)
-        self._refusals.tick(now_ns, in_flight, self._throughput.rate_hz)
+        self._refusals.tick(now_ns, in_flight, self._n_answered)
 
     def capacity_hz(self, now_ns: int) -> float:
         """Return what the endpoint can serve, requests per second; 0.0 if unknown."""

@@ -52,6 +52,16 @@ was sent in one burst may have overtaken itself by that much, not by more."""
 N_ALONE = 3
 """Refusals of calls that were alone show it."""
 
+EPISODE_NS = 400_000_000
+"""Refusals must go on for so long before a rate can be told from them."""
+
+LULL_NS = 2_000_000_000
+"""A pause between refusals that ends an episode."""
+
+FADE = 0.99
+"""Of the accepted rate, per period: slots may leave a quota idle, and then less is accepted
+than could be."""
+
 MEMORY_NS = 10_000_000_000
 """How long the accepted rate binds after the last refusal."""
 
@@ -72,12 +82,16 @@ class Refusals:
 
     __slots__ = (
         "_accepted_hz",
+        "_began_ns",
         "_is_probing",
         "_lifted_until_ns",
         "_lowest",
         "_n_alone",
+        "_n_answered",
+        "_n_at_begin",
         "_n_refused",
         "_probe_after_ns",
+        "_rate_at_ns",
         "_refused_at_ns",
         "_top_before",
         "_weighed_at_ns",
@@ -92,6 +106,10 @@ class Refusals:
         self._lowest = NO_CEILING
         self._n_refused = 0
         self._n_alone = 0
+        self._n_answered = 0
+        self._n_at_begin = 0
+        self._began_ns = -1
+        self._rate_at_ns = -1
         self._weighed_at_ns = -1
         self._refused_at_ns = -1
         self._lifted_until_ns = -1
@@ -129,13 +147,13 @@ class Refusals:
         self.ceiling = ceiling
         return True
 
-    def tick(self, now_ns: int, in_flight: int, answered_hz: float) -> bool:
+    def tick(self, now_ns: int, in_flight: int, n_answered: int) -> bool:
         """Weigh the last period; return whether the ceiling has changed.
 
         Parameters
         ----------
-        answered_hz : float
-            Rate of normal answers now.
+        n_answered : int
+            Normal answers since the start.
         """
         if self._weighed_at_ns < 0:
             self._weighed_at_ns = now_ns
@@ -147,11 +165,24 @@ class Refusals:
         self._n_refused = 0
         self._lowest = NO_CEILING
         if n_refused >= N_REFUSED_MIN:
-            self._accepted_hz = answered_hz
+            self._learn_rate(now_ns, n_answered)
         elif not self.is_refusing(now_ns):
             self._accepted_hz = 0.0
             self._n_alone = 0
+        self._n_answered = n_answered
         return self._probe(now_ns, in_flight)
+
+    def _learn_rate(self, now_ns: int, n_answered: int) -> None:
+        """Learn what is accepted while more is refused, over the whole of an episode."""
+        if self._began_ns < 0 or now_ns - self._rate_at_ns > LULL_NS:
+            self._began_ns = now_ns - PERIOD_NS
+            self._n_at_begin = self._n_answered
+        self._rate_at_ns = now_ns
+        self._accepted_hz *= FADE
+        elapsed_ns = now_ns - self._began_ns
+        if elapsed_ns >= EPISODE_NS:
+            rate_hz = (n_answered - self._n_at_begin) * 1e9 / elapsed_ns
+            self._accepted_hz = max(self._accepted_hz, rate_hz)
 
     def _probe(self, now_ns: int, in_flight: int) -> bool:
         """Let one more in where the ceiling binds and has not been tried for a while."""

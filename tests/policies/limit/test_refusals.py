@@ -43,7 +43,7 @@ def test_one_refusal_is_an_accident() -> None:
     refusals = Refusals()
     for number in range(20):
         now_ns = number * PERIOD_NS
-        refusals.tick(now_ns, 4, 10.0)
+        refusals.tick(now_ns, 4, 10)
         assert not refusals.on_refused(now_ns, 5)
         assert not refusals.on_refused(now_ns, 7)
     assert refusals.ceiling == NO_CEILING
@@ -55,7 +55,7 @@ def test_a_full_ceiling_is_tried_later_and_later() -> None:
     burst(refusals, 0, 60, 40)
     tried_s = []
     for now_ns in range(0, 200 * S, 50 * MS):
-        if refusals.tick(now_ns, refusals.ceiling, 100.0):
+        if refusals.tick(now_ns, refusals.ceiling, 100):
             tried_s.append(now_ns / S)
             refusals.on_refused(now_ns + MS, 41)
             assert refusals.ceiling == 40
@@ -69,7 +69,7 @@ def test_a_bound_that_has_moved_is_followed() -> None:
     refusals = Refusals()
     burst(refusals, 0, 60, 40)
     for now_ns in range(0, 45 * S, 50 * MS):
-        refusals.tick(now_ns, refusals.ceiling, 100.0)
+        refusals.tick(now_ns, refusals.ceiling, 100)
     assert refusals.ceiling == 44
 
 
@@ -77,9 +77,9 @@ def test_a_try_that_succeeded_leaves_accidents_accidents() -> None:
     """Long after a try, a single refusal lowers nothing."""
     refusals = Refusals()
     burst(refusals, 0, 60, 40)
-    refusals.tick(0, 40, 0.0)
-    assert refusals.tick(PROBE_NS + PERIOD_NS, 40, 0.0)
-    refusals.tick(PROBE_NS + 2 * PERIOD_NS + PROBED_NS, 12, 0.0)
+    refusals.tick(0, 40, 0)
+    assert refusals.tick(PROBE_NS + PERIOD_NS, 40, 0)
+    refusals.tick(PROBE_NS + 2 * PERIOD_NS + PROBED_NS, 12, 0)
     refusals.on_refused(PROBE_NS + 3 * PERIOD_NS + PROBED_NS, 12)
     assert refusals.ceiling == 41
 
@@ -88,7 +88,7 @@ def test_an_idle_ceiling_is_not_tried() -> None:
     """Where fewer are in flight than may be, one more place would teach nothing."""
     refusals = Refusals()
     burst(refusals, 0, 60, 40)
-    assert not any(refusals.tick(n * PERIOD_NS, 20, 10.0) for n in range(1000))
+    assert not any(refusals.tick(n * PERIOD_NS, 20, 10) for n in range(1000))
 
 
 def test_calls_refused_alone_are_short_of_rate() -> None:
@@ -97,11 +97,23 @@ def test_calls_refused_alone_are_short_of_rate() -> None:
     for number in range(100):
         now_ns = number * 50 * MS
         refusals.on_refused(now_ns, 1 + number % 2)
-        refusals.tick(now_ns, 1, 8.0)
+        refusals.tick(now_ns, 1, 2 * number)  # 40 a second are answered
     assert refusals.ceiling == NO_CEILING
-    assert refusals.bound_hz(5 * S, 300.0) == 8.0
+    assert 36.0 <= refusals.bound_hz(5 * S, 300.0) <= 44.0
     assert refusals.bound_hz(5 * S, 3.0) == 3.0
     assert refusals.bound_hz(5 * S + MEMORY_NS, 300.0) == 300.0
+
+
+def test_what_idles_teaches_no_lower_rate() -> None:
+    """Slots that leave a quota idle must not be read as a smaller quota."""
+    refusals = Refusals()
+    n_answered = 0
+    for number in range(200):
+        now_ns = number * 50 * MS
+        n_answered += 4 if number < 40 else 1
+        refusals.on_refused(now_ns, 1)
+        refusals.tick(now_ns, 1, n_answered)
+    assert refusals.bound_hz(10 * S, 300.0) > 40.0
 
 
 def test_refusals_among_answers_say_nothing_of_places() -> None:
@@ -122,7 +134,7 @@ def test_a_ceiling_that_answers_contradict_is_given_up() -> None:
     """What a burst seemed to show, later refusals far below it disprove."""
     refusals = Refusals()
     burst(refusals, 0, 60, 40)
-    refusals.tick(0, 40, 0.0)
+    refusals.tick(0, 40, 0)
     refusals.top = 40
     changes = [refusals.on_refused(2 * S, 12) for _ in range(3)]
     assert any(changes)
@@ -136,8 +148,8 @@ def test_places_are_suspected_again_a_minute_later() -> None:
         refusals.on_refused(0, 1)
     burst(refusals, LIFTED_NS // 2, 60, 40)
     assert refusals.ceiling == NO_CEILING
-    refusals.tick(LIFTED_NS, 0, 0.0)
-    refusals.tick(LIFTED_NS + PERIOD_NS, 0, 0.0)
+    refusals.tick(LIFTED_NS, 0, 0)
+    refusals.tick(LIFTED_NS + PERIOD_NS, 0, 0)
     burst(refusals, LIFTED_NS + PERIOD_NS, 60, 40)
     assert refusals.ceiling == 40
 
@@ -171,6 +183,6 @@ def test_whatever_comes_the_ceiling_is_positive(events: list[tuple[int, int, boo
         if is_refusal:
             refusals.on_refused(now_ns, in_flight)
         else:
-            refusals.tick(now_ns, in_flight, float(in_flight))
+            refusals.tick(now_ns, in_flight, in_flight)
         assert 1 <= refusals.ceiling <= NO_CEILING
         assert refusals.bound_hz(now_ns, 10.0) >= 0.0
