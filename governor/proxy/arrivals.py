@@ -181,13 +181,7 @@ class ArrivalReader:
                 flow_key, tree_key = self._read_identity(arrival, values, tenant_key, flow_key)
                 self._read_hints(arrival, values)
                 if names.MCP_NAME in values or names.MCP_METHOD in values:
-                    path_key = hash(
-                        (
-                            path_key,
-                            salt + values.get(names.MCP_METHOD, b""),
-                            salt + values.get(names.MCP_NAME, b""),
-                        )
-                    )
+                    path_key = self._read_mcp(arrival, values, path_key)
             if family in _UNTOLD:
                 if has_hints & names.RARE_HINT:
                     family = families.read_headers(head, family)
@@ -204,6 +198,16 @@ class ArrivalReader:
         arrival.flow = identities.flows.index(flow_key, now_ns)
         arrival.tree = identities.trees.index(tree_key, now_ns)
         return arrival
+
+    def _read_mcp(self, arrival: Arrival, values: dict[int, bytes], path_key: int) -> int:
+        """Return the key of what is called: all methods of MCP share one path.
+
+        A ping tells whether the server lives, and nobody waits for a notification: neither is held.
+        """
+        method = values.get(names.MCP_METHOD, b"")
+        if method == b"ping" or method.startswith(b"notifications/"):
+            arrival.is_exempt = True
+        return hash((path_key, self._salt + method, self._salt + values.get(names.MCP_NAME, b"")))
 
     def _read_identity(
         self, arrival: Arrival, values: dict[int, bytes], tenant_key: int, connection_key: int

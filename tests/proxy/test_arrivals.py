@@ -236,6 +236,22 @@ def test_idle_streams_and_exempt_routes_are_never_held(read: Reading) -> None:
     assert read.reader.read(head, Peer("a"), 0, is_governed=False).is_exempt
 
 
+@pytest.mark.parametrize(
+    ("method", "is_exempt"),
+    [
+        (b"ping", True),
+        (b"notifications/cancelled", True),
+        (b"tools/call", False),
+        (b"pings", False),
+    ],
+)
+def test_pings_and_notifications_are_never_held(
+    read: Reading, method: bytes, is_exempt: bool
+) -> None:
+    """As the header of MCP says; what costs the server work stands in line like any call."""
+    assert read(b"Mcp-Method: " + method, method=b"POST").is_exempt == is_exempt
+
+
 def test_nothing_read_is_kept(read: Reading) -> None:
     """After any number of requests neither reader, tables nor arrival hold a header's value."""
     secret = b"s3cr3t-value-that-must-not-stay"
