@@ -7,7 +7,6 @@ path never meets the client library, whose counters take a lock each.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 
 from prometheus_client import Metric as Family
@@ -193,7 +192,7 @@ def _read_decisions(gate: Gate) -> Iterator[Row]:
     yield ("admit", "coalesced"), ledger.n_by_outcome[Outcome.COALESCED]
     for reason, count in ledger.n_answered.items():
         yield ("answer", reason.value), count
-    for reason, count in (Counter(ledger.n_observed) + Counter(gate.shaping.n_observed)).items():
+    for reason, count in (ledger.n_observed + gate.shaping.n_observed).items():
         yield ("observed", reason.value), count
 
 

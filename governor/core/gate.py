@@ -59,7 +59,9 @@ class Gate(GateParts):
         if arrival.is_exempt:
             return self._exempt(now_ns, arrival, owner)
         tenant, flow, tree = arrival.tenant, arrival.flow, arrival.tree
+        is_crowd = False
         try:
+            is_crowd = self._is_crowd(now_ns, flow)
             if now_ns >= self.signals.boundary_ns:
                 self.signals.advance(now_ns)
             call = self._signal_arrival(
@@ -89,10 +91,9 @@ class Gate(GateParts):
         self._n_open_by_tree[tree] += 1
         endpoint = self._only
         if endpoint is None:
-            return self._spread(now_ns, lease)
+            return self._spread(now_ns, lease, is_crowd)
         limit = endpoint.limit
         in_flight = endpoint.in_flight + 1
-        is_crowd = self._is_crowd(now_ns, flow)
         is_plain = self.shaping.is_calm and not is_crowd
         if in_flight <= limit.limit and is_plain and not self.line.n_live:
             # as Endpoint.open and Shaping.opened do: nearly every request takes this way
@@ -281,8 +282,7 @@ class Gate(GateParts):
         self.identities.closed(arrival.tenant, arrival.flow, arrival.tree, held_s)
         return self._dispatch(now_ns) if self.line.n_live else ()
 
-    def _spread(self, now_ns: int, lease: Lease) -> Decision:
-        is_crowd = self._is_crowd(now_ns, lease.arrival.flow)
+    def _spread(self, now_ns: int, lease: Lease, is_crowd: bool) -> Decision:
         return self._consider(now_ns, lease, self._pick(now_ns, lease), is_crowd)
 
     def _consider(self, now_ns: int, lease: Lease, endpoint: Endpoint, is_crowd: bool) -> Decision:
@@ -302,8 +302,7 @@ class Gate(GateParts):
             return self._admit(now_ns, lease, endpoint, Reason.UNTOUCHED)
         reason = shaping.reason(band, room, endpoint.in_flight < endpoint.limit.limit)
         if self.is_observing:
-            observed = self.ledger.n_observed
-            observed[reason] = observed.get(reason, 0) + 1
+            self.ledger.n_observed[reason] += 1
             return self._admit(now_ns, lease, endpoint, Reason.OBSERVED)
         return self._wait(now_ns, lease, band, reason)
 
@@ -331,9 +330,7 @@ class Gate(GateParts):
             before_s = self.newcomers.charge(now_ns, arrival.tenant, service_s)
             attained_s = max(attained_s, before_s)
         self.dispatcher.join(now_ns, lease, attained_s, band)
-        ledger = self.ledger
-        ledger.n_waited += 1
-        ledger.n_waited_for[reason] = ledger.n_waited_for.get(reason, 0) + 1
+        self.ledger.n_waited_for[reason] += 1
         return Decision(Action.WAIT, reason, lease)
 
     def _dispatch(self, now_ns: int) -> list[Decision]:
@@ -363,8 +360,7 @@ class Gate(GateParts):
         retry_after_ns = self.refused.invite(now_ns, lease.arrival, lease.arrived_at_ns)
         is_waiting = lease.line_key >= 0
         self._settle(now_ns, lease, REFUSED, retry_after_ns)
-        answered = self.ledger.n_answered
-        answered[reason] = answered.get(reason, 0) + 1
+        self.ledger.n_answered[reason] += 1
         decision = Decision(Action.ANSWER, reason, lease, retry_after_ns, STATUS_WAIT)
         self._note(now_ns, decision, now_ns - lease.arrived_at_ns if is_waiting else 0)
         return decision

@@ -8,6 +8,8 @@ The waste ratio is everything but the useful over everything.
 
 from __future__ import annotations
 
+from collections import Counter
+
 from policies.decision import Outcome, Reason
 
 
@@ -26,7 +28,6 @@ class Ledger:
         "n_observed",
         "n_rerouted",
         "n_untouched",
-        "n_waited",
         "n_waited_for",
         "orphaned_s",
         "refused_s",
@@ -40,14 +41,13 @@ class Ledger:
         self.n_attempts_repeated = 0
         self.n_untouched = 0
         self.n_held_back = 0
-        self.n_waited = 0
-        self.n_waited_for: dict[Reason, int] = {}
+        self.n_waited_for: Counter[Reason] = Counter()
         self.n_left_waiting = 0
         self.n_rerouted = 0
         self.n_diverted = 0
         self.n_faults = 0
-        self.n_answered: dict[Reason, int] = {}
-        self.n_observed: dict[Reason, int] = {}
+        self.n_answered: Counter[Reason] = Counter()
+        self.n_observed: Counter[Reason] = Counter()
         self.n_by_outcome = [0] * len(Outcome)
         self.waited_s = 0.0
         self.useful_s = 0.0
@@ -70,6 +70,11 @@ class Ledger:
             self.retried_s += held_s
         elif outcome != 5:  # ORPHANED, or CANCELLED before its first byte; UNSENT used nothing
             self.orphaned_s += held_s
+
+    @property
+    def n_waited(self) -> int:
+        """Requests that had to wait, whatever for."""
+        return self.n_waited_for.total()
 
     @property
     def total_s(self) -> float:

@@ -159,7 +159,7 @@ class Refused:
         if not arrival.can_retry or not self._may_touch(arrival) or not self.is_storm(now_ns):
             return None
         if gate.is_observing:
-            count(gate.ledger.n_observed, Reason.SLOT_GIVEN)
+            gate.ledger.n_observed[Reason.SLOT_GIVEN] += 1
             return None
         wait_ns = self.invite(now_ns, arrival, lease.arrived_at_ns, asked_ns)
         if wait_ns:
@@ -195,7 +195,7 @@ class Refused:
         if not longest_ns or lease.has_left or not self._may_touch(arrival):
             return None
         if gate.is_observing:
-            count(gate.ledger.n_observed, Reason.ABSORBED)
+            gate.ledger.n_observed[Reason.ABSORBED] += 1
             return None
         wait_ns = self.invite(now_ns, arrival, lease.arrived_at_ns, asked_ns, longest_ns)
         if wait_ns <= 0:
@@ -260,8 +260,3 @@ def _go_on(lease: Lease, n_absorbed: int) -> Returning:
 def slot_key(arrival: Arrival) -> int:
     """Who holds a slot: the agent if it is named, else its tenant."""
     return 2 * arrival.flow + 1 if arrival.is_identified else 2 * arrival.tenant
-
-
-def count(counts: dict[Reason, int], reason: Reason) -> None:
-    """Add one."""
-    counts[reason] = counts.get(reason, 0) + 1

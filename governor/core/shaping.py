@@ -15,6 +15,7 @@ and nobody yields.
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import NamedTuple
 
 from governor.core.bands import Band, Room
@@ -80,7 +81,7 @@ class Shaping:
         self.acceleration = Acceleration(acceleration) if acceleration is not None else None
         self.holdback = Holdback(holdback_share)
         self.is_calm = acceleration is None and not holdback_share
-        self.n_observed: dict[Reason, int] = {}
+        self.n_observed: Counter[Reason] = Counter()
         self._kept_from_crowd = 0
 
     def band(self, lease: Lease, is_crowd: bool) -> Band:
@@ -138,5 +139,5 @@ class Shaping:
     def _acts(self, mode: str, reason: Reason) -> bool:
         """Whether a policy may act; one that only observes is counted."""
         if mode == "observe":
-            self.n_observed[reason] = self.n_observed.get(reason, 0) + 1
+            self.n_observed[reason] += 1
         return mode == "govern"

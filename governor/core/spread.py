@@ -85,7 +85,8 @@ class SpreadGate(Gate):
         other = self._next_place(now_ns, lease)
         if self.is_observing:
             if other is not None or self.fallback is not None:
-                self._count_observed(Reason.REROUTED if other is not None else Reason.FALLBACK)
+                reason = Reason.REROUTED if other is not None else Reason.FALLBACK
+                self.ledger.n_observed[reason] += 1
             return None, ()
         if other is None and self.fallback is None:
             return None, ()
@@ -191,13 +192,12 @@ class SpreadGate(Gate):
 
     # -- the gate's ways, with a way out --------------------------------------
 
-    def _spread(self, now_ns: int, lease: Lease) -> Decision:
+    def _spread(self, now_ns: int, lease: Lease, is_crowd: bool) -> Decision:
         if self.fallback is not None and self._is_down(now_ns):
             if not self.is_observing:
                 return self._divert(now_ns, lease)
-            self._count_observed(Reason.FALLBACK)
+            self.ledger.n_observed[Reason.FALLBACK] += 1
         endpoint = self._pick(now_ns, lease)
-        is_crowd = self._is_crowd(now_ns, lease.arrival.flow)
         if is_crowd or self.line.n_live or not (self.shaping.is_calm and endpoint.has_room):
             return self._consider(now_ns, lease, endpoint, is_crowd)
         # nearly every request takes this way
@@ -277,10 +277,6 @@ class SpreadGate(Gate):
             is_paced = True
         verdict = judge(outcome, status, retry_after_ns)
         routing.closed(now_ns, endpoint, sent_at_ns, lease, verdict, is_paced)
-
-    def _count_observed(self, reason: Reason) -> None:
-        observed = self.ledger.n_observed
-        observed[reason] = observed.get(reason, 0) + 1
 
 
 class RoutedEndpoint(Endpoint):

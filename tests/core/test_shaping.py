@@ -12,7 +12,7 @@ from governor.core.gate import Gate
 from governor.core.lease import Decision
 from governor.core.shaping import Modes, Shaping
 from policies.decision import Action, Outcome, Reason
-from policies.herd import BOUND_MIN, HOLD_MAX_NS
+from policies.herd import BOUND_MIN, HOLD_MAX_NS, Herd
 from tests.core.test_gate import make_gate
 
 MS = 1_000_000
@@ -157,6 +157,25 @@ def test_a_policy_that_raises_lets_the_request_through() -> None:
     assert [d.action for d in decisions] == [Action.ADMIT] * 3
     gate.tick(S)
     assert gate.ledger.n_faults == 3
+
+
+def test_a_count_of_crowds_that_raises_lets_the_request_through() -> None:
+    """It stands on every request's way; the lease is made, counted and closed like any other."""
+
+    class Broken(Herd):
+        """Raises where it counts."""
+
+        def note(self, now_ns: int, flow: int) -> bool:
+            """Fail."""
+            raise ZeroDivisionError
+
+    shaping = Shaping()
+    shaping.herd = Broken()
+    gate = make_gate(limit=4, shaping=shaping)
+    [decision] = crowd(gate, S, 1)
+    assert (decision.action, gate.ledger.n_faults) == (Action.ADMIT, 1)
+    finish(gate, 2 * S, decision)
+    assert gate.in_flight == 0
 
 
 def test_a_fan_out_over_fresh_names_goes_behind_those_with_a_past() -> None:
