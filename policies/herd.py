@@ -18,7 +18,7 @@ seen, is not.
 
 The bound follows the traffic: m is a running mean over a second, of windows
 that count four times the mean at most, so that a herd that comes back every few
-seconds never becomes the rule; steady demand does within two seconds, however
+seconds never becomes the rule; steady demand does within three seconds, however
 steeply it came.
 
 *Regime*: from a handful of callers to tens of thousands per second. While a
@@ -45,7 +45,7 @@ HOLD_MAX_NS = 200_000_000
 
 SPREAD = 6.0
 """Marks nobody in six of seven recordings of organic traffic at their own speed (22 h), one arrival
-in 2,500 in the seventh, whose clients send in bursts; played ten times as fast, one in 1,400."""
+in 2,300 in the seventh, whose clients send in bursts; played ten times as fast, one in 800."""
 
 BOUND_MIN = 8
 """A few agents of one program start together without being a storm."""
