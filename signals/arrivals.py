@@ -51,9 +51,10 @@ def count_retry(state: State, t_ns: int, row: int) -> None:
         s["open_fresh"][RETRY, scale] += 1
     s["open_retries"] += 1
     s["n_retries"] += 1
-    count_retrying(state.bank, t_ns // BUCKET_NS, previous_ns // BUCKET_NS)
-    count_retrying_flow(state.shape, t_ns, previous_ns)
-    flows[row]["last_retry_ns"] = t_ns
+    if row != NO_ROW:  # nobody in particular is no flow, and the same nobody at every upstream
+        count_retrying(state.bank, t_ns // BUCKET_NS, previous_ns // BUCKET_NS)
+        count_retrying_flow(state.shape, t_ns, previous_ns)
+        flows[row]["last_retry_ns"] = t_ns
 
 
 @inlined

@@ -214,7 +214,7 @@ class NaiveBank:
         failures = [b for b in self.failed if b <= last]
         sums = [self._decayed(x, 100) for x in (arrivals, retries, failures)]
         organic = self._decayed(arrivals, 1000) - self._decayed(retries, 1000)
-        latest = {flow: b for b, flow in self.retries}
+        latest = {flow: b for b, flow in self.retries if flow}
         n_retrying = sum(b > last - 100 for b in latest.values())
         share = sums[1] / sums[0] if sums[0] >= 0.01 else 0.0
         seen = [ok for b, ok in self.arrivals if last - synchrony.LAG < b <= last]

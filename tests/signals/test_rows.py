@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from signals import ATTEMPT_MASK, FAILED, Shared, SignalBank
@@ -152,6 +152,7 @@ def read_of_flows(bank: SignalBank) -> dict[str, float]:
 
 @settings(max_examples=15, deadline=None)
 @given(seed=st.integers(0, 2**32))
+@example(seed=1_056_721_085)  # an unknown caller's retry at one moved the other's count of flows
 def test_upstreams_never_see_each_others_rows(seed: int) -> None:
     """Two upstreams that the same flows call read the same together as each alone."""
     events = [make_events(seed + k, 200, 12, 50.0, 0.5) for k in range(2)]
