@@ -36,6 +36,9 @@ from typing import Any
 import gevent
 from locust import FastHttpUser, constant, events, task
 from locust.env import Environment
+from locust.exception import StopUser
+from locust.runners import WorkerRunner
+from locust.stats import StatsEntry
 
 from governor.load.laws import LAWS, TRANSPORT, Failure
 from governor.load.plan import Closed, Group
@@ -45,6 +48,12 @@ from governor.load.wire import DIALECTS, Names, Writer, make_name
 
 LINE_HEADERS = ("host", "content-length")
 """Written by locust's client itself."""
+
+TASK = "TASK"
+"""Type of the rows, in locust's tables, that count intents rather than attempts."""
+
+WATCH_S = 0.1
+"""How often it is looked whether enough has been done."""
 
 
 @events.init_command_line_parser.add_listener
@@ -59,19 +68,47 @@ def add_flags(parser: ArgumentParser) -> None:
     group.add_argument("--agent-key", default="", help="{agent} in it becomes the agent's number")
     group.add_argument("--agent-every", type=float, default=4.0, help="of herds and planners, s")
     group.add_argument("--agent-widths", default="1-4-20", help="calls per level of a planner")
+    group.add_argument("--agent-tasks", type=int, default=0, help="end after so many, 0: never")
     group.add_argument("--agent-allow-remote", action="store_true")
 
 
 @events.test_start.add_listener
 def refuse_others_services(environment: Environment, **_: Any) -> None:
     """End the run if the host is not this machine and nobody said that it may be."""
-    host = environment.host or ""
-    options: Any = environment.parsed_options
-    if not options.agent_allow_remote and not is_loopback(host):
+    if not may_load(environment):
+        host = environment.host
         print(f"{host} is not this machine: give --agent-allow-remote if you may load it")
         environment.process_exit_code = 2
         if environment.runner is not None:
-            environment.runner.quit()
+            # Not at once: locust goes on starting users after its listeners, whatever they do.
+            gevent.spawn(environment.runner.quit)
+
+
+def may_load(environment: Environment) -> bool:
+    """Whether the host is this machine, or somebody said that it may be another."""
+    options: Any = environment.parsed_options
+    return bool(options.agent_allow_remote) or is_loopback(environment.host or "")
+
+
+@events.test_start.add_listener
+def end_after_tasks(environment: Environment, **_: Any) -> None:
+    """Let the run end once enough was done; a worker leaves that to its master, who has the sum."""
+    runner = environment.runner
+    options: Any = environment.parsed_options
+    if runner is None or isinstance(runner, WorkerRunner) or options.agent_tasks <= 0:
+        return
+
+    def watch() -> None:
+        while sum(x.num_requests for x in tasks_of(environment)) < options.agent_tasks:
+            gevent.sleep(WATCH_S)
+        runner.quit()
+
+    gevent.spawn(watch)
+
+
+def tasks_of(environment: Environment) -> list[StatsEntry]:
+    """Return the rows that count whole tasks."""
+    return [row for (_, kind), row in environment.stats.entries.items() if kind == TASK]
 
 
 class Agent(FastHttpUser):
@@ -108,6 +145,11 @@ class Agent(FastHttpUser):
         name = make_name(self.rng)
         self.names = Names(name, name)
 
+    def on_start(self) -> None:
+        """Leave before the first call, if no call may be made."""
+        if not may_load(self.environment):
+            raise StopUser
+
     def do_task(self, names: Names) -> bool:
         """Call until it is done or the law gives up; tell locust of the task as a whole."""
         began_s = time.monotonic()
@@ -139,7 +181,7 @@ class Agent(FastHttpUser):
             retries += 1
         is_done = 200 <= status < 300
         self.environment.events.request.fire(
-            request_type="TASK",
+            request_type=TASK,
             name=f"level {names.level}" if names.level else "task",
             response_time=elapsed_s * 1_000.0,
             response_length=0,
