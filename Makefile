@@ -19,8 +19,8 @@ help: ## show this list
 run: $(VENV)/stamp-run ## govern the sample tool API, or UPSTREAM=http://host:port
 	@exec $(BIN)/governor run $(if $(UPSTREAM),--upstream '$(UPSTREAM)') $(ARGS)
 
-test: $(VENV)/stamp-dev ## run all tests; ARGS=... goes to pytest
-	$(PY) -m pytest $(ARGS)
+test: $(VENV)/stamp-dev ## run all tests, two files at a time; ARGS=... goes to pytest
+	$(PY) -m pytest --numprocesses=2 --dist=loadfile $(ARGS)
 
 lint: $(VENV)/stamp-dev ## check style
 	$(BIN)/ruff check .
