@@ -14,6 +14,7 @@ from governor.core.lease import Decision
 from governor.errors import Fault, GovernorError, UpstreamError
 from governor.proxy import replies
 from governor.proxy.framing import HEAD_END
+from governor.proxy.header_names import TRACEPARENT
 from governor.proxy.headers import new_request_id
 from governor.proxy.quota import SAMPLE_NS, read_quotas, read_retry_after_ns
 from governor.proxy.state import CONNECTING, DONE, JOINED, SENT, STREAMING, WAITING
@@ -292,7 +293,7 @@ def _end_tunnel(exchange: Exchange, connection: UpstreamConnection, tunnel: Tunn
 
 
 def record(exchange: Exchange, now_ns: int, outcome: Outcome) -> None:
-    """Tell the access log about a finished exchange, if it wants to know."""
+    """Tell the access log and the tracer about a finished exchange, if they want to know."""
     server = exchange.server
     decision = exchange.decision
     is_touched = bool(
@@ -302,10 +303,21 @@ def record(exchange: Exchange, now_ns: int, outcome: Outcome) -> None:
         or exchange.status >= 400
         or (decision is not None and decision.action is not Action.ADMIT)
     )
-    if server.on_done is None or (server.logs_touched_only and not is_touched):
+    head = exchange.head
+    span = None
+    if server.sample is not None:
+        span = server.sample(head.values.get(TRACEPARENT, b""))
+    if server.on_done is None or (server.logs_touched_only and not is_touched and span is None):
         return
     line = RequestRecord()
-    head = exchange.head
+    if span is not None:
+        line.span = span
+        line.ended_at_ns = now_ns
+        line.scheme = exchange.peer.scheme.decode("ascii")
+        line.local = exchange.peer.local
+        line.version = head.version
+        line.waits_for = exchange.waits_for
+        line.interventions = exchange.interventions
     line.method = head.method
     line.target = head.path
     line.route = exchange.route.name
