@@ -123,6 +123,7 @@ class Runtime:
             logs_touched_only=config.access_log.mode != "all",
             sample=sample,
             on_fault=_report_fault,
+            tells_quota=config.policies.ratelimit_headers,
         )
         self.control = ControlPlane(self)
         self._tick_timer: asyncio.TimerHandle | None = None

@@ -111,6 +111,8 @@ class ProxyServer:
         Told of own bugs that a request survived.
     half_close : bool
         See :mod:`governor.proxy.downstream`.
+    tells_quota : bool
+        Own refusals say what is known of the caller's quotas.
     """
 
     def __init__(
@@ -126,6 +128,7 @@ class ProxyServer:
         sample: SampleHook | None = None,
         on_fault: FaultHook | None = None,
         half_close: bool = False,
+        tells_quota: bool = False,
     ) -> None:
         self.listeners = tuple(listeners)
         self.router = router
@@ -137,6 +140,7 @@ class ProxyServer:
         self.sample = sample
         self.on_fault = on_fault
         self.half_close = half_close
+        self.tells_quota = tells_quota
         self.connections: set[Downstream] = set()
         self.abandoned: set[Exchange] = set()
         self.tunnels: set[Tunnel] = set()
