@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.util import find_spec
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
 
 CLOSE_S = 2.0
 """For what is left when the process ends: a collector nearby takes milliseconds."""
+
+SWITCH_S = 0.0005
+"""How long a thread that encodes may keep the loop from going on; Python's default is 5 ms, which
+a request would wait again and again while a batch is encoded."""
 
 MISSING = (
     "OpenTelemetry is asked for (OTEL_EXPORTER_OTLP_ENDPOINT or the like is set) but not "
@@ -104,6 +109,7 @@ class Telemetry:
             Returns all families; called on the loop, as for a scrape.
         """
         self._collect = collect
+        sys.setswitchinterval(SWITCH_S)
         for shipper in self.shippers.values():
             shipper.start()
         if "metrics" in self.shippers:
