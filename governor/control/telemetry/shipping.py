@@ -69,12 +69,18 @@ class Shipper:
         """Start the thread."""
         self._thread.start()
 
+    def has_room(self) -> bool:
+        """Whether an item would be queued; if not, it counts as dropped and need not be made."""
+        if len(self._queue) < self._capacity and not self._close_at_s:
+            return True
+        self.n_dropped += 1
+        return False
+
     def put(self, item: Any) -> None:
         """Queue one item, or drop it; called from the loop."""
-        queue = self._queue
-        if len(queue) >= self._capacity or self._close_at_s:
-            self.n_dropped += 1
+        if not self.has_room():
             return
+        queue = self._queue
         queue.append(item)
         if len(queue) >= self._batch and not self._wake.is_set():
             self._wake.set()

@@ -18,13 +18,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
+from governor.control.telemetry.sampling import Sampler
 from governor.control.telemetry.settings import Settings, read_settings
 from governor.control.telemetry.shipping import Shipper
 
 if TYPE_CHECKING:
     from prometheus_client import Metric as Family
 
-    from governor.proxy.stats import RequestRecord
+    from governor.proxy.stats import RequestRecord, SampleHook
 
 CLOSE_S = 2.0
 """For what is left when the process ends: a collector nearby takes milliseconds."""
@@ -57,8 +58,9 @@ class Telemetry:
 
     Attributes
     ----------
-    sample : Sampler or None
-        The data plane's hook; None if no spans are sent.
+    sample : callable or None
+        The data plane's hook, see :data:`governor.proxy.stats.SampleHook`; None if no spans
+        are sent.
     """
 
     def __init__(self, settings: Settings, version: str, report: Callable[[str], None]) -> None:
@@ -72,7 +74,7 @@ class Telemetry:
             resource = resource.merge(
                 Resource({"service.name": "governor", "service.version": version})
             )
-        self.sample = settings.sampler
+        self.sample: SampleHook | None = None
         self._resource = resource
         self._scope = InstrumentationScope("governor", version)
         self._settings = settings
@@ -90,6 +92,7 @@ class Telemetry:
                 batch=settings.batch_spans,
                 delay_s=settings.delay_s,
             )
+            self.sample = _sample_while_there_is_room(settings.sampler, self.shippers["spans"])
         if settings.has_metrics:
             self.shippers["metrics"] = Shipper(
                 "metrics",
@@ -179,6 +182,16 @@ class Telemetry:
             return exporter.export(data) is MetricExportResult.SUCCESS
 
         return ship
+
+
+def _sample_while_there_is_room(sampler: Sampler, shipper: Shipper) -> SampleHook:
+    """Return the sampler; what could not be queued is dropped before its record is made."""
+
+    def sample(traceparent: bytes) -> tuple[int, int, int] | None:
+        ids = sampler(traceparent)
+        return ids if ids is not None and shipper.has_room() else None
+
+    return sample
 
 
 def is_installed() -> bool:
