@@ -80,6 +80,7 @@ class Telemetry:
         self._settings = settings
         self._started_unix_ns = time.time_ns()
         self._collect: Collect | None = None
+        self._switch_s = SWITCH_S
         self._timer: asyncio.TimerHandle | None = None
         self._exporters: list[Any] = []
         self.shippers: dict[str, Shipper] = {}
@@ -101,6 +102,7 @@ class Telemetry:
                 capacity=2,
                 batch=1,
                 delay_s=settings.metrics_s,
+                keeps_newest=True,
             )
 
     def start(self, collect: Collect) -> None:
@@ -112,6 +114,7 @@ class Telemetry:
             Returns all families; called on the loop, as for a scrape.
         """
         self._collect = collect
+        self._switch_s = sys.getswitchinterval()
         sys.setswitchinterval(SWITCH_S)
         for shipper in self.shippers.values():
             shipper.start()
@@ -135,6 +138,7 @@ class Telemetry:
         await asyncio.gather(*(asyncio.to_thread(x.close, CLOSE_S) for x in shippers))
         for exporter in self._exporters:
             exporter.shutdown()
+        sys.setswitchinterval(self._switch_s)
 
     def _set_timer(self) -> None:
         loop = asyncio.get_running_loop()

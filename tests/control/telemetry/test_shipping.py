@@ -6,7 +6,7 @@ import threading
 from collections.abc import Sequence
 from typing import Any
 
-from governor.control.telemetry.shipping import Shipper
+from governor.control.telemetry.shipping import BUSY_SHARE, REST_TIMES, Shipper, is_rested
 
 
 def make(ship: Any, said: list[str], capacity: int = 4, batch: int = 2) -> Shipper:
@@ -52,6 +52,33 @@ def test_a_full_queue_drops_and_counts() -> None:
     may_go.set()
     shipper.close(10.0)
     assert (shipper.n_shipped, shipper.n_dropped) == (6, 5)
+
+
+def test_of_totals_the_newest_are_kept() -> None:
+    """A full queue of totals lets its oldest go: the newest say all that they said."""
+    sent: list[int] = []
+
+    def ship(items: Sequence[int]) -> bool:
+        sent.extend(items)
+        return True
+
+    shipper = Shipper("metrics", ship, print, capacity=2, batch=1, delay_s=60.0, keeps_newest=True)
+    for item in range(5):
+        shipper.put(item)
+    shipper.start()
+    shipper.close(10.0)
+    assert sent == [3, 4]
+    assert (shipper.n_shipped, shipper.n_dropped) == (2, 3)
+
+
+def test_a_thread_rests_so_that_requests_have_the_core() -> None:
+    """It goes on when the others have had their share, or when nobody has wanted it for long."""
+    for used_s in (1e-6, 0.05, 3.0):
+        share_s = used_s / BUSY_SHARE - used_s
+        assert not is_rested(used_s, 0.99 * share_s, 0.0)
+        assert is_rested(used_s, 1.01 * share_s, 0.0)
+        assert is_rested(used_s, 0.0, REST_TIMES * used_s)
+    assert is_rested(0.0, 0.0, 0.0)
 
 
 def test_failures_are_counted_and_said_once() -> None:
