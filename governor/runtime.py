@@ -16,12 +16,15 @@ from functools import partial
 from time import monotonic_ns
 from typing import NamedTuple
 
+import governor
 import signals as signal_kernels
 from governor.config.durations import Address
 from governor.config.model import Config, Upstream
 from governor.config.model import Route as RouteConfig
 from governor.control import AccessLogWriter, ControlPlane, LoopLag, RequestTally
-from governor.core.decision_log import DecisionLog
+from governor.control.collector import GovernorCollector
+from governor.control.telemetry import make_telemetry
+from governor.core.decision_log import DecisionLog, Intervention
 from governor.core.gate import Gate
 from governor.core.identity import Identities
 from governor.core.shaping import Modes, Shaping
@@ -29,11 +32,11 @@ from governor.core.spread import SpreadGate
 from governor.errors import ConfigError, Problem
 from governor.footprint import release_compiler
 from governor.proxy.arrivals import ArrivalReader
-from governor.proxy.exchange import apply_all
+from governor.proxy.exchange import Exchange, apply_all
 from governor.proxy.pool import EndpointPool
 from governor.proxy.router import Route, Router
 from governor.proxy.server import ProxyServer
-from governor.proxy.stats import ProxyStats
+from governor.proxy.stats import DoneHook, ProxyStats, RequestRecord
 from policies.limit import AdaptiveLimit, FixedLimit, Limit
 from signals import Shared, SignalBank
 
@@ -85,7 +88,11 @@ class Runtime:
         self.is_ready = False
         self.is_draining = False
         self.identities = Identities()
-        self.decision_log = DecisionLog(get_request_id=_request_id_of)
+        self.telemetry = make_telemetry(os.environ, governor.__version__, _log.warning)
+        sample = self.telemetry.sample if self.telemetry is not None else None
+        self.decision_log = DecisionLog(
+            get_request_id=_request_id_of, on_append=_remember if sample is not None else None
+        )
         self.tally = RequestTally()
         self.lag = LoopLag()
         self.access_log = AccessLogWriter(config.access_log.mode, config.access_log.path)
@@ -112,9 +119,11 @@ class Runtime:
             self.stats,
             ArrivalReader(self.identities),
             [pool for pools in self.pools.values() for pool in pools],
-            on_done=None if config.access_log.mode == "off" else self.access_log.observe,
-            logs_touched_only=config.access_log.mode == "touched",
+            on_done=self._done_hook(),
+            logs_touched_only=config.access_log.mode != "all",
+            sample=sample,
             on_fault=_report_fault,
+            tells_quota=config.policies.ratelimit_headers,
         )
         self.control = ControlPlane(self)
         self._tick_timer: asyncio.TimerHandle | None = None
@@ -167,6 +176,21 @@ class Runtime:
             log=self.decision_log,
         )
 
+    def _done_hook(self) -> DoneHook | None:
+        """Return who is told of finished requests: the access log, the tracer, both or nobody."""
+        log = None if self.config.access_log.mode == "off" else self.access_log.observe
+        if self.telemetry is None or self.telemetry.sample is None:
+            return log
+        trace = self.telemetry.observe
+        if log is None:
+            return trace
+
+        def both(record: RequestRecord) -> None:
+            trace(record)
+            log(record)
+
+        return both
+
     # -- life ---------------------------------------------------------------
 
     async def start(self) -> None:
@@ -190,6 +214,8 @@ class Runtime:
             where = "listeners.address, admin.address"
             await self.close()
             raise _cannot(where, "", error) from error
+        if self.telemetry is not None:
+            self.telemetry.start(GovernorCollector(self).collect)
         gc.collect()
         gc.freeze()
         gc.set_threshold(GC_THRESHOLD, 20, 50)
@@ -215,6 +241,8 @@ class Runtime:
         self.proxy.close()
         await self.control.close()
         await self.access_log.close()
+        if self.telemetry is not None:
+            await self.telemetry.close()
 
     @property
     def info(self) -> RuntimeInfo:
@@ -278,6 +306,12 @@ def _request_id_of(owner: object) -> str:
     """Return the request id of a lease's owner, which is an exchange of the data plane."""
     request_id = getattr(owner, "request_id", b"")
     return request_id.decode("ascii", "backslashreplace") if request_id else ""
+
+
+def _remember(owner: object, entry: Intervention) -> None:
+    """Keep an intervention with its request, which is an exchange of the data plane."""
+    if isinstance(owner, Exchange):
+        owner.interventions = (*owner.interventions, entry)
 
 
 def _report_fault(error: Exception) -> None:

@@ -14,5 +14,6 @@ settings.load_profile("house")
 @pytest.fixture(autouse=True)
 def _no_configuration_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever runs the tests may govern something of their own."""
-    for variable in [name for name in os.environ if name.upper().startswith("GOVERNOR__")]:
+    ours = ("GOVERNOR__", "OTEL_")
+    for variable in [name for name in os.environ if name.upper().startswith(ours)]:
         monkeypatch.delenv(variable)

@@ -37,3 +37,6 @@ class Policies(Section):
     slot_horizon_s: Annotated[Seconds, Field(ge=1, le=60)] = 60.0
     """Latest time that a caller is told to come back after, 1s to 60s. Default 60s: SDKs ignore
     longer ones."""
+    ratelimit_headers: bool = True
+    """Governor's own 429 and 503 say in RateLimit and RateLimit-Policy what is known of the
+    caller's quota of requests; an upstream's answers keep their own. Default true."""

@@ -171,6 +171,13 @@ class GovernorCollector(Collector):
             "governor_access_log_lines_total",
             (((state,), count) for state, count in lines.items()),
         )
+        shippers = runtime.telemetry.shippers if runtime.telemetry is not None else {}
+        records: list[Row] = []
+        for signal, shipper in shippers.items():
+            records.append(((signal, "shipped"), shipper.n_shipped))
+            records.append(((signal, "dropped"), shipper.n_dropped))
+            records.append(((signal, "failed"), shipper.n_failed))
+        yield make_family("governor_telemetry_records_total", records)
         is_ready = runtime.is_ready and not runtime.is_draining
         yield make_family("governor_ready", [((), float(is_ready))])
         info = (governor.__version__, runtime.config.policies.mode)

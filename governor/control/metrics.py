@@ -153,6 +153,11 @@ METRICS: dict[str, Metric] = {
     "governor_access_log_lines_total": Metric(
         "counter", "Access log lines written, and dropped because the disk was slow.", ("state",)
     ),
+    "governor_telemetry_records_total": Metric(
+        "counter",
+        "Records for OpenTelemetry: shipped, dropped from a full queue, failed to be sent.",
+        ("signal", "state"),
+    ),
     "governor_ready": Metric("gauge", "1 while ready for traffic, else 0."),
     "governor_build_info": Metric(
         "gauge", "Always 1; the labels say what runs.", ("version", "mode")

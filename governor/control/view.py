@@ -13,6 +13,7 @@ from governor.config.model import Config
 from governor.control.access_log import AccessLogWriter
 from governor.control.lag import LoopLag
 from governor.control.tally import RequestTally
+from governor.control.telemetry import Telemetry
 from governor.core.decision_log import DecisionLog
 from governor.core.gate import Gate
 from governor.core.identity import Identities
@@ -61,6 +62,10 @@ class RuntimeView(Protocol):
     @property
     def access_log(self) -> AccessLogWriter | None:
         """The access log's writer, if there is one."""
+
+    @property
+    def telemetry(self) -> Telemetry | None:
+        """What sends spans and metrics, if the environment asks for it."""
 
     @property
     def started_at_ns(self) -> int:

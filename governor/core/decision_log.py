@@ -65,12 +65,17 @@ class DecisionLog:
         Entries kept.
     get_request_id : Callable[[Any], str]
         Asks the lease's owner for its request id: the core cannot look into it.
+    on_append : Callable[[Any, Intervention], None], optional
+        Told of each intervention with the lease's owner, for the trace of its request.
     """
 
-    __slots__ = ("_entries", "_get_request_id", "capacity", "n_appended", "n_faults")
+    __slots__ = ("_entries", "_get_request_id", "_on_append", "capacity", "n_appended", "n_faults")
 
     def __init__(
-        self, capacity: int = CAPACITY, get_request_id: Callable[[Any], str] = _no_id
+        self,
+        capacity: int = CAPACITY,
+        get_request_id: Callable[[Any], str] = _no_id,
+        on_append: Callable[[Any, Intervention], None] | None = None,
     ) -> None:
         if capacity < 1:
             raise ValueError(f"capacity is {capacity}: must be at least 1")
@@ -78,6 +83,7 @@ class DecisionLog:
         self.n_appended = 0
         self.n_faults = 0
         self._get_request_id = get_request_id
+        self._on_append = on_append
         self._entries: list[Intervention | None] = [None] * capacity
 
     def __len__(self) -> int:
@@ -86,9 +92,10 @@ class DecisionLog:
     def append(self, now_ns: int, gate: Gate, decision: Decision, waited_ns: int) -> None:
         """Record one intervention; a fault here is counted and never reaches the request."""
         try:
-            self._entries[self.n_appended % self.capacity] = self._describe(
-                now_ns, gate, decision, waited_ns
-            )
+            entry = self._describe(now_ns, gate, decision, waited_ns)
+            self._entries[self.n_appended % self.capacity] = entry
+            if self._on_append is not None:
+                self._on_append(decision.lease.owner, entry)
         except Exception:
             self.n_faults += 1
             return

@@ -102,7 +102,7 @@ class Downstream(asyncio.Protocol):
         self.stamp_ns = monotonic_ns()
         address = transport.get_extra_info("peername")
         ip, port = (address[0], address[1]) if address else ("", 0)
-        self.peer = Peer(ip, port, self.settings.scheme)
+        self.peer = Peer(ip, port, self.settings.scheme, self.settings.address)
         self.server.accepted(self)
 
     def data_received(self, data: bytes) -> None:

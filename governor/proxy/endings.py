@@ -6,16 +6,19 @@ function leaves the exchange closed, or abandoned with a bound.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from time import monotonic_ns, time
 from typing import TYPE_CHECKING, cast
 
 from governor.core.lease import Decision
+from governor.core.quotas import read_quotas_left
 from governor.errors import Fault, GovernorError, UpstreamError
 from governor.proxy import replies
 from governor.proxy.framing import HEAD_END
+from governor.proxy.header_names import TRACEPARENT
 from governor.proxy.headers import new_request_id
 from governor.proxy.quota import SAMPLE_NS, read_quotas, read_retry_after_ns
+from governor.proxy.quota_headers import write_quotas
 from governor.proxy.state import CONNECTING, DONE, JOINED, SENT, STREAMING, WAITING
 from governor.proxy.stats import RequestRecord
 from governor.proxy.tunnel import Tunnel
@@ -79,7 +82,8 @@ def send_away(exchange: Exchange, decision: Decision, now_ns: int) -> None:
         text = replies.REASONS[reason].text
         status = decision.status or 503
         retry_after_ns = decision.retry_after_ns or replies.NO_RETRY
-        answer(exchange, status, reason, "capacity", text, retry_after_ns)
+        tenant = decision.lease.arrival.tenant
+        answer(exchange, status, reason, "capacity", text, retry_after_ns, tenant)
     exchange.close(now_ns, Outcome.UNSENT, exchange.status)
 
 
@@ -90,6 +94,7 @@ def answer(
     fault: Fault,
     message: str,
     retry_after_ns: int = 0,
+    tenant: int = 0,
 ) -> None:
     """Answer a request in Governor's own name. The exchange is still to be closed."""
     downstream = exchange.downstream
@@ -110,11 +115,29 @@ def answer(
         replies.dialect_of(exchange.head),
         retry_after_ns,
         exchange.keep_alive and not downstream.is_draining,
+        _quota_lines(exchange, status, retry_after_ns, tenant),
     )
     if exchange.is_head:
         data = data[: data.index(HEAD_END) + 4]
     exchange.n_out_bytes += len(data)
     downstream.write(data)
+
+
+def _quota_lines(
+    exchange: Exchange, status: int, retry_after_ns: int, tenant: int
+) -> Sequence[str]:
+    """Return what a refusal tells of the quotas that its caller is under."""
+    server = exchange.server
+    if not server.tells_quota or status not in (429, 503):
+        return ()
+    try:
+        if exchange.lease is not None:
+            tenant = exchange.lease.arrival.tenant
+        return write_quotas(read_quotas_left(exchange.gate, tenant, monotonic_ns()), retry_after_ns)
+    except Exception as error:
+        exchange.stats.n_faults += 1  # a hint must not cost the answer
+        server.report_fault(error)
+        return ()
 
 
 def answer_no_request(downstream: Downstream, error: GovernorError) -> None:
@@ -292,7 +315,7 @@ def _end_tunnel(exchange: Exchange, connection: UpstreamConnection, tunnel: Tunn
 
 
 def record(exchange: Exchange, now_ns: int, outcome: Outcome) -> None:
-    """Tell the access log about a finished exchange, if it wants to know."""
+    """Tell the access log and the tracer about a finished exchange, if they want to know."""
     server = exchange.server
     decision = exchange.decision
     is_touched = bool(
@@ -302,10 +325,21 @@ def record(exchange: Exchange, now_ns: int, outcome: Outcome) -> None:
         or exchange.status >= 400
         or (decision is not None and decision.action is not Action.ADMIT)
     )
-    if server.on_done is None or (server.logs_touched_only and not is_touched):
+    head = exchange.head
+    span = None
+    if server.sample is not None:
+        span = server.sample(head.values.get(TRACEPARENT, b""))
+    if server.on_done is None or (server.logs_touched_only and not is_touched and span is None):
         return
     line = RequestRecord()
-    head = exchange.head
+    if span is not None:
+        line.span = span
+        line.ended_at_ns = now_ns
+        line.scheme = exchange.peer.scheme.decode("ascii")
+        line.local = exchange.peer.local
+        line.version = head.version
+        line.waits_for = exchange.waits_for
+        line.interventions = exchange.interventions
     line.method = head.method
     line.target = head.path
     line.route = exchange.route.name

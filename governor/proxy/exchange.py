@@ -37,9 +37,11 @@ from governor.proxy.stats import UNDECIDED, ProxyStats
 from policies.decision import Action, Outcome
 
 if TYPE_CHECKING:
+    from governor.core.decision_log import Intervention
     from governor.core.gate import Gate
     from governor.proxy.downstream import Downstream
     from governor.proxy.headers import RequestHead
+    from governor.proxy.peer import Peer
     from governor.proxy.pool import EndpointPool
     from governor.proxy.response import ResponseHead
     from governor.proxy.router import Route
@@ -91,6 +93,7 @@ class Exchange:
         "head",
         "held",
         "held_bytes",
+        "interventions",
         "is_head",
         "is_replayed",
         "is_request_done",
@@ -103,6 +106,7 @@ class Exchange:
         "n_out_bytes",
         "overhead_ns",
         "own_reason",
+        "peer",
         "pool",
         "pools",
         "request_id",
@@ -115,6 +119,7 @@ class Exchange:
         "stats",
         "status",
         "waited_ns",
+        "waits_for",
         "waits_since_ns",
     )
 
@@ -134,6 +139,7 @@ class Exchange:
         self.route = route
         self.gate: Gate = route.gate
         self.server: ProxyServer = downstream.server
+        self.peer: Peer = downstream.peer
         self.stats: ProxyStats = downstream.stats
         self.request_id = request_id
         self.arrived_at_ns = self.stamp_ns = self.waits_since_ns = now_ns
@@ -153,7 +159,8 @@ class Exchange:
         self.held_bytes = 0
         self.sent: bytes | None = None
         self.kept: list[bytes] | None = None
-        self.own_reason = self.detour = ""
+        self.own_reason = self.detour = self.waits_for = ""
+        self.interventions: tuple[Intervention, ...] = ()
         self.left_at_ns = self.retry_after_ns = 0
         self.dispatched_at_ns = self.waited_ns = self.first_byte_ns = self.overhead_ns = 0
         self.n_in_bytes = self.n_out_bytes = 0
@@ -185,6 +192,7 @@ class Exchange:
         elif action is _WAIT:
             stats.n_waited += 1
             self.decision = decision
+            self.waits_for = decision.reason.value
             self.state = WAITING
         elif action is _DIVERT:
             detour.divert(self, decision, now_ns)

@@ -17,6 +17,8 @@ class Peer:
     port : int
     scheme : str
         ``http`` or ``https``, as the caller spoke to us.
+    local : tuple of (str, int)
+        Address and port of the listener that took the connection.
 
     Attributes
     ----------
@@ -24,11 +26,14 @@ class Peer:
         See ``make_key``; 0 until it was called.
     """
 
-    __slots__ = ("_authority", "_lines", "ip", "key", "port", "scheme")
+    __slots__ = ("_authority", "_lines", "ip", "key", "local", "port", "scheme")
 
-    def __init__(self, ip: str, port: int = 0, scheme: str = "http") -> None:
+    def __init__(
+        self, ip: str, port: int = 0, scheme: str = "http", local: tuple[str, int] = ("", 0)
+    ) -> None:
         self.ip = (ip or "unknown").encode("ascii", "replace")
         self.port = port
+        self.local = local
         self.scheme = scheme.encode("ascii")
         self._authority: bytes | None = None
         self._lines = b""

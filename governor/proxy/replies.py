@@ -13,6 +13,7 @@ the id of their request is content.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from email.utils import formatdate
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -105,6 +106,7 @@ def build(
     dialect: Dialect = Dialect.GENERIC,
     retry_after_ns: int = 0,
     keep_alive: bool = True,
+    more_lines: Sequence[str] = (),
 ) -> bytes:
     """Return a complete response.
 
@@ -123,6 +125,8 @@ def build(
         How long to stay away; 0 for no such hint, ``NO_RETRY`` if a retry cannot help.
     keep_alive : bool
         Whether the connection goes on afterwards.
+    more_lines : sequence of str
+        Further header lines, made here (:mod:`governor.proxy.quota_headers`).
     """
     name = request_id.decode("latin-1")
     body = orjson.dumps(_SHAPES[dialect](status, reason, fault, message, name))
@@ -141,6 +145,7 @@ def build(
         lines.append("X-Should-Retry: true")
     elif retry_after_ns == NO_RETRY:
         lines.append("X-Should-Retry: false")
+    lines += more_lines
     lines.append("Connection: keep-alive" if keep_alive else "Connection: close")
     return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + body
 

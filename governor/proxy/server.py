@@ -19,7 +19,7 @@ from governor.errors import GovernorError
 from governor.proxy import endings
 from governor.proxy.downstream import Downstream
 from governor.proxy.exchange import Exchange
-from governor.proxy.stats import DoneHook, ProxyStats
+from governor.proxy.stats import DoneHook, ProxyStats, SampleHook
 from governor.proxy.sweep import SWEEP_INTERVAL_S, sweep_connection
 from governor.proxy.tls import make_listener_context
 from governor.proxy.tunnel import Tunnel
@@ -63,6 +63,7 @@ class ListenerSettings:
     """
 
     __slots__ = (
+        "address",
         "body_timeout_ns",
         "half_close",
         "head_timeout_ns",
@@ -75,6 +76,7 @@ class ListenerSettings:
     )
 
     def __init__(self, listener: Listener, half_close: bool = False) -> None:
+        self.address = ("", 0)
         self.scheme = "https" if listener.tls else "http"
         self.half_close = half_close
         self.max_connections = listener.max_connections
@@ -101,11 +103,16 @@ class ProxyServer:
     on_done : callable, optional
         Called with a record of each finished request.
     logs_touched_only : bool
-        Call ``on_done`` only for requests that were delayed, answered here, or failed.
+        Call ``on_done`` only for requests that were delayed, answered here, or failed, and for
+        those that are sampled.
+    sample : callable, optional
+        Says which requests become spans.
     on_fault : callable, optional
         Told of own bugs that a request survived.
     half_close : bool
         See :mod:`governor.proxy.downstream`.
+    tells_quota : bool
+        Own refusals say what is known of the caller's quotas.
     """
 
     def __init__(
@@ -118,8 +125,10 @@ class ProxyServer:
         *,
         on_done: DoneHook | None = None,
         logs_touched_only: bool = True,
+        sample: SampleHook | None = None,
         on_fault: FaultHook | None = None,
         half_close: bool = False,
+        tells_quota: bool = False,
     ) -> None:
         self.listeners = tuple(listeners)
         self.router = router
@@ -128,8 +137,10 @@ class ProxyServer:
         self.pools = tuple(pools)
         self.on_done = on_done
         self.logs_touched_only = logs_touched_only
+        self.sample = sample
         self.on_fault = on_fault
         self.half_close = half_close
+        self.tells_quota = tells_quota
         self.connections: set[Downstream] = set()
         self.abandoned: set[Exchange] = set()
         self.tunnels: set[Tunnel] = set()
@@ -158,16 +169,16 @@ class ProxyServer:
             if listener.tls is not None:
                 context = make_listener_context(listener.tls.certificate, listener.tls.key)
             address = listener.parsed
-            self._servers.append(
-                await self._loop.create_server(
-                    lambda settings=settings: Downstream(self, settings),
-                    address.host,
-                    address.port,
-                    ssl=context,
-                    backlog=BACKLOG,
-                    ssl_handshake_timeout=listener.head_timeout_s if context else None,
-                )
+            server = await self._loop.create_server(
+                lambda settings=settings: Downstream(self, settings),
+                address.host,
+                address.port,
+                ssl=context,
+                backlog=BACKLOG,
+                ssl_handshake_timeout=listener.head_timeout_s if context else None,
             )
+            self._servers.append(server)
+            settings.address = server.sockets[0].getsockname()[:2]
         self._sweeper = self._loop.call_later(SWEEP_INTERVAL_S, self._sweep)
 
     @property

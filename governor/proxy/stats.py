@@ -7,9 +7,13 @@ gauges say so. Nothing here is keyed by what a caller sends.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from governor.proxy.histogram import OVERHEAD_BOUNDS_NS, Histogram
 from policies.decision import Action
+
+if TYPE_CHECKING:
+    from governor.core.decision_log import Intervention
 
 UNDECIDED = len(Action)
 """In place of an action: the gate was not asked, or failed."""
@@ -38,6 +42,18 @@ class RequestRecord:
     request_id : bytes
     outcome : str
         The lease's outcome; empty if there was no lease.
+    span : tuple of int or None
+        Ids of trace, span and parent, if the request is sampled; what follows is for its span.
+    ended_at_ns : int
+        Monotonic instant of the end.
+    scheme, version : str
+        How the caller spoke: ``http`` or ``https``, ``1.1`` or ``1.0``.
+    local : tuple of (str, int)
+        Address and port of the listener that took it.
+    waits_for : str
+        Why it had to wait on arrival; empty if it did not.
+    interventions : sequence of Intervention
+        What was done to it, with the readings behind it; kept only while spans are sent.
     """
 
     __slots__ = (
@@ -45,17 +61,24 @@ class RequestRecord:
         "bytes_out",
         "decision",
         "duration_ns",
+        "ended_at_ns",
         "first_byte_ns",
+        "interventions",
         "is_touched",
+        "local",
         "method",
         "outcome",
         "reason",
         "request_id",
         "route",
+        "scheme",
+        "span",
         "status",
         "target",
         "upstream",
+        "version",
         "waited_ns",
+        "waits_for",
     )
 
     def __init__(self) -> None:
@@ -74,9 +97,19 @@ class RequestRecord:
         self.bytes_out = 0
         self.request_id = b""
         self.outcome = ""
+        self.span: tuple[int, int, int] | None = None
+        self.ended_at_ns = 0
+        self.scheme = ""
+        self.version = ""
+        self.local = ("", 0)
+        self.waits_for = ""
+        self.interventions: tuple[Intervention, ...] = ()
 
 
 DoneHook = Callable[[RequestRecord], None]
+
+SampleHook = Callable[[bytes], tuple[int, int, int] | None]
+"""From a request's traceparent (``b""``: it sent none) to the ids of its span, or None."""
 
 
 class ProxyStats:

@@ -38,6 +38,7 @@ class StubRuntime:
         self.tally = RequestTally()
         self.lag = LoopLag()
         self.access_log: AccessLogWriter | None = None
+        self.telemetry = None
         self.started_at_ns = 0
         self.is_ready = True
         self.is_draining = False
