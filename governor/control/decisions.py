@@ -102,6 +102,7 @@ def describe_entry(entry: Intervention, offset_ns: int, identities: Identities) 
         "endpoint": entry.endpoint_idx if entry.endpoint_idx >= 0 else None,
         "action": entry.action,
         "reason": entry.reason,
+        "observed": entry.observed or None,
         "in_words": REASON_WORDS.get(entry.reason, ""),
         "status": entry.status or None,
         "retry_after_s": _slot_s(entry),

@@ -50,6 +50,8 @@ class Intervention(NamedTuple):
     organic_hz: float
     retry_ratio: float
     synchrony_nats: float
+    observed: str = ""
+    """With ``observed``: the reason for which a policy that only observes would have acted."""
 
 
 def _no_id(owner: Any) -> str:
@@ -130,4 +132,5 @@ class DecisionLog:
             signals.organic_hz(),
             signals.retry_ratio(),
             signals.synchrony_nats(),
+            "" if decision.observed is None else decision.observed.value,
         )
