@@ -25,8 +25,10 @@ def describe_shaping(gate: Gate) -> dict[str, Any]:
         "hold": {
             "mode": modes.hold,
             "callers_at_once": shaping.herd.bound,
+            "kept_places": shaping.kept_from_crowd,
             "marked": shaping.herd.n_marked,
         },
+        "outlook": gate.outlook._asdict(),
         "contain": {
             "mode": modes.contain,
             "kept_places": containment.kept_places,
@@ -57,6 +59,13 @@ def put_shaping_in_words(gate: Gate) -> Iterator[str]:
     n_crowd = gate.line.length(Band.CROWD)
     if n_crowd:
         yield f"{n_crowd} that came in a crowd let others go first."
+    outlook = gate.outlook
+    if outlook.is_storm and shaping.kept_from_crowd:
+        yield (
+            f"Failed callers are about to come back, {outlook.held_hz:.0f} a second: a crowd "
+            f"leaves {shaping.kept_from_crowd} of {gate.limit} places to those who come by "
+            "themselves."
+        )
     containment = shaping.containment
     if containment.kept_places and unpack(shaping.switches).contain == "govern":
         yield (

@@ -30,6 +30,7 @@ from governor.core.bands import Band
 from governor.core.endpoint import Endpoint, is_normal
 from governor.core.lease import Decision, Lease, LeaseState, Untouched, make_lease
 from governor.core.line import INVITED
+from governor.core.outlook import look_ahead
 from governor.core.parts import GateParts
 from governor.core.refused import Returning
 from policies.decision import Action, Outcome, Reason
@@ -245,7 +246,8 @@ class Gate(GateParts):
         dispatcher.capacity_hz = capacity_hz
         dispatcher.response_ns = response_ns
         try:
-            self.shaping.tick(now_ns, self.limit, self.signals.organic_hz())
+            self.outlook = look_ahead(self.signals)
+            self.shaping.tick(now_ns, self.limit, self.outlook.held_hz)
         except Exception:
             self.ledger.n_faults += 1
         self.reservations.expire(now_ns)

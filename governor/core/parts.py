@@ -15,6 +15,7 @@ from governor.core.endpoint import Endpoint
 from governor.core.lease import Decision
 from governor.core.ledger import Ledger
 from governor.core.newcomers import Newcomers
+from governor.core.outlook import Outlook
 from governor.core.refused import Refused
 from governor.core.reservations import Reservations
 from governor.core.shaping import Shaping
@@ -58,6 +59,8 @@ class GateParts:
 
     Attributes
     ----------
+    outlook : Outlook
+        What the next moments bring, as of the last tick.
     fallback : Gate or None
         Of the upstream to ask where this one is out of use (:mod:`governor.core.spread`).
     """
@@ -108,6 +111,7 @@ class GateParts:
         self._compare = self.shaping.holdback.close
         self._only = self.endpoints[0] if len(self.endpoints) == 1 else None
         self._now_ns = 0
+        self.outlook = Outlook()
         self.fallback: Gate | None = None
 
     @property

@@ -149,11 +149,22 @@ class Shaping:
         if ramp is not None and (ramp.has_room or self._binds(Policy.ACCELERATION)):
             ramp.take()
 
-    def tick(self, now_ns: int, limit: int, organic_hz: float) -> None:
-        """Weigh anew what is kept for whom."""
+    @property
+    def kept_from_crowd(self) -> int:
+        """Places that a crowd leaves to those who come by themselves."""
+        return self._kept_from_crowd
+
+    def tick(self, now_ns: int, limit: int, own_hz: float) -> None:
+        """Weigh anew what is kept for whom.
+
+        Parameters
+        ----------
+        own_hz : float
+            Arrivals per second that are expected of those who come by themselves.
+        """
         self.herd.tick(now_ns)
         self.containment.tick(now_ns, limit)
-        self._kept_from_crowd = self.herd.kept_places(limit, organic_hz)
+        self._kept_from_crowd = self.herd.kept_places(limit, own_hz)
         if self.acceleration is not None:
             self.acceleration.tick(now_ns)
         contains = self.containment.kept_places > 0

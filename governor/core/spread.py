@@ -8,8 +8,9 @@ A call leaves for the fallback upstream, whose own gate then decides about it,
 
 - when every endpoint is out of use and none is due to be probed,
 - when an endpoint failed it before its first byte and no fit one is left to try,
-- when it would be answered because the line is full or too long, and the fallback has
-  room. Who has waited until patience is spent is answered: it would leave the fallback, too.
+- when a storm is foretold and it finds no place, before a line has grown, or when it
+  would be answered because the line is full or too long; and the fallback has room. Who
+  has waited until patience is spent is answered: it would leave the fallback, too.
 
 A fault in the choice is counted and the roomiest endpoint is taken.
 
@@ -23,10 +24,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from governor.core.arrival import Arrival
-from governor.core.bands import Room
+from governor.core.bands import Band, Room
 from governor.core.endpoint import Endpoint, is_normal
 from governor.core.gate import STATUS_WAIT, Gate
 from governor.core.lease import Decision, Lease, LeaseState, Untouched, make_lease
+from governor.core.line import INVITED
+from governor.core.outlook import count_spill
 from policies.decision import Action, Outcome, Reason
 from policies.ejection import Verdict, judge
 from policies.reroute import Reroute
@@ -102,7 +105,16 @@ class SpreadGate(Gate):
         except Exception:
             self.ledger.n_faults += 1
         self._n_spare = 0 if self.fallback is None else self.fallback.n_free
-        return super().tick(now_ns)
+        decisions = super().tick(now_ns)
+        self._weigh_outlook()
+        return decisions
+
+    def _weigh_outlook(self) -> None:
+        """Charge each endpoint with what a foretold storm brings it beyond what it serves."""
+        spill_hz, used = self.outlook.spill_hz, [x for x in self.endpoints if not x.is_out]
+        for endpoint in used:
+            capacity_hz = endpoint.limit.capacity_hz(self._now_ns) if spill_hz else 0.0
+            endpoint.n_expected = count_spill(spill_hz, len(used), capacity_hz)
 
     # -- where to -------------------------------------------------------------
 
@@ -221,6 +233,14 @@ class SpreadGate(Gate):
             return super()._dispatch(now_ns)
         waiting = [x for x in self.line if x.state is LeaseState.PENDING]
         return [self._divert(now_ns, lease) for lease in waiting]
+
+    def _wait(self, now_ns: int, lease: Lease, band: Band, reason: Reason) -> Decision:
+        other = self.fallback
+        is_spill = other is not None and self.outlook.is_storm and reason is Reason.OVER_LIMIT
+        if is_spill and other is not None and not other.outlook.is_storm and other.n_free:
+            if lease.line_key != INVITED and self.may(now_ns, lease, Reason.FALLBACK):
+                return self._divert(now_ns, lease)
+        return super()._wait(now_ns, lease, band, reason)
 
     def _answer(self, now_ns: int, lease: Lease, reason: Reason) -> Decision:
         is_taken = False
