@@ -9,6 +9,8 @@ import pytest
 from governor.cli.describe import describe, notes
 from governor.config.model import Config
 
+OWN = {"max_wait": "5s", "patience": "8s", "urgency": 6}
+
 
 def words(**sections: Any) -> str:
     """Describe a configuration with one upstream, unless another is given."""
@@ -56,14 +58,7 @@ def test_the_zero_configuration_says_everything_that_matters() -> None:
         ({"policies": {"acceleration": "off"}}, "Never let demand grow"),
         ({"routes": [{"upstream": "a", "policies": {"hold": "off"}}]}, "hold is off here"),
         (
-            {
-                "routes": [
-                    {
-                        "upstream": "a",
-                        "policies": {"max_wait": "5s", "patience": "8s", "urgency": 6},
-                    }
-                ]
-            },
+            {"routes": [{"upstream": "a", "policies": OWN}]},
             "a wait of 5s at the longest, patience of 8s where its caller does not say, urgency 6",
         ),
         ({"policies": {"holdback_share": 0.02}}, "Leave 2.0% of the callers ungoverned"),

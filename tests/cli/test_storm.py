@@ -9,29 +9,17 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import governor
-from governor.cli.sample import SampleChild
 from governor.cli.storm_command import masked
 
 ROOT = Path(governor.__file__).parent.parent
 NO_JIT = {**os.environ, "NUMBA_DISABLE_JIT": "1"}
 """A Governor that need not compile: what is tested here is the storm around it."""
-
-
-@pytest.fixture(scope="module")
-def sample() -> Iterator[str]:
-    """Return the URL of a sample service."""
-    child = SampleChild()
-    try:
-        yield child.wait_until_ready()
-    finally:
-        child.stop()
 
 
 def storm(*words: str) -> subprocess.CompletedProcess[str]:

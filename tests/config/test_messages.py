@@ -48,7 +48,7 @@ def test_each_kind_of_error_says_what_is_allowed(field: str, value: object, word
     [
         ({"hold": "on"}, "must be govern, observe or off"),
         ({"limit": "off"}, "is not known here"),
-        ({"max_wait": "soon"}, "must be a duration"),
+        ({"max_wait": "soon"}, "must be a number with a unit"),
         ({"max_wait": "25h"}, "must be at most 24h"),
         ({"urgency": 8}, "must be at most 7"),
     ],
