@@ -60,6 +60,13 @@ def test_a_service_is_loaded_and_described(sample: str, tmp_path: Path) -> None:
         assert "top-secret" not in shown
 
 
+def test_mcp_clients_open_sessions_at_the_sample(sample: str) -> None:
+    """Each call is done: the sample answers no call that names no session it has opened."""
+    found = storm("--target", sample, "--seconds", "1", "--agents", "5", "--client", "mcp")
+    assert found.returncode == 0, found.stderr
+    assert re.search(r"succeeded +100.00 %", found.stdout)
+
+
 def test_without_a_target_the_sample_is_loaded() -> None:
     """``governor storm`` alone shows what it does."""
     found = storm("--seconds", "1", "--agents", "5")
