@@ -33,9 +33,11 @@ def describe(config: Config, name: str) -> Iterator[str]:
     for route in sorted(config.routes, key=lambda route: route.match == everything):
         yield f"  {_route(route, 'every request' if len(config.routes) == 1 else 'all others')}"
     for upstream_name, upstream in config.upstreams.items():
-        yield from _upstream(upstream_name, upstream)
+        yield from _upstream(upstream_name, upstream, config.policies)
     if config.policies.mode == "observe":
         yield "  Observe only: decide and report, change nothing."
+    elif config.policies.limit != "govern":
+        yield "  Govern, but let no request wait for a place: upstreams get whatever comes."
     else:
         yield (
             "  Govern: hold requests beyond what an upstream serves; send away, with a time to "
@@ -151,7 +153,7 @@ def _own_policies(own: RoutePolicies) -> Iterator[str]:
         yield f"urgency {own.urgency}"
 
 
-def _upstream(name: str, upstream: Upstream) -> Iterator[str]:
+def _upstream(name: str, upstream: Upstream, policies: Policies) -> Iterator[str]:
     limit = (
         "learn how many requests each endpoint serves at once"
         if upstream.limit == "auto"
@@ -162,17 +164,18 @@ def _upstream(name: str, upstream: Upstream) -> Iterator[str]:
         f"    {limit}; at most {upstream.max_waiting} wait, each {_d(upstream.max_wait_s)} "
         f"at the longest; abandoned work keeps its place for {_d(upstream.abandoned_timeout_s)}."
     )
-    if upstream.reroute == "on" and len(upstream.endpoints) > 1:
+    is_rerouting = upstream.reroute == "on" and policies.reroute == "govern"
+    if is_rerouting and len(upstream.endpoints) > 1:
         yield (
             "    of two endpoints take the cheaper (response time, calls in flight); leave those "
             "that fail alone for 1s to 60s; send elsewhere what could not be sent."
         )
-    if upstream.fallback is not None:
+    if upstream.fallback is not None and is_rerouting:
         yield (
-            f"    fall back to {upstream.fallback} while all of it is out of use, or its line is "
-            "too long and there is room."
+            f"    fall back to {upstream.fallback} while all of it is out of use; and, where there "
+            "is room, when a storm is foretold and no place is left, or the line is too long."
         )
-    if upstream.acceleration is not None:
+    if upstream.acceleration is not None and policies.acceleration == "govern":
         yield f"    let demand grow by a factor of {upstream.acceleration:g} a minute at most."
     yield (
         f"    time-outs: connect {_d(upstream.connect_timeout_s)}, first byte "

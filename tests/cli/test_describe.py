@@ -51,6 +51,7 @@ def test_the_zero_configuration_says_everything_that_matters() -> None:
         ({"policies": {"contain": "govern"}}, "Keep places for brief calls"),
         ({"policies": {"hold": "off"}}, "Never let those who come by themselves"),
         ({"policies": {"limit": "observe"}}, "no more, what it would be to let requests wait"),
+        ({"policies": {"limit": "off"}}, "upstreams get whatever comes"),
         ({"policies": {"slots": "off"}}, "Never give each caller"),
         ({"policies": {"absorb": "observe"}}, "no more, what it would be to wait refusals out"),
         ({"policies": {"coalesce": "observe"}}, "no more, what it would be to let identical"),
