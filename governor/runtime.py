@@ -27,7 +27,7 @@ from governor.control.telemetry import make_telemetry
 from governor.core.decision_log import DecisionLog, Intervention
 from governor.core.gate import Gate
 from governor.core.identity import Identities
-from governor.core.shaping import Modes, Shaping
+from governor.core.shaping import Shaping
 from governor.core.spread import SpreadGate
 from governor.errors import ConfigError, Problem
 from governor.footprint import release_compiler
@@ -37,6 +37,7 @@ from governor.proxy.pool import EndpointPool
 from governor.proxy.router import Route, Router
 from governor.proxy.server import ProxyServer
 from governor.proxy.stats import DoneHook, ProxyStats, RequestRecord
+from governor.resolved import modes_of, switches_of, terms_of
 from policies.limit import AdaptiveLimit, FixedLimit, Limit
 from signals import Shared, SignalBank
 
@@ -131,6 +132,7 @@ class Runtime:
 
     def _make_route(self, route: RouteConfig) -> Route:
         name = (route.match.host or "") + route.match.path_prefix
+        switches = switches_of(self.config.policies, route.policies)
         return Route(
             route,
             self.gates[route.upstream],
@@ -138,6 +140,8 @@ class Runtime:
             name,
             self.tally.for_route(route.upstream, name).count,
             self.pools,
+            terms_of(self.config.policies, route.policies),
+            switches,
         )
 
     def _make_gate(self, idx: int, name: str, upstream: Upstream) -> Gate:
@@ -150,7 +154,7 @@ class Runtime:
         ]
         has_choice = len(upstream.endpoints) > 1 or upstream.fallback is not None
         make: Callable[..., Gate] = Gate
-        if has_choice and upstream.reroute == "on":
+        if has_choice and upstream.reroute == "on" and policies.reroute != "off":
             make = partial(SpreadGate, reroute_seed=idx + 1)
         return make(
             name,
@@ -168,7 +172,7 @@ class Runtime:
             max_waiting=upstream.max_waiting,
             slot_horizon_ns=int(policies.slot_horizon_s * _NS),
             shaping=Shaping(
-                Modes(policies.hold, policies.contain),
+                modes_of(policies),
                 upstream.acceleration,
                 policies.holdback_share,
                 self.identities.flows.capacity,

@@ -4,7 +4,8 @@
 the seed of its randomness are arguments.
 
 *Theory*: two endpoints are drawn and the cheaper is taken; cost is the time to
-the first byte (:mod:`policies.pace`) times the calls in flight with this one. Two
+the first byte (:mod:`policies.pace`) times the calls in flight with this one, and
+with those that are expected beyond what it serves where a storm is foretold. Two
 at random are nearly as good as the best of all, and callers that decide on the
 same knowledge do not all run to the same endpoint.
 
@@ -71,11 +72,22 @@ class Replica:
     health : Health
     chosen_at : int
         The number of the choice that sent the last call here.
+    n_expected : float
+        Calls beyond what it serves that a foretold storm brings it; 0 without one. Set by ticks.
     is_slow : bool
         Much slower than the endpoint it was compared with last.
     """
 
-    __slots__ = ("chosen_at", "health", "idx", "in_flight", "is_slow", "limit", "pace")
+    __slots__ = (
+        "chosen_at",
+        "health",
+        "idx",
+        "in_flight",
+        "is_slow",
+        "limit",
+        "n_expected",
+        "pace",
+    )
 
     def __init__(self, idx: int, limit: Limit) -> None:
         self.idx = idx
@@ -84,6 +96,7 @@ class Replica:
         self.pace = Pace()
         self.health = Health()
         self.chosen_at = 0
+        self.n_expected = 0.0
         self.is_slow = False
 
     @property
@@ -103,7 +116,7 @@ class Replica:
 
     def cost(self, now_ns: int) -> float:
         """Return what one more call would cost here, seconds; 0 before the first answer."""
-        return self.pace.read_ns(now_ns) * (self.in_flight + 1) * 1e-9
+        return self.pace.read_ns(now_ns) * (self.in_flight + 1 + self.n_expected) * 1e-9
 
 
 R = TypeVar("R", bound=Replica)
@@ -292,7 +305,8 @@ class Reroute(Generic[R]):
     def _cheaper(self, now_ns: int, one: R, other: R) -> R:
         one_ns, other_ns = one.pace.read_ns(now_ns), other.pace.read_ns(now_ns)
         if one_ns <= 0.0 or other_ns <= 0.0:  # not seen yet: only the calls in flight compare
-            return one if one.in_flight <= other.in_flight else other
+            is_emptier = one.in_flight + one.n_expected <= other.in_flight + other.n_expected
+            return one if is_emptier else other
         if one_ns > (AGAIN_RATIO if one.is_slow else SLOW_RATIO) * other_ns:
             one.is_slow = True
             return one if self.n_choices - one.chosen_at >= TRIAL_EVERY else other
@@ -300,5 +314,6 @@ class Reroute(Generic[R]):
             other.is_slow = True
             return other if self.n_choices - other.chosen_at >= TRIAL_EVERY else one
         one.is_slow = other.is_slow = False
-        is_cheaper = one_ns * (one.in_flight + 1) <= other_ns * (other.in_flight + 1)
+        one_load = one.in_flight + 1 + one.n_expected
+        is_cheaper = one_ns * one_load <= other_ns * (other.in_flight + 1 + other.n_expected)
         return one if is_cheaper else other

@@ -51,6 +51,9 @@ from signals.summary import (
 __all__ = ["UNMARKED", "SignalBank"]
 
 _LONG_AGO_NS = -(1 << 62)
+_PLACES = {name: place for place, (name, _) in enumerate(READINGS)}
+_STORM_ALARM = _PLACES["storm_alarm"]
+_STORM_CROSSING = _PLACES["storm_crossing"]
 
 
 class SignalBank:
@@ -238,6 +241,18 @@ class SignalBank:
     def synchrony_nats(self) -> float:
         """The stronger of the two scans over the last second; 20 alarms."""
         return max(self._values[SYNCHRONY], self._values[RETRY_SYNCHRONY])
+
+    def is_storm(self) -> bool:
+        """Whether callers that come back are about to pass what can be served, or do."""
+        return self._values[_STORM_ALARM] > 0.0
+
+    def crossing_s(self) -> float:
+        """When they will, seconds from now; 0: by now; an hour: not in sight."""
+        return self._values[_STORM_CROSSING]
+
+    def expected_hz(self, n_bins: int) -> float:
+        """Arrivals per second that are expected in the next ``n_bins`` (1 to 80) of 50 ms."""
+        return 20.0 * float(self.state.forecast[0]["faded"][:n_bins].mean())
 
     def explosions(self) -> tuple[Explosion, ...]:
         """Return the latest fan-outs that exploded, over all upstreams of the process."""

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from governor.config.durations import format_duration, format_size
 from governor.config.model import Config, Listener, Match, Route, Upstream
-from governor.config.policies import Policies
+from governor.config.policies import Policies, RoutePolicies
 
 _LOG_WORDS = {
     "off": "No access log.",
@@ -33,9 +33,11 @@ def describe(config: Config, name: str) -> Iterator[str]:
     for route in sorted(config.routes, key=lambda route: route.match == everything):
         yield f"  {_route(route, 'every request' if len(config.routes) == 1 else 'all others')}"
     for upstream_name, upstream in config.upstreams.items():
-        yield from _upstream(upstream_name, upstream)
+        yield from _upstream(upstream_name, upstream, config.policies)
     if config.policies.mode == "observe":
         yield "  Observe only: decide and report, change nothing."
+    elif config.policies.limit != "govern":
+        yield "  Govern, but let no request wait for a place: upstreams get whatever comes."
     else:
         yield (
             "  Govern: hold requests beyond what an upstream serves; send away, with a time to "
@@ -61,33 +63,47 @@ def notes(config: Config) -> Iterator[str]:
         yield "no route takes every request: what none takes is answered 404."
     if config.admin.parsed is not None and not _is_loopback(config.admin.parsed.host):
         yield f"the control plane on {config.admin.address} has no authentication."
+    for route in config.routes:
+        yield from _note_idle_terms(config, route)
     for name, upstream in config.upstreams.items():
         if not upstream.tls.verify and any(e.is_tls for e in upstream.addresses):
             yield f"upstream {name} is not verified (tls.verify is false): anybody can pose as it."
 
 
-_POLICIES = (
-    (
-        "hold",
-        "let those who come by themselves go before a crowd, which waits at most 200 ms beside a "
-        "free place",
-    ),
-    ("contain", "keep places for brief calls where others hold theirs for long"),
-)
+_POLICIES = {
+    "hold": "let those who come by themselves go before a crowd, which waits at most 200 ms beside "
+    "a free place",
+    "contain": "keep places for brief calls where others hold theirs for long",
+    "limit": "let requests wait that are more than an endpoint serves at once",
+    "slots": "give each caller that an upstream refuses in a storm its own time to come back",
+    "absorb": "wait refusals out where a route says so",
+    "coalesce": "let identical requests share a call where a route says so",
+    "reroute": "choose the cheaper endpoint, send elsewhere what one has failed, and fall back",
+    "acceleration": "let demand grow no faster than an upstream's acceleration",
+}
+"""What each policy does, after "Governor will"."""
+
+_SAID_ELSEWHERE = frozenset(("limit", "absorb", "coalesce", "reroute", "acceleration"))
+"""Where they govern: by the lines of the upstreams and routes that they concern."""
 
 
 def _policies(policies: Policies) -> Iterator[str]:
-    for attribute, words in _POLICIES:
-        mode = getattr(policies, attribute)
-        if mode == "govern":
-            yield f"  {words[0].upper()}{words[1:]}."
-        elif mode == "observe":
+    for attribute, words in _POLICIES.items():
+        state = getattr(policies, attribute)
+        if state == "observe":
             yield f"  Count, and no more, what it would be to {words}."
+        elif state == "off":
+            yield f"  Never {words}."
+        elif attribute not in _SAID_ELSEWHERE and policies.mode != "observe":
+            yield f"  {words[0].upper()}{words[1:]}."
     if policies.holdback_share:
         yield (
             f"  Leave {policies.holdback_share:.1%} of the callers ungoverned, and compare how "
             "their calls end."
         )
+
+
+_STATE_WORDS = {"govern": "governs", "observe": "is only counted", "off": "is off"}
 
 
 def _listener(listener: Listener) -> str:
@@ -117,12 +133,27 @@ def _route(route: Route, rest: str) -> str:
         extra.append(f"refusals of up to {_d(route.absorb_s)} waited out")
     if route.coalesce:
         extra.append("identical GETs in flight share one call")
+    extra += _own_policies(route.policies)
     if route.host != "auto":
         extra.append("Host preserved" if route.host == "preserve" else "Host rewritten")
     return f"{requests} to {route.upstream}{': ' if extra else ''}{', '.join(extra)}."
 
 
-def _upstream(name: str, upstream: Upstream) -> Iterator[str]:
+def _own_policies(own: RoutePolicies) -> Iterator[str]:
+    """Yield what a route lays down for itself."""
+    for attribute in _POLICIES:
+        state = getattr(own, attribute, None)
+        if state is not None:
+            yield f"{attribute} {_STATE_WORDS[state]} here"
+    if own.max_wait_s is not None:
+        yield f"a wait of {_d(own.max_wait_s)} at the longest"
+    if own.patience_s is not None:
+        yield f"patience of {_d(own.patience_s)} where its caller does not say"
+    if own.urgency is not None:
+        yield f"urgency {own.urgency}"
+
+
+def _upstream(name: str, upstream: Upstream, policies: Policies) -> Iterator[str]:
     limit = (
         "learn how many requests each endpoint serves at once"
         if upstream.limit == "auto"
@@ -133,17 +164,18 @@ def _upstream(name: str, upstream: Upstream) -> Iterator[str]:
         f"    {limit}; at most {upstream.max_waiting} wait, each {_d(upstream.max_wait_s)} "
         f"at the longest; abandoned work keeps its place for {_d(upstream.abandoned_timeout_s)}."
     )
-    if upstream.reroute == "on" and len(upstream.endpoints) > 1:
+    is_rerouting = upstream.reroute == "on" and policies.reroute == "govern"
+    if is_rerouting and len(upstream.endpoints) > 1:
         yield (
             "    of two endpoints take the cheaper (response time, calls in flight); leave those "
             "that fail alone for 1s to 60s; send elsewhere what could not be sent."
         )
-    if upstream.fallback is not None:
+    if upstream.fallback is not None and is_rerouting:
         yield (
-            f"    fall back to {upstream.fallback} while all of it is out of use, or its line is "
-            "too long and there is room."
+            f"    fall back to {upstream.fallback} while all of it is out of use; and, where there "
+            "is room, when a storm is foretold and no place is left, or the line is too long."
         )
-    if upstream.acceleration is not None:
+    if upstream.acceleration is not None and policies.acceleration == "govern":
         yield f"    let demand grow by a factor of {upstream.acceleration:g} a minute at most."
     yield (
         f"    time-outs: connect {_d(upstream.connect_timeout_s)}, first byte "
@@ -153,6 +185,21 @@ def _upstream(name: str, upstream: Upstream) -> Iterator[str]:
 
 def _d(seconds: float) -> str:
     return format_duration(seconds)
+
+
+def _note_idle_terms(config: Config, route: Route) -> Iterator[str]:
+    """Yield what a route says that cannot come to anything."""
+    own = route.policies
+    where = f"the route for {route.match.host or ''}{route.match.path_prefix}"
+    patience_s = config.policies.patience_s if own.patience_s is None else own.patience_s
+    if own.max_wait_s is not None and own.max_wait_s > patience_s:
+        yield (
+            f"{where} allows a wait of {_d(own.max_wait_s)}, and callers that do not say are taken "
+            f"to wait {_d(patience_s)}: its policies.patience may be meant too."
+        )
+    for attribute, is_asked in (("absorb", route.absorb_s > 0), ("coalesce", route.coalesce)):
+        if getattr(own, attribute) is not None and not is_asked:
+            yield f"{where} switches {attribute}, which it does not ask for."
 
 
 def _is_loopback(host: str) -> bool:

@@ -90,7 +90,7 @@ def _find_bad_fallbacks(config: Config) -> Iterator[Conflict]:
         if upstream.fallback not in upstreams:
             hint = did_you_mean(upstream.fallback, [x for x in upstreams if x != name])
             yield where, f"must name another of the upstreams; {hint}"
-        elif upstream.reroute == "off":
+        elif upstream.reroute == "off" or config.policies.reroute == "off":
             yield where, "must be left out where reroute is off: nothing tells when to use it"
         else:
             seen: list[str] = []
@@ -135,8 +135,14 @@ def _find_contradictions(config: Config) -> Iterator[Conflict]:
         for key, is_on in (("coalesce", route.coalesce), ("absorb", route.absorb_s > 0)):
             if is_on and not route.governed:
                 yield (*where, key), "must be off with governed: false, which never holds a request"
+        own = route.policies
+        if own.model_fields_set and not route.governed:
+            yield (*where, "policies"), "must be left out with governed: false: none would act"
         upstream = config.upstreams.get(route.upstream)
-        if upstream is not None and route.absorb_s > upstream.max_wait_s:
+        if own.max_wait_s is not None:
+            if route.absorb_s > own.max_wait_s:
+                yield (*where, "absorb"), "must not exceed policies.max_wait of its route"
+        elif upstream is not None and route.absorb_s > upstream.max_wait_s:
             yield (
                 (*where, "absorb"),
                 f"must not exceed max_wait of upstream {route.upstream}: no request waits longer",

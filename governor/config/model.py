@@ -29,7 +29,7 @@ from governor.config.fields import (
     Seconds,
     SecondsOrOff,
 )
-from governor.config.policies import Mode, Policies
+from governor.config.policies import Mode, Policies, RoutePolicies
 from governor.config.section import Section
 
 HostHeader = Literal["auto", "preserve", "rewrite"]
@@ -214,6 +214,9 @@ class Route(Section):
     Identical are all headers that go upstream, credentials included, but for ids of tracing and
     retries; Vary and Set-Cookie are heeded. Default false: only the service knows whether two
     equal questions may have one answer."""
+    policies: RoutePolicies = RoutePolicies()
+    """What this route's requests are met with instead of what the file's policies say. Default:
+    nothing else."""
 
 
 class AccessLog(Section):

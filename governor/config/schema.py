@@ -100,7 +100,8 @@ def json_schema() -> dict[str, Any]:
         for attribute, field in getattr(model, name).model_fields.items():
             if attribute.endswith(("_s", "_bytes")):
                 write = format_duration if attribute.endswith("_s") else format_size
-                section["properties"][key_of(attribute)]["default"] = write(field.default)
+                if field.default is not None:
+                    section["properties"][key_of(attribute)]["default"] = write(field.default)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         **schema,

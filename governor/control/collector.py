@@ -199,7 +199,7 @@ def _read_decisions(gate: Gate) -> Iterator[Row]:
     yield ("admit", "coalesced"), ledger.n_by_outcome[Outcome.COALESCED]
     for reason, count in ledger.n_answered.items():
         yield ("answer", reason.value), count
-    for reason, count in (ledger.n_observed + gate.shaping.n_observed).items():
+    for reason, count in ledger.n_observed.items():
         yield ("observed", reason.value), count
 
 

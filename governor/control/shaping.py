@@ -11,28 +11,32 @@ from typing import Any
 from governor.core.bands import Band
 from governor.core.gate import Gate
 from policies.holdback import Holdback
+from policies.switches import unpack
 
 
 def describe_shaping(gate: Gate) -> dict[str, Any]:
-    """Return what crowds, long calls, steep demand and callers held back are met with."""
+    """Return each policy's state, and what crowds, long calls and steep demand are met with."""
     shaping = gate.shaping
     containment, acceleration = shaping.containment, shaping.acceleration
+    modes = unpack(shaping.switches)
     return {
         "in_words": list(put_shaping_in_words(gate)),
         "waiting": {band.name.lower(): gate.line.length(band) for band in Band},
         "hold": {
-            "mode": shaping.modes.hold,
+            "mode": modes.hold,
             "callers_at_once": shaping.herd.bound,
+            "kept_places": shaping.kept_from_crowd,
             "marked": shaping.herd.n_marked,
         },
+        "outlook": gate.outlook._asdict(),
         "contain": {
-            "mode": shaping.modes.contain,
+            "mode": modes.contain,
             "kept_places": containment.kept_places,
             "long_in_flight": containment.n_long,
         },
         "acceleration": None if acceleration is None else {"envelope_hz": acceleration.envelope_hz},
         "holdback": describe_holdback(shaping.holdback),
-        "observed": {reason.value: n for reason, n in shaping.n_observed.items()},
+        "policies": modes._asdict(),
     }
 
 
@@ -55,8 +59,15 @@ def put_shaping_in_words(gate: Gate) -> Iterator[str]:
     n_crowd = gate.line.length(Band.CROWD)
     if n_crowd:
         yield f"{n_crowd} that came in a crowd let others go first."
+    outlook = gate.outlook
+    if outlook.is_storm and shaping.kept_from_crowd:
+        yield (
+            f"Failed callers are about to come back, {outlook.held_hz:.0f} a second: a crowd "
+            f"leaves {shaping.kept_from_crowd} of {gate.limit} places to those who come by "
+            "themselves."
+        )
     containment = shaping.containment
-    if containment.kept_places and shaping.modes.contain == "govern":
+    if containment.kept_places and unpack(shaping.switches).contain == "govern":
         yield (
             f"Calls that hold their places for long have {containment.n_long}; "
             f"{containment.kept_places} of {gate.limit} are kept for brief ones."

@@ -7,6 +7,8 @@ that line.
 
 from __future__ import annotations
 
+from policies.switches import NO_SWITCHES
+
 URGENCY_DEFAULT = 3
 """RFC 9218 section 4.1: the default urgency; 0 is the most urgent, 7 the least."""
 
@@ -51,6 +53,10 @@ class Arrival:
     can_retry : bool
         Whether the caller understands 429/503 with ``Retry-After``. Callers
         that do not (MCP) are made to wait as long as that can work.
+    switches : int
+        What its route says of the policies (:mod:`policies.switches`); -1: as the file says.
+    max_wait_ns : int
+        Longest wait that its route allows; 0: the upstream's.
     """
 
     __slots__ = (
@@ -64,8 +70,10 @@ class Arrival:
         "is_exempt",
         "is_identified",
         "kind",
+        "max_wait_ns",
         "parent_flow",
         "patience_ns",
+        "switches",
         "tenant",
         "tree",
         "urgency",
@@ -88,6 +96,8 @@ class Arrival:
         is_deadline: bool = False,
         kind: int = 0,
         affinity: int = 0,
+        switches: int = NO_SWITCHES,
+        max_wait_ns: int = 0,
     ) -> None:
         self.tenant = tenant
         self.flow = flow
@@ -104,3 +114,5 @@ class Arrival:
         self.is_deadline = is_deadline
         self.kind = kind
         self.affinity = affinity
+        self.switches = switches
+        self.max_wait_ns = max_wait_ns

@@ -50,6 +50,14 @@ class Intervention(NamedTuple):
     organic_hz: float
     retry_ratio: float
     synchrony_nats: float
+    observed: str = ""
+    """With ``observed``: the reason for which a policy that only observes would have acted."""
+    is_storm: bool = False
+    """What was foretold: more callers coming back than can be served."""
+    crossing_s: float = 0.0
+    """With a storm: how soon."""
+    expected_hz: float = 0.0
+    """Arrivals that were expected of those who come by themselves, in the next 200 ms."""
 
 
 def _no_id(owner: Any) -> str:
@@ -137,4 +145,8 @@ class DecisionLog:
             signals.organic_hz(),
             signals.retry_ratio(),
             signals.synchrony_nats(),
+            "" if decision.observed is None else decision.observed.value,
+            gate.outlook.is_storm,
+            gate.outlook.crossing_s,
+            gate.outlook.held_hz,
         )

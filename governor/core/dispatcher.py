@@ -126,7 +126,8 @@ class Dispatcher:
         lease = self.line.last(self.is_newest_first)
         if lease is None:
             return None
-        is_surplus = wait_ns > WAIT_SHARE * min(self.max_wait_ns, self.patience_ns(lease))
+        longest_ns = lease.arrival.max_wait_ns or self.max_wait_ns
+        is_surplus = wait_ns > WAIT_SHARE * min(longest_ns, self.patience_ns(lease))
         return lease if is_surplus else None
 
     def patience_ns(self, lease: Lease) -> int:
@@ -134,13 +135,14 @@ class Dispatcher:
         return lease.arrival.patience_ns or self.patience.typical_ns
 
     def bound_ns(self, lease: Lease) -> int:
-        """How long this lease may wait at most.
+        """How long this lease may wait at most: its route's bound, else the upstream's.
 
         A caller that does not understand a dated refusal waits as long as it said it would.
         """
+        longest_ns = lease.arrival.max_wait_ns or self.max_wait_ns
         if not lease.arrival.can_retry:
-            return min(self.max_wait_ns, lease.arrival.patience_ns or self.max_wait_ns)
-        return min(self.max_wait_ns, int(FINISH_SHARE * self.patience_ns(lease)))
+            return min(longest_ns, lease.arrival.patience_ns or longest_ns)
+        return min(longest_ns, int(FINISH_SHARE * self.patience_ns(lease)))
 
     def is_too_late(self, now_ns: int, lease: Lease) -> bool:
         """Whether an answer is expected only after the caller's *known* patience has run out."""

@@ -16,7 +16,8 @@ order in which the parts act is the contract:
 
 A fault in a signal or a policy is counted, and the request goes through.
 
-In ``observe`` mode all of it is computed and every arrival is admitted.
+A policy that only observes is computed, counted and not heeded; in ``observe`` mode
+that is so of all of them, and every arrival is admitted.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from governor.core.bands import Band
 from governor.core.endpoint import Endpoint, is_normal
 from governor.core.lease import Decision, Lease, LeaseState, Untouched, make_lease
 from governor.core.line import INVITED
+from governor.core.outlook import look_ahead
 from governor.core.parts import GateParts
 from governor.core.refused import Returning
 from policies.decision import Action, Outcome, Reason
@@ -244,7 +246,8 @@ class Gate(GateParts):
         dispatcher.capacity_hz = capacity_hz
         dispatcher.response_ns = response_ns
         try:
-            self.shaping.tick(now_ns, self.limit, self.signals.organic_hz())
+            self.outlook = look_ahead(self.signals)
+            self.shaping.tick(now_ns, self.limit, self.outlook.held_hz)
         except Exception:
             self.ledger.n_faults += 1
         self.reservations.expire(now_ns)
@@ -291,34 +294,40 @@ class Gate(GateParts):
         try:
             if shaping.holdback.is_held_back(lease.arrival.flow):
                 return self._admit(now_ns, lease, endpoint, Reason.HELD_BACK)
-            is_invited = lease.line_key == INVITED  # what was promised is kept
-            band = shaping.band(lease, is_crowd and not is_invited)
+            is_crowd = is_crowd and lease.line_key != INVITED  # what was promised is kept
+            band = shaping.band(lease, is_crowd)
             room = self._room()
-            is_ahead = self.line.n_ahead(band) == 0
+            unheeded: Reason | None = None
+            may_go = room.opens_to(band) and not self.line.n_ahead(band)
+            if may_go and shaping.observes(lease.arrival):
+                unheeded = self._unheeded(lease, endpoint, is_crowd)
         except Exception:
             self.ledger.n_faults += 1
             return self._admit(now_ns, lease, endpoint, Reason.UNTOUCHED)
-        if is_ahead and room.opens_to(band):
-            return self._admit(now_ns, lease, endpoint, Reason.UNTOUCHED)
-        reason = shaping.reason(band, room, endpoint.in_flight < endpoint.limit.limit)
-        if self.is_observing:
-            self.ledger.n_observed[reason] += 1
-            return self._admit(now_ns, lease, endpoint, Reason.OBSERVED)
-        return self._wait(now_ns, lease, band, reason)
+        if may_go:
+            return self._admit(now_ns, lease, endpoint, Reason.UNTOUCHED, unheeded)
+        has_place = endpoint.in_flight < endpoint.limit.limit or not shaping.is_limiting
+        return self._wait(now_ns, lease, band, shaping.reason(band, room, has_place))
 
-    def _admit(self, now_ns: int, lease: Lease, endpoint: Endpoint, reason: Reason) -> Decision:
+    def _admit(
+        self,
+        now_ns: int,
+        lease: Lease,
+        endpoint: Endpoint,
+        reason: Reason,
+        unheeded: Reason | None = None,
+    ) -> Decision:
         """Give a place on arrival, or, where nothing is held, one beyond the limit."""
         is_bound = endpoint.in_flight + 1 >= endpoint.limit.limit
         endpoint.open(now_ns, lease, is_bound)
         self.shaping.opened(now_ns, lease)
-        decision = Decision(_ADMIT, reason, lease)
+        if unheeded is not None:
+            return self.saw(now_ns, lease, unheeded)
         if reason is Reason.UNTOUCHED:
             self.ledger.n_untouched += 1
-        elif reason is Reason.HELD_BACK:
-            self.ledger.n_held_back += 1
         else:
-            self._note(now_ns, decision, 0)
-        return decision
+            self.ledger.n_held_back += 1
+        return Decision(_ADMIT, reason, lease)
 
     def _wait(self, now_ns: int, lease: Lease, band: Band, reason: Reason) -> Decision:
         if self.dispatcher.is_full:
@@ -339,7 +348,7 @@ class Gate(GateParts):
         dispatcher = self.dispatcher
         while lease := dispatcher.first(now_ns, self._room()):
             endpoint = self._only or self._pick(now_ns, lease)
-            if endpoint.in_flight >= endpoint.limit.limit:
+            if self.shaping.is_limiting and endpoint.in_flight >= endpoint.limit.limit:
                 break
             if dispatcher.is_too_late(now_ns, lease):
                 decisions.append(self._answer(now_ns, lease, Reason.PATIENCE_SPENT))

@@ -8,7 +8,7 @@ looks into.
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import Any
+from typing import Any, TypeVar, overload
 
 from governor.core.arrival import Arrival
 from policies.decision import Action, Reason
@@ -89,9 +89,18 @@ class Lease:
         return self.call & ATTEMPT_MASK
 
 
-def make_lease(arrival: Arrival, arrived_at_ns: int, call: int, owner: Any = None) -> Lease:
+L = TypeVar("L", bound=Lease)
+
+
+@overload
+def make_lease(arrival: Arrival, arrived_at_ns: int, call: int, owner: Any = None) -> Lease: ...
+@overload
+def make_lease(arrival: Arrival, arrived_at_ns: int, call: int, owner: Any, kind: type[L]) -> L: ...
+def make_lease(
+    arrival: Arrival, arrived_at_ns: int, call: int, owner: Any = None, kind: type[Lease] = Lease
+) -> Lease:
     """Return a pending lease; a function, for a constructor would cost each request 0.1 us more."""
-    lease = Lease()
+    lease = kind()
     lease.arrival = arrival
     lease.owner = owner
     lease.call = call
@@ -116,18 +125,27 @@ class Decision:
         With ``ANSWER``: how long from now until the caller's own slot.
     status : int
         With ``ANSWER``: 429 (capacity exists, wait) or 503 (nothing behind us).
+    observed : Reason or None
+        With ``OBSERVED``: why a policy that only observes would have acted.
     """
 
-    __slots__ = ("action", "lease", "reason", "retry_after_ns", "status")
+    __slots__ = ("action", "lease", "observed", "reason", "retry_after_ns", "status")
 
     def __init__(
-        self, action: Action, reason: Reason, lease: Lease, retry_after_ns: int = 0, status: int = 0
+        self,
+        action: Action,
+        reason: Reason,
+        lease: Lease,
+        retry_after_ns: int = 0,
+        status: int = 0,
+        observed: Reason | None = None,
     ) -> None:
         self.action = action
         self.reason = reason
         self.lease = lease
         self.retry_after_ns = retry_after_ns
         self.status = status
+        self.observed = observed
 
     def __repr__(self) -> str:
         what = f"{self.action.name}, {self.reason.value}"
@@ -146,5 +164,6 @@ class Untouched(Decision):
     reason = Reason.UNTOUCHED
     retry_after_ns = 0
     status = 0
+    observed = None
 
     __init__ = object.__init__

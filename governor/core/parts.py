@@ -7,21 +7,25 @@ a request is :mod:`governor.core.gate`'s.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, cast
 
 from governor.core.bands import Room
 from governor.core.dispatcher import Dispatcher
 from governor.core.endpoint import Endpoint
+from governor.core.lease import Decision
 from governor.core.ledger import Ledger
 from governor.core.newcomers import Newcomers
+from governor.core.outlook import Outlook
 from governor.core.refused import Refused
 from governor.core.reservations import Reservations
 from governor.core.shaping import Shaping
+from policies.decision import Action, Reason
+from policies.switches import GOVERN, OBSERVE, POLICY_OF, state_of
 
 if TYPE_CHECKING:
     from governor.core.gate import Gate
     from governor.core.identity import Identities
-    from governor.core.lease import Decision, Lease
+    from governor.core.lease import Lease
     from policies.ejection import Verdict
     from policies.limit import Limit
     from signals import SignalBank
@@ -47,7 +51,7 @@ class GateParts:
     identities : Identities
         Shared by all gates of the process.
     is_observing : bool
-        Decide the same, do nothing.
+        Decide the same, do nothing: every policy that is on observes.
     patience_ns, max_wait_ns, slot_horizon_ns : int
     max_waiting : int
     shaping : Shaping, optional
@@ -55,6 +59,8 @@ class GateParts:
 
     Attributes
     ----------
+    outlook : Outlook
+        What the next moments bring, as of the last tick.
     fallback : Gate or None
         Of the upstream to ask where this one is out of use (:mod:`governor.core.spread`).
     """
@@ -86,6 +92,8 @@ class GateParts:
         self.refused = Refused(self)
         self.ledger = Ledger()
         self.shaping = shaping or Shaping()
+        if is_observing:
+            self.shaping.observe_all()
         self.newcomers = Newcomers()
         self.log = log
         # bound once: each look-up saved is one per request
@@ -103,6 +111,7 @@ class GateParts:
         self._compare = self.shaping.holdback.close
         self._only = self.endpoints[0] if len(self.endpoints) == 1 else None
         self._now_ns = 0
+        self.outlook = Outlook()
         self.fallback: Gate | None = None
 
     @property
@@ -146,20 +155,44 @@ class GateParts:
     def given_back(self, now_ns: int, lease: Lease) -> None:
         """Learn from a refusal that its caller does not see; a single endpoint has no choice."""
 
+    def may(self, now_ns: int, lease: Lease, reason: Reason) -> bool:
+        """Whether the policy behind a reason may act on a request; counted if it only observes."""
+        state = state_of(self.shaping.switches_of(lease.arrival), POLICY_OF[reason])
+        if state == OBSERVE:
+            self.saw(now_ns, lease, reason)
+        return state == GOVERN
+
+    def saw(self, now_ns: int, lease: Lease, reason: Reason) -> Decision:
+        """Take note of what a policy that only observes would have done; return what is done."""
+        self.ledger.n_observed[reason] += 1
+        decision = Decision(Action.ADMIT, Reason.OBSERVED, lease, observed=reason)
+        if self.log is not None:
+            self.log.append(now_ns, cast("Gate", self), decision, 0)
+        return decision
+
+    def _unheeded(self, lease: Lease, endpoint: Endpoint, is_crowd: bool) -> Reason | None:
+        """Return why a request that may go would wait, did what observes govern; else None."""
+        shaping = self.shaping
+        band = shaping.band(lease, is_crowd, as_seen=True)
+        room = self._room(as_seen=True)
+        if room.opens_to(band) and not self.line.n_ahead(band):
+            return None
+        return shaping.reason(band, room, endpoint.in_flight < endpoint.limit.limit)
+
     def _clamp(self, now_ns: int) -> int:
         if now_ns < self._now_ns:
             return self._now_ns
         self._now_ns = now_ns
         return now_ns
 
-    def _room(self) -> Room:
-        """Return whom a place is open to now."""
+    def _room(self, as_seen: bool = False) -> Room:
+        """Return whom a place is open to now; ``as_seen`` as if what observes governed."""
         only = self._only
         if only is not None:
-            return self.shaping.room(only.limit.limit, only.in_flight)
+            return self.shaping.room(only.limit.limit, only.in_flight, as_seen)
         # what one endpoint has beyond a limit that has just fallen takes no place of another
         taken = sum(min(x.in_flight, x.limit.limit) for x in self.endpoints)
-        return self.shaping.room(self.limit, taken)
+        return self.shaping.room(self.limit, taken, as_seen)
 
     def _pick(self, now_ns: int, lease: Lease) -> Endpoint:
         """Return the endpoint for a call, of several; one without room only where none has any."""

@@ -10,8 +10,8 @@ booked as refused. Its claim goes on as a new lease with the same arrival, which
 is parked until its instant, then stands in the line like a caller that comes at
 its slot; so it still has one outcome. A caller that leaves meanwhile closes it.
 
-In ``observe`` mode nothing is given and nothing absorbed; what would have been
-is counted.
+Where slots or absorbing are only observed, nothing is given or absorbed; what would
+have been is counted.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from heapq import heappop, heappush
 from typing import TYPE_CHECKING, cast
 
 from governor.core.arrival import Arrival
-from governor.core.lease import Decision, Lease, LeaseState
+from governor.core.lease import Decision, Lease, LeaseState, make_lease
 from governor.core.line import INVITED
 from governor.core.reservations import AT_SLOT
 from policies.absorb import longest_wait_ns
@@ -115,13 +115,7 @@ class Refused:
         """
         gate = self._gate
         reservations = gate.reservations
-        longest_ns = latest_ns(
-            bound_ns or reservations.horizon_ns,
-            arrival.patience_ns,
-            arrival.is_deadline,
-            now_ns - arrived_at_ns,
-            gate.dispatcher.response_ns,
-        )
+        longest_ns = self._longest_ns(now_ns, arrival, arrived_at_ns, bound_ns)
         if longest_ns <= 0:
             return NO_RETRY
         if not bound_ns and all(x.limit.is_stalled for x in gate.endpoints):
@@ -133,6 +127,19 @@ class Refused:
             gate.signals.organic_hz(),
             asked_ns,
             longest_ns,
+        )
+
+    def _longest_ns(
+        self, now_ns: int, arrival: Arrival, arrived_at_ns: int, bound_ns: int = 0
+    ) -> int:
+        """Return from now until when a retry can still be served; 0 or less: never."""
+        gate = self._gate
+        return latest_ns(
+            bound_ns or gate.reservations.horizon_ns,
+            arrival.patience_ns,
+            arrival.is_deadline,
+            now_ns - arrived_at_ns,
+            gate.dispatcher.response_ns,
         )
 
     def _may_touch(self, arrival: Arrival) -> bool:
@@ -158,8 +165,8 @@ class Refused:
         arrival = lease.arrival
         if not arrival.can_retry or not self._may_touch(arrival) or not self.is_storm(now_ns):
             return None
-        if gate.is_observing:
-            gate.ledger.n_observed[Reason.SLOT_GIVEN] += 1
+        can_help = self._longest_ns(now_ns, arrival, lease.arrived_at_ns) > 0
+        if not gate.may(now_ns, lease, Reason.SLOT_GIVEN if can_help else Reason.NO_RETRY):
             return None
         wait_ns = self.invite(now_ns, arrival, lease.arrived_at_ns, asked_ns)
         if wait_ns:
@@ -194,15 +201,15 @@ class Refused:
         )
         if not longest_ns or lease.has_left or not self._may_touch(arrival):
             return None
-        if gate.is_observing:
-            gate.ledger.n_observed[Reason.ABSORBED] += 1
+        if not gate.may(now_ns, lease, Reason.ABSORBED):
             return None
         wait_ns = self.invite(now_ns, arrival, lease.arrived_at_ns, asked_ns, longest_ns)
         if wait_ns <= 0:
             return None
         self.n_absorbed += 1
         self._give_back(now_ns, lease)
-        again = _go_on(lease, n_absorbed + 1)
+        again = make_lease(arrival, lease.arrived_at_ns, lease.call, lease.owner, Returning)
+        again.n_absorbed = n_absorbed + 1
         self._n_parked_ever += 1
         heappush(self._parked, (now_ns + wait_ns, self._n_parked_ever, again))
         decision = Decision(Action.WAIT, Reason.ABSORBED, again, wait_ns)
@@ -239,22 +246,6 @@ class Refused:
             gate.reservations.redeem(now_ns, slot_key(lease.arrival), True)
             lease.line_key = INVITED
             gate.dispatcher.join(now_ns, lease, 0.0, gate.shaping.band(lease, False))
-
-
-def _go_on(lease: Lease, n_absorbed: int) -> Returning:
-    """Return the lease under which a refused request waits."""
-    again = Returning()
-    again.arrival = lease.arrival
-    again.owner = lease.owner
-    again.call = lease.call
-    again.arrived_at_ns = lease.arrived_at_ns
-    again.dispatched_at_ns = again.answered_at_ns = again.in_flight_at_dispatch = 0
-    again.tried = 0
-    again.state = _PENDING
-    again.endpoint_idx = again.phase = again.line_key = -1
-    again.has_left = False
-    again.n_absorbed = n_absorbed
-    return again
 
 
 def slot_key(arrival: Arrival) -> int:

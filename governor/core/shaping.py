@@ -9,15 +9,13 @@ place is open to nobody while the acceleration limit has no room; to the long,
 while they hold less than their share; to the crowd, beyond the last places,
 which are kept for 200 ms at most.
 
-Each policy can be observed only: then it is computed, counted under its reason,
-and nobody yields.
+Each policy can be observed only: then nobody yields to it, and what it would have
+bound is asked for a second time (``as_seen``), so that it can be counted.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from typing import NamedTuple
-
+from governor.core.arrival import Arrival
 from governor.core.bands import Band, Room
 from governor.core.lease import Lease
 from policies.acceleration import Acceleration
@@ -25,16 +23,11 @@ from policies.contain import Containment
 from policies.decision import Reason
 from policies.herd import Herd
 from policies.holdback import Holdback
+from policies.switches import GOVERN, OBSERVE, OFF, Policy, observe_all, observes_any, state_of
+from policies.switches import Modes as Modes
 
 _REASONS = (Reason.OVER_LIMIT, Reason.CONTAINED, Reason.HELD)
 """Why a request waits beside a free place, by band."""
-
-
-class Modes(NamedTuple):
-    """What each policy may do: ``govern``, ``observe`` or ``off``."""
-
-    hold: str = "govern"
-    contain: str = "govern"
 
 
 class Shaping:
@@ -55,6 +48,10 @@ class Shaping:
     ----------
     is_calm : bool
         Nothing but the limit binds: nearly always. Read on the hot path.
+    switches : int
+        The policies' states, packed (:mod:`policies.switches`).
+    is_limiting : bool
+        Whether anybody waits for a place.
     """
 
     __slots__ = (
@@ -64,8 +61,9 @@ class Shaping:
         "herd",
         "holdback",
         "is_calm",
+        "is_limiting",
         "modes",
-        "n_observed",
+        "switches",
     )
 
     def __init__(
@@ -78,32 +76,53 @@ class Shaping:
         self.modes = modes or Modes()
         self.herd = Herd(n_flows)
         self.containment = Containment()
-        self.acceleration = Acceleration(acceleration) if acceleration is not None else None
+        is_ramping = acceleration is not None and self.modes.acceleration != "off"
+        self.acceleration = Acceleration(acceleration) if acceleration and is_ramping else None
         self.holdback = Holdback(holdback_share)
-        self.is_calm = acceleration is None and not holdback_share
-        self.n_observed: Counter[Reason] = Counter()
+        self.is_calm = self.acceleration is None and not holdback_share
+        self.switches = self.modes.pack()
+        self.is_limiting = state_of(self.switches, Policy.LIMIT) == GOVERN
         self._kept_from_crowd = 0
 
-    def band(self, lease: Lease, is_crowd: bool) -> Band:
-        """Return the band of a new request."""
-        if self.containment.is_long(lease.arrival.kind) and self._acts(
-            self.modes.contain, Reason.CONTAINED
-        ):
+    def observe_all(self) -> None:
+        """Let nothing govern any more; what is off stays off."""
+        self.switches = observe_all(self.switches)
+        self.is_limiting = False
+
+    def switches_of(self, arrival: Arrival) -> int:
+        """Return the policies' states for one request: its route's, else the file's."""
+        return arrival.switches if arrival.switches >= 0 else self.switches
+
+    def observes(self, arrival: Arrival) -> bool:
+        """Return whether a policy only observes this request."""
+        return observes_any(self.switches_of(arrival))
+
+    def band(self, lease: Lease, is_crowd: bool, as_seen: bool = False) -> Band:
+        """Return the band of a new request; ``as_seen`` as if what observes governed."""
+        arrival = lease.arrival
+        switches = self.switches_of(arrival)
+        strongest = OBSERVE if as_seen else GOVERN
+        is_long = self.containment.is_long(arrival.kind)
+        if is_long and state_of(switches, Policy.CONTAIN) <= strongest:
             return Band.LONG
-        if is_crowd and self._acts(self.modes.hold, Reason.HELD):
+        if is_crowd and state_of(switches, Policy.HOLD) <= strongest:
             return Band.CROWD
         return Band.OWN
 
-    def room(self, limit: int, in_flight: int) -> Room:
+    def room(self, limit: int, in_flight: int, as_seen: bool = False) -> Room:
         """Return whom a place is open to.
 
         Parameters
         ----------
         limit, in_flight : int
             Over all endpoints.
+        as_seen : bool
+            As if what observes governed.
         """
         acceleration = self.acceleration
-        is_free = in_flight < limit and (acceleration is None or acceleration.has_room)
+        is_free = in_flight < limit or not self._binds(Policy.LIMIT, as_seen)
+        if acceleration is not None and self._binds(Policy.ACCELERATION, as_seen):
+            is_free = is_free and acceleration.has_room
         kept = self.containment.kept_places
         for_long = not kept or self.containment.n_long < limit - kept
         return Room(is_free, for_long, in_flight < limit - self._kept_from_crowd)
@@ -121,23 +140,37 @@ class Shaping:
         return Reason.ACCELERATING if has_place else Reason.OVER_LIMIT
 
     def opened(self, now_ns: int, lease: Lease) -> None:
-        """Note that a request has been given a place."""
-        self.containment.open(now_ns, lease.arrival.kind)
-        if self.acceleration is not None:
-            self.acceleration.take()
+        """Note that a request has been given a place.
 
-    def tick(self, now_ns: int, limit: int, organic_hz: float) -> None:
-        """Weigh anew what is kept for whom."""
+        A ramp that only observes counts what it would have let through, no more.
+        """
+        self.containment.open(now_ns, lease.arrival.kind)
+        ramp = self.acceleration
+        if ramp is not None and (ramp.has_room or self._binds(Policy.ACCELERATION)):
+            ramp.take()
+
+    @property
+    def kept_from_crowd(self) -> int:
+        """Places that a crowd leaves to those who come by themselves."""
+        return self._kept_from_crowd
+
+    def tick(self, now_ns: int, limit: int, own_hz: float) -> None:
+        """Weigh anew what is kept for whom.
+
+        Parameters
+        ----------
+        own_hz : float
+            Arrivals per second that are expected of those who come by themselves.
+        """
         self.herd.tick(now_ns)
         self.containment.tick(now_ns, limit)
-        self._kept_from_crowd = self.herd.kept_places(limit, organic_hz)
+        self._kept_from_crowd = self.herd.kept_places(limit, own_hz)
         if self.acceleration is not None:
             self.acceleration.tick(now_ns)
-        contains = self.containment.kept_places > 0 and self.modes.contain != "off"
+        contains = self.containment.kept_places > 0
         self.is_calm = not contains and self.acceleration is None and not self.holdback.share
 
-    def _acts(self, mode: str, reason: Reason) -> bool:
-        """Whether a policy may act; one that only observes is counted."""
-        if mode == "observe":
-            self.n_observed[reason] += 1
-        return mode == "govern"
+    def _binds(self, policy: Policy, as_seen: bool = False) -> bool:
+        """Whether a policy of the whole upstream is heeded."""
+        state = state_of(self.switches, policy)
+        return state == GOVERN or (as_seen and state != OFF)

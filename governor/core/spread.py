@@ -8,12 +8,13 @@ A call leaves for the fallback upstream, whose own gate then decides about it,
 
 - when every endpoint is out of use and none is due to be probed,
 - when an endpoint failed it before its first byte and no fit one is left to try,
-- when it would be answered because the line is full or too long, and the fallback has
-  room. Who has waited until patience is spent is answered: it would leave the fallback, too.
+- when a storm is foretold and it finds no place, before a line has grown, or when it
+  would be answered because the line is full or too long; and the fallback has room. Who
+  has waited until patience is spent is answered: it would leave the fallback, too.
 
 A fault in the choice is counted and the roomiest endpoint is taken.
 
-In ``observe`` mode the roomiest endpoint is taken and nothing is moved; the calls go
+Where it only observes, the roomiest endpoint is taken and nothing is moved; the calls go
 on teaching, so that the state page shows what would be done.
 """
 
@@ -23,13 +24,16 @@ from collections.abc import Sequence
 from typing import Any
 
 from governor.core.arrival import Arrival
-from governor.core.bands import Room
+from governor.core.bands import Band, Room
 from governor.core.endpoint import Endpoint, is_normal
 from governor.core.gate import STATUS_WAIT, Gate
 from governor.core.lease import Decision, Lease, LeaseState, Untouched, make_lease
+from governor.core.line import INVITED
+from governor.core.outlook import count_spill
 from policies.decision import Action, Outcome, Reason
 from policies.ejection import Verdict, judge
 from policies.reroute import Reroute
+from policies.switches import GOVERN, Policy, state_of
 from signals import GONE
 
 
@@ -55,6 +59,7 @@ class SpreadGate(Gate):
         for endpoint in routed:
             endpoint.routing = self.routing
         self._n_spare = 0
+        self._moves = state_of(self.shaping.switches, Policy.REROUTE) == GOVERN
 
     # -- events -----------------------------------------------------------
 
@@ -83,12 +88,11 @@ class SpreadGate(Gate):
             verdict = Verdict.UNTOLD
         lease.tried |= 1 << endpoint.idx
         other = self._next_place(now_ns, lease)
-        if self.is_observing:
-            if other is not None or self.fallback is not None:
-                reason = Reason.REROUTED if other is not None else Reason.FALLBACK
-                self.ledger.n_observed[reason] += 1
-            return None, ()
         if other is None and self.fallback is None:
+            return None, ()
+        reason = Reason.REROUTED if other is not None else Reason.FALLBACK
+        if not self._moves:
+            self.saw(now_ns, lease, reason)
             return None, ()
         self._part(now_ns, lease, endpoint, verdict)
         decision = self._move(now_ns, lease, other)
@@ -101,12 +105,21 @@ class SpreadGate(Gate):
         except Exception:
             self.ledger.n_faults += 1
         self._n_spare = 0 if self.fallback is None else self.fallback.n_free
-        return super().tick(now_ns)
+        decisions = super().tick(now_ns)
+        self._weigh_outlook()
+        return decisions
+
+    def _weigh_outlook(self) -> None:
+        """Charge each endpoint with what a foretold storm brings it beyond what it serves."""
+        spill_hz, used = self.outlook.spill_hz, [x for x in self.endpoints if not x.is_out]
+        for endpoint in used:
+            capacity_hz = endpoint.limit.capacity_hz(self._now_ns) if spill_hz else 0.0
+            endpoint.n_expected = count_spill(spill_hz, len(used), capacity_hz)
 
     # -- where to -------------------------------------------------------------
 
     def _pick(self, now_ns: int, lease: Lease) -> Endpoint:
-        if self.is_observing:
+        if not self._moves:
             return super()._pick(now_ns, lease)
         if lease.arrival.is_exempt:
             fit = [x for x in self.endpoints if not x.is_out] or self.endpoints
@@ -131,18 +144,18 @@ class SpreadGate(Gate):
             return False
         return not any(x.health.is_due(now_ns) for x in self.endpoints)
 
-    def _room(self) -> Room:
+    def _room(self, as_seen: bool = False) -> Room:
         """Return whom a place is open to now, on the endpoints in use."""
         limit = n_free = 0
         try:
-            used = self.endpoints if self.is_observing else self.routing.in_use(self._now_ns)
+            used = self.routing.in_use(self._now_ns) if self._moves else self.endpoints
         except Exception:
             self.ledger.n_faults += 1
             used = self.endpoints
         for endpoint in used:
             limit += endpoint.limit.limit
             n_free += max(0, endpoint.limit.limit - endpoint.in_flight)
-        return self.shaping.room(limit, limit - n_free)
+        return self.shaping.room(limit, limit - n_free, as_seen)
 
     def _move(self, now_ns: int, lease: Lease, other: Endpoint | None) -> Decision:
         """Give a call that has lost its place another one."""
@@ -151,7 +164,8 @@ class SpreadGate(Gate):
         action = Action.ADMIT
         if lease.arrival.is_exempt:
             other.open_exempt(now_ns, lease)
-        elif other.has_room:  # it has had its turn: it does not wait behind others
+        elif other.has_room or not self.shaping.is_limiting:
+            # it has had its turn: it does not wait behind others
             other.open(now_ns, lease, other.in_flight + 1 >= other.limit.limit)
             self.shaping.opened(now_ns, lease)
         else:
@@ -194,9 +208,9 @@ class SpreadGate(Gate):
 
     def _spread(self, now_ns: int, lease: Lease, is_crowd: bool) -> Decision:
         if self.fallback is not None and self._is_down(now_ns):
-            if not self.is_observing:
+            if self._moves:
                 return self._divert(now_ns, lease)
-            self.ledger.n_observed[Reason.FALLBACK] += 1
+            self.saw(now_ns, lease, Reason.FALLBACK)
         endpoint = self._pick(now_ns, lease)
         if is_crowd or self.line.n_live or not (self.shaping.is_calm and endpoint.has_room):
             return self._consider(now_ns, lease, endpoint, is_crowd)
@@ -209,22 +223,33 @@ class SpreadGate(Gate):
         return decision
 
     def _exempt(self, now_ns: int, arrival: Arrival, owner: Any) -> Decision:
-        if self._is_down(now_ns) and not self.is_observing:
+        if self._moves and self._is_down(now_ns):
             self.identities.opened(arrival.tenant, arrival.flow, arrival.tree)
             return self._divert(now_ns, make_lease(arrival, now_ns, 0, owner))
         return super()._exempt(now_ns, arrival, owner)
 
     def _dispatch(self, now_ns: int) -> list[Decision]:
-        if self.is_observing or not self._is_down(now_ns):
+        if not self._moves or not self._is_down(now_ns):
             return super()._dispatch(now_ns)
         waiting = [x for x in self.line if x.state is LeaseState.PENDING]
         return [self._divert(now_ns, lease) for lease in waiting]
 
+    def _wait(self, now_ns: int, lease: Lease, band: Band, reason: Reason) -> Decision:
+        other = self.fallback
+        is_spill = other is not None and self.outlook.is_storm and reason is Reason.OVER_LIMIT
+        if is_spill and other is not None and not other.outlook.is_storm and other.n_free:
+            if lease.line_key != INVITED and self.may(now_ns, lease, Reason.FALLBACK):
+                return self._divert(now_ns, lease)
+        return super()._wait(now_ns, lease, band, reason)
+
     def _answer(self, now_ns: int, lease: Lease, reason: Reason) -> Decision:
-        if reason is Reason.LINE_FULL and self.fallback is not None and self.fallback.n_free:
-            return self._divert(now_ns, lease)
-        if reason is Reason.LINE_TOO_LONG and self._n_spare > 0:
+        is_taken = False
+        if reason is Reason.LINE_FULL and self.fallback is not None:
+            is_taken = self.fallback.n_free > 0
+        elif reason is Reason.LINE_TOO_LONG and self._n_spare > 0:
             self._n_spare -= 1
+            is_taken = True
+        if is_taken and self.may(now_ns, lease, Reason.FALLBACK):
             return self._divert(now_ns, lease)
         return super()._answer(now_ns, lease, reason)
 

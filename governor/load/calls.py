@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from governor.load.http1 import CallerConnection
 from governor.load.laws import TRANSPORT, Failure, RetryQuota, retry_after_s
+from governor.load.opening import SESSION_GONE, SESSION_HEADER, STEPS, session_line, write_step
 from governor.load.record import ANSWERED, BROKEN, NOT_CONNECTED, TIMED_OUT
 from governor.load.wire import Names
 
@@ -28,17 +29,57 @@ OnEnd = Callable[[bool], None]
 
 
 class Agent:
-    """A client of its own: its names, its idle connections, its retry quota."""
+    """A client of its own: its names, its session, its idle connections, its retry quota.
 
-    __slots__ = ("head", "idle", "index", "names", "quota", "target")
+    Attributes
+    ----------
+    must_open : bool
+        Whether a session is to be opened before its next call.
+    session : str
+        As the service named it; empty for none.
+    """
 
-    def __init__(self, index: int, target: int, names: Names, head: bytes, client: str) -> None:
+    __slots__ = (
+        "_bare_head",
+        "head",
+        "idle",
+        "index",
+        "must_open",
+        "names",
+        "quota",
+        "session",
+        "target",
+    )
+
+    def __init__(
+        self,
+        index: int,
+        target: int,
+        names: Names,
+        head: bytes,
+        client: str,
+        must_open: bool = False,
+    ) -> None:
         self.index = index
         self.target = target
         self.names = names
-        self.head = head
+        self.head = self._bare_head = head
+        self.must_open = must_open
+        self.session = ""
         self.idle: list[CallerConnection] = []
         self.quota = RetryQuota() if client == "boto3" else None
+
+    def write_step(self, step: int, session: str, number: int = -1) -> bytes:
+        """Return one step of the opening of a session."""
+        return write_step(step, self._bare_head, session, number)
+
+    def opened(self, session: str) -> None:
+        """Call with this session from now on."""
+        self.must_open = False
+        self.session = session
+        self.head = self._bare_head
+        if session:
+            self.head += b"\r\n" + session_line(session)
 
     def take_connection(self, now_s: float) -> CallerConnection | None:
         """Return an idle connection that is still good; what is too old is closed."""
@@ -60,10 +101,12 @@ class Call:
         "_demand_s",
         "_due_s",
         "_is_open",
+        "_n_steps",
         "_on_end",
         "_pending",
         "_retries",
         "_run",
+        "_session",
         "_taken",
         "_task",
         "_timer",
@@ -88,6 +131,8 @@ class Call:
         self._taken = 0
         self._due_s = 0.0
         self._is_open = False
+        self._n_steps = 0
+        self._session = ""
         self._connection: CallerConnection | None = None
         self._pending: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -104,6 +149,7 @@ class Call:
         if self._due_s:
             fleet.record.note_late(now_s - self._due_s)
         self._attempt = fleet.record.begin_attempt(self._task, now_s)
+        self._n_steps, self._session = 0, ""
         self._is_open = True
         self._timer = fleet.loop.call_later(self._run.group.timeout_s, self._on_timeout)
         connection = self._agent.take_connection(now_s)
@@ -145,6 +191,11 @@ class Call:
         run = self._run
         agent = self._agent
         self._connection = connection
+        if agent.must_open:
+            number = self._attempt if run.fleet.plan.is_numbered else -1
+            step = agent.write_step(self._n_steps, self._session, number)
+            connection.send(step, self._on_step)
+            return
         request = run.writers[agent.target].request(
             agent.head,
             retries=self._retries,
@@ -155,6 +206,22 @@ class Call:
         )
         on_first_byte = self._on_first_byte if run.group.is_stream else None
         connection.send(request, self._on_reply, on_first_byte)
+
+    def _on_step(self, status: int, headers: dict[str, str]) -> None:
+        """Go on with the opening of a session, then with the call; what fails ends the attempt."""
+        connection = self._connection
+        if not 200 <= status < 300 or connection is None:
+            self._on_reply(status, headers)
+            return
+        self._session = headers.get(SESSION_HEADER, self._session)
+        self._n_steps += 1
+        if self._n_steps == len(STEPS):
+            self._agent.opened(self._session)
+        if connection.is_usable:
+            self._send(connection)
+            return
+        self._connection = None
+        self._pending = self._run.fleet.task_group.create_task(self._connect())
 
     def _on_first_byte(self) -> None:
         """End the time limit: a stream may take its time once it has begun."""
@@ -187,6 +254,8 @@ class Call:
         else:
             self._keep(now_s)
         is_done = 200 <= status < 300
+        if status == SESSION_GONE and self._agent.session:
+            self._agent.must_open = True
         delay_s = None
         hint_s: float | None = None
         if not is_done:

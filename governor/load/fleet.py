@@ -73,8 +73,9 @@ class GroupRun:
 
     def make_agent(self, number: int, target: int, names: Names) -> Agent:
         """Return an agent, for instance one that another has started."""
-        head = self.writers[target].head(number, names)
-        return Agent(number, target, names, head, self.group.client)
+        writer = self.writers[target]
+        head = writer.head(number, names)
+        return Agent(number, target, names, head, self.group.client, writer.has_opening)
 
     def begin(
         self,

@@ -15,7 +15,10 @@ from typing import cast
 import httptools
 
 KEPT_HEADERS = frozenset(
-    {b"retry-after", b"retry-after-ms", b"x-should-retry", b"x-amz-retry-after"}
+    {
+        *(b"retry-after", b"retry-after-ms", b"x-should-retry", b"x-amz-retry-after"),
+        b"mcp-session-id",
+    }
 )
 FRAMING_HEADERS = frozenset({b"content-length", b"transfer-encoding"})
 NO_HEADERS: dict[str, str] = {}
@@ -111,7 +114,7 @@ class CallerConnection(asyncio.Protocol):
             self._transport.abort()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Keep what retry laws read, and whether the reply says where it ends."""
+        """Keep what retry laws and openings read, and whether the reply says where it ends."""
         lower = name.lower()
         if lower in KEPT_HEADERS:
             if self._headers is NO_HEADERS:

@@ -25,9 +25,11 @@ from typing import Any
 import orjson
 
 from governor.load import targets
+from governor.load.calls import Agent
 from governor.load.children import Child, ChildError
 from governor.load.figures import Figures, SideRecord, figures
 from governor.load.http1 import CallerConnection
+from governor.load.opening import SESSION_HEADER, STEPS
 from governor.load.plan import Group, plan_to_json
 from governor.load.record import record_from_json
 from governor.load.wire import Names, Writer
@@ -203,16 +205,8 @@ async def probe(url: str, group: Group, patience_s: float = PROBE_S) -> int:
     loop = asyncio.get_running_loop()
     target = await targets.resolve(url, loop)
     writer = Writer(group, target.host_header, target.prefix, 1)
-    answered: asyncio.Future[int] = loop.create_future()
-
-    def on_reply(status: int, headers: dict[str, str]) -> None:
-        if not answered.done():
-            answered.set_result(status)
-
-    def on_first_byte() -> None:
-        if group.is_stream:
-            loop.call_soon(on_reply, 200, {})
-
+    agent = Agent(0, 0, Names("", ""), writer.head(0, Names("", "")), group.client)
+    session = ""
     async with asyncio.timeout(PROBE_S):
         _, connection = await loop.create_connection(
             CallerConnection,
@@ -222,10 +216,35 @@ async def probe(url: str, group: Group, patience_s: float = PROBE_S) -> int:
             server_hostname=target.host if target.tls is not None else None,
         )
     try:
-        connection.send(writer.request(writer.head(0, Names("", ""))), on_reply, on_first_byte)
         async with asyncio.timeout(patience_s):
-            return await answered
+            for step in range(len(STEPS) if writer.has_opening else 0):
+                status, headers = await _ask(connection, agent.write_step(step, session))
+                session = headers.get(SESSION_HEADER, session)
+                if not 200 <= status < 300:
+                    return status
+            agent.opened(session)
+            request = writer.request(agent.head)
+            return (await _ask(connection, request, is_stream=group.is_stream))[0]
     except TimeoutError:
         return 0
     finally:
         connection.leave()
+
+
+async def _ask(
+    connection: CallerConnection, request: bytes, *, is_stream: bool = False
+) -> tuple[int, dict[str, str]]:
+    """Return status and kept headers of an answer; of a stream, at its first byte."""
+    loop = asyncio.get_running_loop()
+    answered: asyncio.Future[tuple[int, dict[str, str]]] = loop.create_future()
+
+    def on_reply(status: int, headers: dict[str, str]) -> None:
+        if not answered.done():
+            answered.set_result((status, headers))
+
+    def on_first_byte() -> None:
+        if is_stream:
+            loop.call_soon(on_reply, 200, {})
+
+    connection.send(request, on_reply, on_first_byte)
+    return await answered

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from random import Random
 from uuid import UUID
 
+from governor.load.opening import VERSION_LINE
 from governor.load.plan import Group
 
 HOST = "127.0.0.1"
@@ -54,6 +55,8 @@ class Dialect:
     mark : str
         Of each call, from ``{retries}`` made, ``{attempt}`` from 1, ``{most}``
         attempts in all, ``{task}`` an id that is the same for all attempts.
+    has_opening : bool
+        Whether it opens a session before its first call (:mod:`governor.load.opening`).
     """
 
     user_agent: str
@@ -67,6 +70,7 @@ class Dialect:
     child_names: tuple[str, ...] = ()
     grandchild_names: tuple[str, ...] = ()
     mark: str = ""
+    has_opening: bool = False
 
 
 def _stainless(version: str) -> tuple[str, ...]:
@@ -105,8 +109,8 @@ _MCP = Dialect(
     path="/mcp",
     body=MCP_BODY,
     stream_body=MCP_BODY,
-    lines=("MCP-Protocol-Version: 2025-11-25",),
-    names=("Mcp-Session-Id: {agent}",),
+    lines=(VERSION_LINE,),
+    has_opening=True,
 )
 _TENACITY = Dialect("python-httpx/0.28.1", lines=("Connection: keep-alive",))
 
@@ -198,6 +202,11 @@ class Writer:
         Path of the target's URL, without a slash at its end.
     most : int
         Attempts in all, for clients that tell.
+
+    Attributes
+    ----------
+    has_opening : bool
+        Whether an agent opens a session before its first call: where the call is the client's own.
     """
 
     def __init__(self, group: Group, host: str, prefix: str, most: int) -> None:
@@ -208,6 +217,7 @@ class Writer:
         method = group.method or "POST"
         body = (default if method != "GET" else "") if group.body is None else group.body
         self._body = body.encode()
+        self.has_opening = dialect.has_opening and method == "POST" and group.body is None
         lines = [f"{method} {prefix}{group.path} HTTP/1.1", f"Host: {host}"]
         lines += _accept(group)
         if self._body or method != "GET":

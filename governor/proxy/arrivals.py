@@ -136,6 +136,8 @@ class ArrivalReader:
     def __call__(self, head: RequestHead, peer: Peer, route: Route) -> Arrival:
         """Return the arrival of a request on its route (the data plane's hook)."""
         arrival = self.read(head, peer, self._clock_ns(), route.is_governed)
+        if route.terms is not None:
+            route.terms.lay_down(arrival)
         if route.affinity:
             value = head.get(route.affinity)
             if value:

@@ -30,7 +30,7 @@ members hold none, and all but the first are booked as COALESCED.
   themselves, for no two may have the same slot. An upstream's refusal is shared,
   and in a storm each member gets a slot of its own.
 
-In ``observe`` mode nothing is shared.
+Where it only observes nothing is shared (:mod:`governor.proxy.unshared`).
 
 *Considered and rejected*: making the first caller's exchange the leader (its
 leaving, its slowness and its connection would be everybody's); joining an answer
@@ -43,6 +43,7 @@ from collections.abc import Callable
 from time import monotonic_ns
 from typing import TYPE_CHECKING, cast
 
+from governor.core.arrival import Arrival
 from governor.core.lease import Decision, make_lease
 from governor.errors import Fault, GovernorError, UpstreamError, UpstreamTimeout
 from governor.proxy import carrier as shared
@@ -66,7 +67,7 @@ HOLD_NS = 1_000_000_000
 def join(exchange: Exchange, now_ns: int) -> bool:
     """Let a request share a call, its own if nobody has made it yet; return whether it does."""
     try:
-        key = _key_of(exchange)
+        key = key_of(exchange)
         if key is None:
             return False
         flights = exchange.server.flights
@@ -89,11 +90,10 @@ def join(exchange: Exchange, now_ns: int) -> bool:
     return True
 
 
-def _key_of(exchange: Exchange) -> tuple[object, ...] | None:
+def key_of(exchange: Exchange) -> tuple[object, ...] | None:
+    """Return what identical requests have in common; None for one that is never shared."""
     head = exchange.head
     if head.content_length or head.is_chunked or head.upgrade or not exchange.minor:
-        return None
-    if exchange.gate.is_observing:
         return None
     peer = cast("Downstream", exchange.downstream).peer
     caller = (peer.ip, peer.scheme, head.forwarded_for)
@@ -153,7 +153,7 @@ class Flight:
         exchange.state = JOINED
         exchange.dispatched_at_ns = now_ns
         if exchange is not self._first:
-            lease = make_lease(None, now_ns, 0)  # type: ignore[arg-type]  # never in the gate
+            lease = make_lease(Arrival(), now_ns, 0)  # never in the gate
             exchange.decision = Decision(Action.ADMIT, Reason.COALESCED, lease)
         self.members.append(member)
 

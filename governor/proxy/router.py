@@ -24,7 +24,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes
 
-from governor.proxy import coalesce
+from governor.core.terms import NO_TERMS, Terms
+from governor.proxy import coalesce, unshared
+from policies.switches import GOVERN, OFF, Policy, state_of
 
 if TYPE_CHECKING:
     from governor.config.model import Route as RouteConfig
@@ -58,6 +60,10 @@ class Route:
         By upstream: where a fallback leads.
     name : str, optional
         For logs and metrics; default: the upstream's name.
+    terms : Terms, optional
+        Of the route's own policies.
+    switches : int
+        The policies' states for its requests (:mod:`policies.switches`); default: all govern.
     count : callable, optional
         ``count(status, action, duration_ns)``, called for every finished request that had
         an answer or a caller to give it to.
@@ -66,6 +72,8 @@ class Route:
     ----------
     absorb_ns : int
         How long a refusal may be waited out; 0 for not at all.
+    terms : Terms or None
+        What its requests are met with instead of what the upstream's gate does by itself.
     join : callable or None
         ``join(exchange, now_ns) -> bool`` where identical requests share a call.
     """
@@ -87,6 +95,7 @@ class Route:
         "on_leave",
         "pools",
         "pools_by_name",
+        "terms",
         "upstream",
     )
 
@@ -98,6 +107,8 @@ class Route:
         name: str = "",
         count: CountHook = _count_nothing,
         pools_by_name: Mapping[str, Sequence[EndpointPool]] | None = None,
+        terms: Terms = NO_TERMS,
+        switches: int = 0,
     ) -> None:
         self.count = count
         self.pools_by_name = pools_by_name or {}
@@ -119,10 +130,14 @@ class Route:
         self.name = name or config.upstream
         self.on_leave = config.on_leave
         self.is_governed = config.governed
+        self.terms = None if terms == NO_TERMS else terms
         self.absorb_ns = int(config.absorb_s * 1e9)
+        if state_of(switches, Policy.ABSORB) == OFF:
+            self.absorb_ns = 0
         self.join: Callable[[Exchange, int], bool] | None = None
-        if config.coalesce:
-            self.join = coalesce.join
+        if config.coalesce and state_of(switches, Policy.COALESCE) != OFF:
+            is_shared = state_of(switches, Policy.COALESCE) == GOVERN
+            self.join = coalesce.join if is_shared else unshared.watch
 
     @property
     def is_catch_all(self) -> bool:

@@ -23,6 +23,7 @@ from governor.proxy.stats import DoneHook, ProxyStats, SampleHook
 from governor.proxy.sweep import SWEEP_INTERVAL_S, sweep_connection
 from governor.proxy.tls import make_listener_context
 from governor.proxy.tunnel import Tunnel
+from governor.proxy.unshared import forget_done
 
 if TYPE_CHECKING:
     from governor.core.arrival import Arrival
@@ -145,6 +146,7 @@ class ProxyServer:
         self.abandoned: set[Exchange] = set()
         self.tunnels: set[Tunnel] = set()
         self.flights: dict[object, Flight] = {}
+        self.unshared: dict[object, Exchange] = {}
         self.watched: set[Watched] = set()
         self.is_draining = False
         self._all_lost = asyncio.Event()
@@ -287,5 +289,7 @@ class ProxyServer:
                 endings.expire(exchange, now_ns)
         for watched in list(self.watched):
             watched.sweep(now_ns)
+        if self.unshared:
+            forget_done(self.unshared)
         for pool in self.pools:
             pool.sweep(now_ns)

@@ -20,6 +20,7 @@ from aiohttp import web
 
 from governor.config.durations import Address
 from governor.sample import dialects
+from governor.sample.mcp import McpApi
 from governor.sample.service import FAULT_KINDS, MAX_FAULT_S, FaultKind, Refused, Service
 
 MAX_BODY_BYTES = 16 << 20
@@ -32,6 +33,7 @@ HELP = {
         "POST /v1/chat/completions": "OpenAI's wire, plain and streaming",
         "POST /v1/messages": "Anthropic's wire, plain and streaming",
         "GET /v1/models": "the one model",
+        "POST|DELETE /mcp": "MCP over streamable HTTP: initialize, then tools/list, tools/call",
         "GET /events": "server-sent events; ?n=10&interval_ms=100",
         "GET /healthz": "slots in use and waiting, the fault at work",
         "POST /fault?kind=stall&seconds=4": "provoke stall, slow or refuse; DELETE /fault ends it",
@@ -44,6 +46,7 @@ class SampleApi:
 
     def __init__(self, service: Service) -> None:
         self.service = service
+        self.mcp = McpApi(service)
         self._numbers = count(1)
 
     def app(self) -> web.Application:
@@ -57,6 +60,8 @@ class SampleApi:
                 web.post("/v1/chat/completions", self.handle_chat),
                 web.post("/v1/messages", self.handle_message),
                 web.get("/v1/models", self.handle_models),
+                web.post("/mcp", self.mcp.handle_post),
+                web.delete("/mcp", self.mcp.handle_delete),
                 web.get("/events", self.handle_events, allow_head=False),
                 web.get("/healthz", self.handle_health),
                 web.post("/fault", self.handle_fault),

@@ -7,13 +7,11 @@ import json
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from bench.children import HOST, ROOT
-from governor.cli.sample import SampleChild
 
 if importlib.util.find_spec("locust") is None:  # only looked for: its import patches everything
     pytest.skip("locust is not installed", allow_module_level=True)
@@ -22,16 +20,6 @@ LOCUST = [sys.executable, "-m", "locust", "-f", "bench/locustfile.py"]
 LOAD = ["--headless", "--users", "6", "--spawn-rate", "50", "--run-time", "100s"]
 ENOUGH = ["--agent-tasks", "12"]
 """A run ends when this is done, however slow the machine is; the time only bounds it."""
-
-
-@pytest.fixture(scope="module")
-def sample() -> Iterator[str]:
-    """Return the URL of a sample service."""
-    child = SampleChild()
-    try:
-        yield child.wait_until_ready()
-    finally:
-        child.stop()
 
 
 def run(*words: str) -> subprocess.CompletedProcess[str]:

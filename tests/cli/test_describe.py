@@ -9,6 +9,8 @@ import pytest
 from governor.cli.describe import describe, notes
 from governor.config.model import Config
 
+OWN = {"max_wait": "5s", "patience": "8s", "urgency": 6}
+
 
 def words(**sections: Any) -> str:
     """Describe a configuration with one upstream, unless another is given."""
@@ -47,6 +49,19 @@ def test_the_zero_configuration_says_everything_that_matters() -> None:
         ({"routes": [{"upstream": "a", "affinity": "X-Session"}]}, "together by header x-session"),
         ({"policies": {"hold": "observe"}}, "no more, what it would be to let those who come by"),
         ({"policies": {"contain": "govern"}}, "Keep places for brief calls"),
+        ({"policies": {"hold": "off"}}, "Never let those who come by themselves"),
+        ({"policies": {"limit": "observe"}}, "no more, what it would be to let requests wait"),
+        ({"policies": {"limit": "off"}}, "upstreams get whatever comes"),
+        ({"policies": {"slots": "off"}}, "Never give each caller"),
+        ({"policies": {"absorb": "observe"}}, "no more, what it would be to wait refusals out"),
+        ({"policies": {"coalesce": "observe"}}, "no more, what it would be to let identical"),
+        ({"policies": {"reroute": "observe"}}, "no more, what it would be to choose the cheaper"),
+        ({"policies": {"acceleration": "off"}}, "Never let demand grow"),
+        ({"routes": [{"upstream": "a", "policies": {"hold": "off"}}]}, "hold is off here"),
+        (
+            {"routes": [{"upstream": "a", "policies": OWN}]},
+            "a wait of 5s at the longest, patience of 8s where its caller does not say, urgency 6",
+        ),
         ({"policies": {"holdback_share": 0.02}}, "Leave 2.0% of the callers ungoverned"),
         (
             {"upstreams": {"a": {"endpoints": ["http://a"], "acceleration": 1.5}}},

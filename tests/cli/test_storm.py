@@ -9,29 +9,17 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import governor
-from governor.cli.sample import SampleChild
 from governor.cli.storm_command import masked
 
 ROOT = Path(governor.__file__).parent.parent
 NO_JIT = {**os.environ, "NUMBA_DISABLE_JIT": "1"}
 """A Governor that need not compile: what is tested here is the storm around it."""
-
-
-@pytest.fixture(scope="module")
-def sample() -> Iterator[str]:
-    """Return the URL of a sample service."""
-    child = SampleChild()
-    try:
-        yield child.wait_until_ready()
-    finally:
-        child.stop()
 
 
 def storm(*words: str) -> subprocess.CompletedProcess[str]:
@@ -70,6 +58,13 @@ def test_a_service_is_loaded_and_described(sample: str, tmp_path: Path) -> None:
     assert not re.search(r"<(?:script|link)[^>]+(?:src|href)=", text)
     for shown in (out.read_text(), text, found.stdout, found.stderr):
         assert "top-secret" not in shown
+
+
+def test_mcp_clients_open_sessions_at_the_sample(sample: str) -> None:
+    """Each call is done: the sample answers no call that names no session it has opened."""
+    found = storm("--target", sample, "--seconds", "1", "--agents", "5", "--client", "mcp")
+    assert found.returncode == 0, found.stderr
+    assert re.search(r"succeeded +100.00 %", found.stdout)
 
 
 def test_without_a_target_the_sample_is_loaded() -> None:

@@ -134,6 +134,8 @@ def test_the_loader_and_programs_share_the_checks() -> None:
         ({"coalesce": True, "governed": False}, "coalesce"),
         ({"absorb": "1s", "governed": False}, "absorb"),
         ({"absorb": "31s"}, "absorb"),
+        ({"absorb": "3s", "policies": {"max_wait": "2s"}}, "absorb"),
+        ({"governed": False, "policies": {"hold": "off"}}, "policies"),
     ],
 )
 def test_options_of_a_route_that_exclude_each_other(route: dict[str, object], key: str) -> None:

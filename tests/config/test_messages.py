@@ -43,6 +43,27 @@ def test_each_kind_of_error_says_what_is_allowed(field: str, value: object, word
     assert any(words in message for message in messages(upstream(**{field: value})).values())
 
 
+@pytest.mark.parametrize(
+    ("own", "words"),
+    [
+        ({"hold": "on"}, "must be govern, observe or off"),
+        ({"limit": "off"}, "is not known here"),
+        ({"max_wait": "soon"}, "must be a number with a unit"),
+        ({"max_wait": "25h"}, "must be at most 24h"),
+        ({"urgency": 8}, "must be at most 7"),
+    ],
+)
+def test_what_a_route_lays_down_wrongly_is_said_at_its_key(
+    own: dict[str, object], words: str
+) -> None:
+    """Field by field, as everywhere."""
+    upstreams = {"a": {"endpoints": ["http://a"]}}
+    found = messages({"upstreams": upstreams, "routes": [{"upstream": "a", "policies": own}]})
+    [(where, message)] = found.items()
+    assert where == ("routes", 0, "policies", *own)
+    assert words in message
+
+
 def test_sizes_are_bounded_in_their_unit() -> None:
     """A bound on a size is written as a size."""
     data = {**upstream(), "listeners": [{"max_head": "2MiB"}]}

@@ -7,8 +7,11 @@ import json
 import orjson
 
 from governor.control.collector import GATE_ROWS
+from governor.control.decisions import describe_entry
 from governor.control.shaping import describe_shaping
+from governor.control.state import describe_ledger
 from governor.core.arrival import Arrival
+from governor.core.decision_log import DecisionLog
 from governor.core.shaping import Modes, Shaping
 from policies.decision import Outcome
 from tests.core.test_gate import make_gate
@@ -72,7 +75,17 @@ def test_the_benefit_is_told_with_its_interval() -> None:
 
 def test_what_is_only_observed_is_counted() -> None:
     """Under the reason that it would have had."""
-    gate = make_gate(limit=40, shaping=Shaping(Modes(hold="observe")))
+    log = DecisionLog()
+    gate = make_gate(limit=40, shaping=Shaping(Modes(hold="observe")), log=log)
+    gate.signals.organic_hz = lambda: 50.0  # type: ignore[method-assign]
+    gate.signals.retry_ratio = gate.signals.synchrony_nats = lambda: 0.0  # type: ignore[method-assign]
+    for n in range(5):
+        gate.tick(n * 50_000_000)
     crowd(gate, S, 40)
-    assert describe_shaping(gate)["observed"] == {"held": 32}
-    assert dict(GATE_ROWS["governor_decisions_total"](gate))["observed", "held"] == 32
+    assert describe_shaping(gate)["policies"]["hold"] == "observe"
+    assert describe_ledger(gate)["observed"] == {"held": 10}
+    assert dict(GATE_ROWS["governor_decisions_total"](gate))["observed", "held"] == 10
+    shown = [describe_entry(entry, 0, gate.identities) for entry in log.last(10)]
+    assert {(x["action"], x["reason"], x["observed"]) for x in shown} == {
+        ("admit", "observed", "held")
+    }

@@ -59,6 +59,10 @@ class SilentSignals:
         if self.is_broken:
             raise ZeroDivisionError
 
+    def is_storm(self) -> bool:
+        """Foretell nothing."""
+        return False
+
     def organic_hz(self) -> float:
         """Return no organic demand."""
         return 0.0

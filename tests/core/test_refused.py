@@ -12,6 +12,7 @@ from governor.core.arrival import Arrival
 from governor.core.gate import Gate
 from governor.core.lease import Lease, LeaseState
 from governor.core.line import INVITED
+from governor.core.shaping import Modes, Shaping
 from policies.decision import Action, Outcome, Reason
 from policies.limit import FixedLimit
 from policies.limit.refusals import N_REFUSED_MIN
@@ -54,6 +55,33 @@ def test_observing_counts_and_gives_nothing() -> None:
     assert gate.ledger.n_observed[Reason.ABSORBED] == 1
     assert taken.lease.state is LeaseState.OPEN
     assert gate.reservations.n_made == 0
+
+
+@pytest.mark.parametrize("mode", ["observe", "off"])
+def test_slots_and_absorbing_are_switched_each_by_itself(mode: str) -> None:
+    """Observed they are counted, off they are not even that; the other one goes on."""
+    counted = mode == "observe"
+    gate = make_gate(limit=100, shaping=Shaping(Modes(slots=mode)))
+    assert storm(gate) == [-1] * 5
+    assert (Reason.SLOT_GIVEN in gate.ledger.n_observed) == counted
+    [taken] = fill(gate, 1)
+    assert gate.refused.absorb(0, taken.lease, 0, S) is not None
+    gate = make_gate(limit=100, shaping=Shaping(Modes(absorb=mode)))
+    assert storm(gate)[-1] > 0
+    [taken] = fill(gate, 1)
+    assert gate.refused.absorb(0, taken.lease, 0, S) is None
+    assert (Reason.ABSORBED in gate.ledger.n_observed) == counted
+
+
+def test_a_route_may_switch_slots_for_itself() -> None:
+    """The refusal of one of its requests goes on as it came."""
+    gate = make_gate(limit=100)
+    storm(gate)
+    [plain] = fill(gate, 1)
+    assert refuse(gate, 0, plain.lease) > 0
+    [own] = fill(gate, 1)
+    own.lease.arrival.switches = Modes(slots="off").pack()
+    assert refuse(gate, 0, own.lease) == -1
 
 
 @pytest.mark.parametrize(

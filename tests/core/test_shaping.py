@@ -111,7 +111,76 @@ def test_a_policy_that_does_not_govern_lets_everybody_through(mode: str) -> None
         gate.tick(n * 50 * MS)
     decisions = crowd(gate, S, 40)
     assert {d.action for d in decisions} == {Action.ADMIT}
-    assert (Reason.HELD in gate.shaping.n_observed) == (mode == "observe")
+    assert (Reason.HELD in gate.ledger.n_observed) == (mode == "observe")
+
+
+@pytest.mark.parametrize("mode", ["observe", "off"])
+def test_a_limit_that_does_not_govern_admits_beyond_it(mode: str) -> None:
+    """Nobody waits; observed, each beyond the limit is counted, and places are booked as ever."""
+    gate = make_gate(limit=2, shaping=Shaping(Modes(limit=mode)))
+    decisions = [gate.arrive(S + n * S, Arrival(tenant=1, flow=1 + n)) for n in range(5)]
+    assert {d.action for d in decisions} == {Action.ADMIT}
+    assert gate.in_flight == 5
+    seen = {Reason.OVER_LIMIT: 3} if mode == "observe" else {}
+    assert gate.ledger.n_observed == seen
+    assert gate.ledger.n_untouched == 5 - sum(seen.values())
+    for decision in decisions:
+        finish(gate, 9 * S, decision)
+    assert gate.in_flight == 0
+
+
+def test_a_crowd_still_yields_where_the_limit_only_observes() -> None:
+    """It waits its 200 ms beside the kept places, then goes, however full it is."""
+    gate = make_gate(limit=40, shaping=Shaping(Modes(limit="observe")))
+    gate.signals.organic_hz = lambda: 50.0  # type: ignore[method-assign]
+    for n in range(5):
+        gate.tick(n * 50 * MS)
+    decisions = crowd(gate, S, 60)
+    assert {d.reason for d in decisions if d.action is Action.WAIT} == {Reason.HELD}
+    gate.tick(S + HOLD_MAX_NS)
+    assert gate.in_flight == 60
+    assert gate.line_length == 0
+
+
+def test_a_ramp_that_only_observes_counts_what_it_would_hold() -> None:
+    """As many would go as if it governed; nobody waits, and the bucket is not overdrawn."""
+    gate = make_gate(limit=100, shaping=Shaping(Modes(acceleration="observe"), acceleration=2.0))
+    gate.tick(0)
+    decisions = [gate.arrive(S + n * 30 * MS, Arrival(tenant=1, flow=1 + n % 9)) for n in range(10)]
+    assert {d.action for d in decisions} == {Action.ADMIT}
+    assert [d.observed for d in decisions] == [None] + [Reason.ACCELERATING] * 9
+    gate.tick(2 * S)
+    assert gate.shaping.acceleration is not None
+    assert gate.shaping.acceleration.has_room
+    off = make_gate(limit=100, shaping=Shaping(Modes(acceleration="off"), acceleration=2.0))
+    assert off.shaping.acceleration is None
+
+
+def test_a_route_may_say_otherwise_than_the_file() -> None:
+    """The switches that a request carries count for it alone."""
+    gate = make_gate(limit=40)
+    gate.signals.organic_hz = lambda: 50.0  # type: ignore[method-assign]
+    for n in range(5):
+        gate.tick(n * 50 * MS)
+    own = {"govern": -1, "observe": Modes(hold="observe").pack(), "off": Modes(hold="off").pack()}
+    states = ["govern", "observe", "off"] * 20
+    decisions = [
+        gate.arrive(S, Arrival(tenant=1, flow=1 + k % 9, switches=own[state]))
+        for k, state in enumerate(states)
+    ]
+    held = [state for state, d in zip(states, decisions, strict=True) if d.reason is Reason.HELD]
+    assert set(held) == {"govern"}
+    assert gate.ledger.n_observed[Reason.HELD] > 0
+
+
+def test_a_route_bounds_the_wait_of_its_own_requests() -> None:
+    """The others wait as long as the upstream lets them."""
+    gate = make_gate(limit=1, max_wait_ns=3 * S)
+    gate.arrive(S, Arrival())
+    brief = gate.arrive(S, Arrival(max_wait_ns=100 * MS))
+    other = gate.arrive(S, Arrival())
+    assert [d.lease for d in gate.tick(S + 150 * MS)] == [brief.lease]
+    assert [d.lease for d in gate.tick(4 * S)] == [other.lease]
 
 
 def test_demand_accelerates_no_faster_than_configured() -> None:

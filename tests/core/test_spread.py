@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from governor.core.arrival import Arrival
 from governor.core.gate import Gate
 from governor.core.lease import Decision, Lease, LeaseState
+from governor.core.shaping import Modes, Shaping
 from governor.core.spread import SpreadGate
 from policies.decision import Action, Outcome, Reason
 from policies.ejection import REST_NS, Verdict
@@ -277,6 +278,17 @@ def test_observing_moves_nothing() -> None:
     assert gate.arrive(2 * MS, Arrival()).action is Action.ADMIT
     assert gate.ledger.n_observed[Reason.REROUTED] == 1
     assert gate.ledger.n_observed[Reason.FALLBACK] >= 1
+    assert gate.ledger.n_diverted == gate.ledger.n_rerouted == 0
+
+
+def test_rerouting_is_observed_alone() -> None:
+    """Nothing is moved or diverted, and counted; the line works on."""
+    gate, _ = pair(n=2, limit=1, shaping=Shaping(Modes(reroute="observe")))
+    lease = admit(gate)
+    assert gate.reroute(MS, lease, UNREACHED) == (None, ())
+    assert gate.ledger.n_observed == {Reason.REROUTED: 1}
+    admit(gate)
+    assert gate.arrive(2 * MS, Arrival()).action is Action.WAIT
     assert gate.ledger.n_diverted == gate.ledger.n_rerouted == 0
 
 

@@ -22,6 +22,7 @@ class Seen:
     target: str
     connection: int
     headers: dict[str, str] = field(default_factory=dict)
+    body: bytes = b""
 
 
 Answer = Callable[[Seen], "bytes | None"]
@@ -69,6 +70,10 @@ class OriginConnection(asyncio.Protocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         """Keep a header."""
         self._request.headers[name.lower().decode()] = value.decode()
+
+    def on_body(self, data: bytes) -> None:
+        """Keep the body."""
+        self._request.body += data
 
     def on_message_complete(self) -> None:
         """Answer."""

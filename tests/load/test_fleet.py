@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import subprocess
 import sys
@@ -307,3 +308,50 @@ def test_a_bad_plan_is_told_and_not_run(tmp_path: Path) -> None:
     )
     assert done.returncode == 2
     assert "targets" in done.stderr
+
+
+async def test_an_mcp_agent_opens_a_session_before_its_first_call(origin: Start) -> None:
+    """Initialize, initialized, then calls with the session that the service named; once each."""
+    numbers = itertools.count(1)
+
+    def answer(request: Seen) -> bytes:
+        if b'"initialize"' in request.body:
+            return OK.replace(b"\r\n", b"\r\nMcp-Session-Id: s%d\r\n" % next(numbers), 1)
+        return OK
+
+    service = await origin(answer)
+    calls = group(Closed(0.03), 3, client="mcp", path="/mcp")
+    record = await run(plan(service.url, calls))
+    assert record["tasks"]["is_done"].all()
+    assert (record["tasks"]["attempts"] == 1).all()
+    told = defaultdict(list)
+    for request in service.seen:
+        method = json.loads(request.body)["method"]
+        told[request.connection].append((method, request.headers.get("mcp-session-id", "")))
+    assert len(told) == 3
+    for methods in told.values():
+        session = methods[1][1]
+        assert session
+        opening = [("initialize", ""), ("notifications/initialized", session)]
+        assert methods == opening + [("tools/call", session)] * (len(methods) - 2)
+
+
+async def test_a_session_that_is_gone_is_opened_again(origin: Start) -> None:
+    """A 404 ends the task, and the next one opens another session; without one none is named."""
+    gone = [True]
+
+    def answer(request: Seen) -> bytes:
+        method = json.loads(request.body)["method"]
+        if method == "initialize":
+            return OK.replace(b"\r\n", b"\r\nMcp-Session-Id: s\r\n", 1)
+        if method == "tools/call" and gone:
+            gone.pop()
+            return OK.replace(b"200 OK", b"404 Not Found")
+        return OK
+
+    service = await origin(answer)
+    record = await run(plan(service.url, group(Closed(0.03), 1, client="mcp", path="/mcp")))
+    assert record["tasks"]["is_done"].tolist()[:3] == [False, True, True]
+    methods = [json.loads(request.body)["method"] for request in service.seen]
+    assert methods.count("initialize") == 2
+    assert record["attempts"]["status"].tolist()[:2] == [404, 200]

@@ -130,3 +130,33 @@ async def test_the_anthropic_sdk_is_answered_plain_and_streaming(url: str) -> No
         async with client.messages.stream(**asked) as stream:  # type: ignore[arg-type]
             text = await stream.get_final_text()
     assert plain.content[0].text == text == TEXT
+
+
+async def test_mcp_wants_a_session(url: str) -> None:
+    """400 without one, 404 for one that is not known, 202 to a notification, 204 to its end."""
+    call = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "search"}}
+    async with ClientSession() as http:
+        assert (await http.post(f"{url}/mcp", json=call)).status == 400
+        unknown = {"Mcp-Session-Id": "x"}
+        assert (await http.post(f"{url}/mcp", json=call, headers=unknown)).status == 404
+        begun = await http.post(f"{url}/mcp", json={"id": 0, "method": "initialize"})
+        own = {"Mcp-Session-Id": begun.headers["Mcp-Session-Id"]}
+        said = {"method": "notifications/initialized"}
+        assert (await http.post(f"{url}/mcp", json=said, headers=own)).status == 202
+        found = await (await http.post(f"{url}/mcp", json=call, headers=own)).json()
+        assert "governor: result 1" in found["result"]["content"][0]["text"]
+        assert (await http.post(f"{url}/mcp", data=b"{", headers=own)).status == 400
+        for method, code in (("tools/list", None), ("ping", None), ("nothing", -32601)):
+            body = {"id": 2, "method": method}
+            answer = await (await http.post(f"{url}/mcp", json=body, headers=own)).json()
+            assert answer.get("error", {}).get("code") == code
+        assert (await http.delete(f"{url}/mcp", headers=own)).status == 204
+        assert (await http.post(f"{url}/mcp", json=call, headers=own)).status == 404
+
+
+async def test_the_official_mcp_client_calls_a_tool(url: str) -> None:
+    """It opens its session and gets the tool's answer."""
+    mcp = pytest.importorskip("mcp")
+    async with mcp.Client(f"{url}/mcp", mode="legacy") as client:
+        found = await client.call_tool("weather", {"q": "Oslo"})
+    assert "Oslo" in found.content[0].text

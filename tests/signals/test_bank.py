@@ -187,6 +187,9 @@ def test_organic_rate_follows_fresh_demand_only() -> None:
         bank.observe_arrival(step * 25 * MS, step % 60, 0, step % 2, True)
     bank.tick(30 * S)
     assert bank.organic_hz() == pytest.approx(20.0, rel=0.05)
+    assert bank.expected_hz(10) == pytest.approx(read(bank)["forecast_500ms"])
+    assert bank.crossing_s() == read(bank)["storm_crossing"]
+    assert bank.is_storm() == (read(bank)["storm_alarm"] == 1.0)
     assert read(bank)["arrival_rate"] == pytest.approx(40.0, rel=0.05)
     assert read(bank)["retry_share"] == pytest.approx(0.5, rel=0.05)
 
