@@ -102,7 +102,7 @@ class Gate(GateParts):
             lease.endpoint_idx = endpoint.idx
             lease.dispatched_at_ns = now_ns
             lease.phase = limit.on_dispatch(now_ns, in_flight, in_flight >= limit.limit)
-            kind = self._kinds.get(arrival.kind) or self._meet_kind(arrival.kind)
+            kind = self._kinds[arrival.kind]
             kind.n_open += 1
             kind.sent_sum_ns += now_ns
             ledger.n_untouched += 1
@@ -120,6 +120,7 @@ class Gate(GateParts):
         if is_normal(status):
             self._signal(FIRST_BYTE, now_ns, lease)
             if not lease.arrival.is_exempt:
+                self._kinds[lease.arrival.kind].n_begun += 1
                 self._learn_answer(now_ns, lease, self.endpoints[lease.endpoint_idx])
 
     def leave(self, now_ns: int, lease: Lease) -> Sequence[Decision]:
@@ -207,6 +208,8 @@ class Gate(GateParts):
         else:
             ledger.close(outcome, held_s, has_sample)
             how = FAILED
+            if not has_sample:
+                kind.n_unanswered += 1
             if outcome is Outcome.REFUSED:
                 endpoint.limit.on_refused(now_ns, lease.in_flight_at_dispatch)
         if lease.has_left:

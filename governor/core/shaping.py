@@ -3,10 +3,10 @@
 *Rule of this file*: composition of policies that say who yields; the policies
 themselves are pure and know nothing of each other.
 
-The order is the contract. A call of a long kind is LONG, whether or not it came
-in a crowd: containment lasts, a hold passes. What came in a crowd is CROWD. A
-place is open to nobody while the acceleration limit has no room; to the long,
-while they hold less than their share; to the crowd, beyond the last places,
+The order is the contract. A call of a kind that hangs is HUNG, of a long kind LONG, whether
+or not it came in a crowd: containment lasts, a hold passes. What came in a crowd is CROWD. A
+place is open to nobody while the acceleration limit has no room; to the long and to
+the hung, while they hold less than their share; to the crowd, beyond the last places,
 which are kept for 200 ms at most.
 
 Each policy can be observed only: then it is computed, counted under its reason,
@@ -26,7 +26,7 @@ from policies.decision import Reason
 from policies.herd import Herd
 from policies.holdback import Holdback
 
-_REASONS = (Reason.OVER_LIMIT, Reason.CONTAINED, Reason.HELD)
+_REASONS = (Reason.OVER_LIMIT, Reason.CONTAINED, Reason.HELD, Reason.CONTAINED)
 """Why a request waits beside a free place, by band."""
 
 
@@ -86,10 +86,12 @@ class Shaping:
 
     def band(self, lease: Lease, is_crowd: bool) -> Band:
         """Return the band of a new request."""
-        if self.containment.is_long(lease.arrival.kind) and self._acts(
+        kind = lease.arrival.kind
+        is_hung = self.containment.is_hung(kind)
+        if (is_hung or self.containment.is_long(kind)) and self._acts(
             self.modes.contain, Reason.CONTAINED
         ):
-            return Band.LONG
+            return Band.HUNG if is_hung else Band.LONG
         if is_crowd and self._acts(self.modes.hold, Reason.HELD):
             return Band.CROWD
         return Band.OWN
@@ -106,7 +108,8 @@ class Shaping:
         is_free = in_flight < limit and (acceleration is None or acceleration.has_room)
         kept = self.containment.kept_places
         for_long = not kept or self.containment.n_long < limit - kept
-        return Room(is_free, for_long, in_flight < limit - self._kept_from_crowd)
+        for_hung = self.containment.has_room_for_hung
+        return Room(is_free, for_long, in_flight < limit - self._kept_from_crowd, for_hung)
 
     def reason(self, band: Band, room: Room, has_place: bool) -> Reason:
         """Return why a request has to wait.
@@ -133,7 +136,7 @@ class Shaping:
         self._kept_from_crowd = self.herd.kept_places(limit, organic_hz)
         if self.acceleration is not None:
             self.acceleration.tick(now_ns)
-        contains = self.containment.kept_places > 0 and self.modes.contain != "off"
+        contains = not self.containment.is_idle and self.modes.contain != "off"
         self.is_calm = not contains and self.acceleration is None and not self.holdback.share
 
     def _acts(self, mode: str, reason: Reason) -> bool:
