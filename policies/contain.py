@@ -247,7 +247,8 @@ class Containment:
             was_hung, own_hz = hang.is_hung, hang.told_hz
             n_ended, n_begun = kind.n_done - kind.n_unanswered, kind.n_begun
             n_others = n_all - n_ended - n_begun
-            hang.tick(kind.n_open, n_ended, n_begun, n_others, all_hz - own_hz, elapsed_s)
+            held_s = kind.mean_ns * 1e-9
+            hang.tick(kind.n_open, n_ended, n_begun, held_s, n_others, all_hz - own_hz, elapsed_s)
             kind.n_unanswered = kind.n_begun = 0
             if hang.is_hung:
                 self._hung.append(kind)

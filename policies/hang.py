@@ -92,7 +92,14 @@ class Hang:
         return ceil(self.usual + SPREAD * sqrt(max(self._variance, self.usual))) + 1
 
     def tick(
-        self, n_open: int, n_ended: int, n_begun: int, n_others: int, others_hz: float, dt_s: float
+        self,
+        n_open: int,
+        n_ended: int,
+        n_begun: int,
+        held_s: float,
+        n_others: int,
+        others_hz: float,
+        dt_s: float,
     ) -> None:
         """Take in what happened within ``dt_s``.
 
@@ -102,6 +109,8 @@ class Hang:
             Its calls that hold a place now.
         n_ended, n_begun : int
             Its calls whose answers ended, or began and go on.
+        held_s : float
+            Mean holding time of its latest.
         n_others, others_hz : int, float
             Answers to other kinds' calls, and their usual rate.
         """
@@ -113,7 +122,7 @@ class Hang:
             self._silent_s += dt_s
             self._missed += self.told_hz * dt_s
             self._others += n_others
-            self.is_hung = self.is_hung or self._seems_hung(n_open, others_hz)
+            self.is_hung = self.is_hung or self._seems_hung(n_open, held_s, others_hz)
         self._age_s += dt_s
         is_usual = not self.is_hung and self._missed < SUSPECT
         gain = dt_s / min(self._age_s, MEMORY_S) if is_usual else min(1.0, dt_s / DRIFT_S)
@@ -122,11 +131,12 @@ class Hang:
         self.usual += gain * off
         self._variance += gain * (off * off - self._variance)
 
-    def _seems_hung(self, n_open: int, others_hz: float) -> bool:
+    def _seems_hung(self, n_open: int, held_s: float, others_hz: float) -> bool:
         """Whether there are many of it, it is silent, and the others are not."""
         return (
             self._missed >= MISSED
-            and self._silent_s * self.told_hz >= PATIENT * self.usual  # Little's holding time
+            and self._silent_s
+            >= PATIENT * max(held_s, self.usual / self.told_hz)  # the latter: Little's
             and n_open > self.usual + SPREAD * sqrt(max(self._variance, self.usual))
             and self._others >= max(OTHERS_MIN, OTHERS_SHARE * others_hz * self._silent_s)
         )
