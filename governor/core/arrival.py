@@ -46,6 +46,8 @@ class Arrival:
     is_exempt : bool
         Never waits and is never answered by the gate (health checks, event
         streams that idle); it takes no place of the limit and teaches it nothing.
+    source : int
+        Keyed hash of the peer's address, of a call that names the trace it is part of; 0 of others.
     affinity : int
         Keyed 64-bit hash of what should stay with one endpoint; 0 for nothing.
     can_retry : bool
@@ -66,6 +68,7 @@ class Arrival:
         "kind",
         "parent_flow",
         "patience_ns",
+        "source",
         "tenant",
         "tree",
         "urgency",
@@ -88,6 +91,7 @@ class Arrival:
         is_deadline: bool = False,
         kind: int = 0,
         affinity: int = 0,
+        source: int = 0,
     ) -> None:
         self.tenant = tenant
         self.flow = flow
@@ -104,3 +108,4 @@ class Arrival:
         self.is_deadline = is_deadline
         self.kind = kind
         self.affinity = affinity
+        self.source = source

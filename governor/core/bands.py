@@ -18,7 +18,7 @@ the crowd, then from the long, then from the rest.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -130,10 +130,10 @@ class Bands:
         self._lines[band].charge(lease.arrival.tenant, service_s)
         self.forget(lease)
 
-    def last(self, is_newest_first: bool) -> Lease | None:
-        """Return the lease to send away first."""
+    def last(self, is_newest_first: bool, shed: Container[int] = ()) -> Lease | None:
+        """Return the lease to send away first; among equals, one of the trees in ``shed``."""
         for line in reversed(self._lines):
-            lease = line.last(is_newest_first) if line.n_live else None
+            lease = line.last(is_newest_first, shed) if line.n_live else None
             if lease is not None:
                 return lease
         return None

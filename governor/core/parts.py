@@ -17,6 +17,7 @@ from governor.core.newcomers import Newcomers
 from governor.core.refused import Refused
 from governor.core.reservations import Reservations
 from governor.core.shaping import Shaping
+from governor.core.shed import Shed
 
 if TYPE_CHECKING:
     from governor.core.gate import Gate
@@ -87,6 +88,9 @@ class GateParts:
         self.ledger = Ledger()
         self.shaping = shaping or Shaping()
         self.newcomers = Newcomers()
+        self.roots = identities.roots
+        self.shed = Shed()
+        self._doom_looked_ns = 0
         self.log = log
         # bound once: each look-up saved is one per request
         self._signals_root = signals.root
