@@ -107,6 +107,9 @@ class Front:
 
     def __init__(self, mode: str = "govern") -> None:
         self.identities = Identities()
+        for table in (self.identities.tenants, self.identities.flows, self.identities.trees):
+            for key in range(1, 10):
+                table.index(key, 0)
         self.a, self.b = (
             Gate(
                 name,
