@@ -171,6 +171,11 @@ class Containment:
         return sum(kind.n_open for kind in self._hung)
 
     @property
+    def n_hung_kinds(self) -> int:
+        """Kinds that hang."""
+        return len(self._hung)
+
+    @property
     def is_idle(self) -> bool:
         """Whether nobody yields: neither long nor hung calls are contained."""
         return not self.kept_places and not self._hung

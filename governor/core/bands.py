@@ -18,7 +18,7 @@ the crowd, then from the long, then from the rest.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator
+from collections.abc import Collection, Iterator
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -130,7 +130,7 @@ class Bands:
         self._lines[band].charge(lease.arrival.tenant, service_s)
         self.forget(lease)
 
-    def last(self, is_newest_first: bool, shed: Container[int] = ()) -> Lease | None:
+    def last(self, is_newest_first: bool, shed: Collection[int] = ()) -> Lease | None:
         """Return the lease to send away first; among equals, one of the trees in ``shed``."""
         for line in reversed(self._lines):
             lease = line.last(is_newest_first, shed) if line.n_live else None

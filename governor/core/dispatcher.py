@@ -12,7 +12,7 @@ cliff, at 0.5 nothing is lost by a wrong guess of patience).
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Collection
 from heapq import heapify, heappop, heappush
 
 from governor.core.bands import Band, Bands, Room
@@ -119,7 +119,7 @@ class Dispatcher:
                 return lease
         return None
 
-    def next_surplus(self, shed: Container[int] = ()) -> Lease | None:
+    def next_surplus(self, shed: Collection[int] = ()) -> Lease | None:
         """Return the last in line, if capacity cannot reach it within half of its patience.
 
         Among equals it is one of the trees in ``shed``.

@@ -24,7 +24,7 @@ stall); exact attained service (noise of one call reorders equals).
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Container, Iterator
+from collections.abc import Collection, Iterator
 from heapq import heapify, heappop, heappush
 
 from governor.core.lease import Lease, LeaseState
@@ -92,7 +92,7 @@ class TenantLine:
             del self.buckets[heappop(self.order)]
         return None
 
-    def last(self, is_newest_first: bool, shed: Container[int]) -> Lease | None:
+    def last(self, is_newest_first: bool, shed: Collection[int]) -> Lease | None:
         """Return the pending lease that would be served last, of those that may be sent away.
 
         Within one class all are equals: a call of a tree in ``shed`` goes before the others.
@@ -192,7 +192,7 @@ class Line:
         tenant_line.start_s += max(service_s, 1e-6)
         heappush(self._order, (tenant_line.start_s, tenant))
 
-    def last(self, is_newest_first: bool, shed: Container[int] = ()) -> Lease | None:
+    def last(self, is_newest_first: bool, shed: Collection[int] = ()) -> Lease | None:
         """Return the lease to send away first: the worst ranked of the tenant that waits most.
 
         Callers that do not understand a dated refusal are passed over.

@@ -17,7 +17,7 @@ scaling WeChat microservices" (SoCC 2018).
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Collection
 
 SHED_NS = 2_000_000_000
 """As long as the calls of one tree keep coming side by side; its repeat is a new chance."""
@@ -43,7 +43,7 @@ class Shed:
             del self._at_ns[next(iter(self._at_ns))]
         self._at_ns[tree] = now_ns
 
-    def trees(self, now_ns: int) -> Container[int]:
+    def trees(self, now_ns: int) -> Collection[int]:
         """Return the trees that have lost a call lately."""
         at_ns = self._at_ns
         while at_ns:
