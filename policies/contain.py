@@ -123,23 +123,12 @@ class Kind:
         return max(self.mean_ns, HELD_MIN_NS)
 
 
-class Kinds(dict[int, Kind]):
-    """Those that were seen; one that is asked for is met."""
-
-    __slots__ = ()
-
-    def __missing__(self, number: int) -> Kind:
-        """Meet a kind."""
-        kind = self[number] = Kind()
-        return kind
-
-
 class Containment:
     """The kinds of one upstream, and what the long and the hung ones may hold.
 
     Attributes
     ----------
-    kinds : Kinds
+    kinds : dict of int to Kind
         Those that were seen.
     kept_places : int
         Places that the long leave to the brief; 0 while there is nothing to contain.
@@ -155,7 +144,7 @@ class Containment:
         self.kept_places = 0
         self.hung_cap = 0
         self.n_trips = 0
-        self.kinds = Kinds()
+        self.kinds: dict[int, Kind] = {}
         self._long: list[Kind] = []
         self._hung: list[Kind] = []
         self._ticked_ns = -1
@@ -197,9 +186,14 @@ class Containment:
 
     def open(self, now_ns: int, kind: int) -> None:
         """Note a call that has been given a place."""
-        known = self.kinds[kind]
+        known = self.kinds.get(kind) or self.meet(kind)
         known.n_open += 1
         known.sent_sum_ns += now_ns
+
+    def meet(self, kind: int) -> Kind:
+        """Return the record of a kind that was never seen before."""
+        known = self.kinds[kind] = Kind()
+        return known
 
     def close(self, kind: int, opened_at_ns: int, held_ns: int, is_answered: bool = True) -> None:
         """Note that its place is free again."""

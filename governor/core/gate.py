@@ -104,7 +104,7 @@ class Gate(Telling):
             lease.endpoint_idx = endpoint.idx
             lease.dispatched_at_ns = now_ns
             lease.phase = limit.on_dispatch(now_ns, in_flight, in_flight >= limit.limit)
-            kind = self._kinds[arrival.kind]
+            kind = self._kinds.get(arrival.kind) or self._meet_kind(arrival.kind)
             kind.n_open += 1
             kind.sent_sum_ns += now_ns
             ledger.n_untouched += 1

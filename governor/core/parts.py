@@ -102,6 +102,7 @@ class GateParts:
         self._closed = identities.closed
         self._is_crowd = self.shaping.herd.note
         self._kinds = self.shaping.containment.kinds
+        self._meet_kind = self.shaping.containment.meet
         self._compares = self.shaping.holdback.share > 0.0
         self._compare = self.shaping.holdback.close
         self._only = self.endpoints[0] if len(self.endpoints) == 1 else None
