@@ -33,6 +33,9 @@ def describe_shaping(gate: Gate) -> dict[str, Any]:
             "mode": modes.contain,
             "kept_places": containment.kept_places,
             "long_in_flight": containment.n_long,
+            "hung_in_flight": containment.n_hung,
+            "hung_cap": containment.hung_cap if containment.n_hung_kinds else None,
+            "hangs_found": containment.n_trips,
         },
         "acceleration": None if acceleration is None else {"envelope_hz": acceleration.envelope_hz},
         "holdback": describe_holdback(shaping.holdback),
@@ -71,6 +74,11 @@ def put_shaping_in_words(gate: Gate) -> Iterator[str]:
         yield (
             f"Calls that hold their places for long have {containment.n_long}; "
             f"{containment.kept_places} of {gate.limit} are kept for brief ones."
+        )
+    if containment.n_hung_kinds and shaping.modes.contain == "govern":
+        yield (
+            f"Calls of one kind are not answered, others are: {containment.n_hung} hold places, "
+            f"and no more may than {containment.hung_cap}."
         )
     if shaping.acceleration is not None and not shaping.acceleration.has_room:
         yield (

@@ -48,6 +48,8 @@ class Arrival:
     is_exempt : bool
         Never waits and is never answered by the gate (health checks, event
         streams that idle); it takes no place of the limit and teaches it nothing.
+    source : int
+        Keyed hash of the peer's address, of a call that names the trace it is part of; 0 of others.
     affinity : int
         Keyed 64-bit hash of what should stay with one endpoint; 0 for nothing.
     can_retry : bool
@@ -73,6 +75,7 @@ class Arrival:
         "max_wait_ns",
         "parent_flow",
         "patience_ns",
+        "source",
         "switches",
         "tenant",
         "tree",
@@ -98,6 +101,7 @@ class Arrival:
         affinity: int = 0,
         switches: int = NO_SWITCHES,
         max_wait_ns: int = 0,
+        source: int = 0,
     ) -> None:
         self.tenant = tenant
         self.flow = flow
@@ -116,3 +120,4 @@ class Arrival:
         self.affinity = affinity
         self.switches = switches
         self.max_wait_ns = max_wait_ns
+        self.source = source

@@ -1,4 +1,4 @@
-"""Three lines instead of one: who comes by itself, who holds long, who came in a crowd.
+"""Four lines instead of one: who comes by itself, holds long, came in a crowd, or would hang.
 
 *Rule of this file*: which line goes first, and which may go at all. The order
 within a line is :mod:`governor.core.line`'s.
@@ -8,15 +8,17 @@ any free place. Calls of a kind that holds its place for long may take one while
 fewer than their share are held so (:mod:`policies.contain`). A crowd may take
 all but the last few, and after 200 ms those too (:mod:`policies.herd`). The
 first two take turns, so neither starves the other, whoever fills one of them;
-the crowd goes when none of them can, and every eighth time in any case.
+the crowd goes when none of them can, and every eighth time in any case. Calls of
+a kind that hangs (:mod:`policies.hang`) go under the same rule behind the crowd, while
+they hold less than they usually do: those that go tell whether it still hangs.
 
-Everybody who is sent away because the line is too long is sent from the crowd,
-then from the long, then from the rest.
+Everybody who is sent away because the line is too long is sent from the hung, then from
+the crowd, then from the long, then from the rest.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -39,6 +41,8 @@ class Band(IntEnum):
     """Of a kind that holds its place for long."""
     CROWD = 2
     """Came together with many others."""
+    HUNG = 3
+    """Of a kind whose calls are not answered now, while those of others are."""
 
 
 class Room(NamedTuple):
@@ -48,23 +52,26 @@ class Room(NamedTuple):
     """There is a place at all."""
     for_long: bool
     for_crowd: bool
+    for_hung: bool = True
 
     def opens_to(self, band: Band) -> bool:
         """Whether a request of this band may take the place on arrival."""
         if band is Band.OWN:
             return self.is_free
-        return self.is_free and (self.for_long if band is Band.LONG else self.for_crowd)
+        if band is Band.LONG:
+            return self.is_free and self.for_long
+        return self.is_free and (self.for_crowd if band is Band.CROWD else self.for_hung)
 
 
 class Bands:
     """All waiting requests of one upstream, by band."""
 
-    __slots__ = ("_is_longs_turn", "_lines", "_n_since_crowd", "n_live")
+    __slots__ = ("_is_longs_turn", "_lines", "_n_since_crowd", "_n_since_hung", "n_live")
 
     def __init__(self) -> None:
         self.n_live = 0
         self._lines = tuple(Line(band * _KEYS_PER_BAND) for band in Band)
-        self._n_since_crowd = 0
+        self._n_since_crowd = self._n_since_hung = 0
         self._is_longs_turn = False
 
     def __len__(self) -> int:
@@ -91,6 +98,13 @@ class Bands:
         """Return who goes next without taking it; None where nobody waits who may."""
         if not room.is_free or not self.n_live:
             return None
+        line = self._lines[Band.HUNG]
+        hung = line.first(is_newest_first) if line.n_live and room.for_hung else None
+        if hung is not None and self._n_since_hung >= N_BEFORE_CROWD:
+            return hung
+        return self._first_of_others(now_ns, is_newest_first, room) or hung
+
+    def _first_of_others(self, now_ns: int, is_newest_first: bool, room: Room) -> Lease | None:
         crowd = self._first_of_crowd(now_ns, is_newest_first, room)
         if crowd is not None and self._n_since_crowd >= N_BEFORE_CROWD:
             return crowd
@@ -112,13 +126,14 @@ class Bands:
         band = band_of(lease)
         self._is_longs_turn = band is Band.OWN
         self._n_since_crowd = 0 if band is Band.CROWD else self._n_since_crowd + 1
+        self._n_since_hung = 0 if band is Band.HUNG else self._n_since_hung + 1
         self._lines[band].charge(lease.arrival.tenant, service_s)
         self.forget(lease)
 
-    def last(self, is_newest_first: bool) -> Lease | None:
-        """Return the lease to send away first."""
+    def last(self, is_newest_first: bool, shed: Collection[int] = ()) -> Lease | None:
+        """Return the lease to send away first; among equals, one of the trees in ``shed``."""
         for line in reversed(self._lines):
-            lease = line.last(is_newest_first) if line.n_live else None
+            lease = line.last(is_newest_first, shed) if line.n_live else None
             if lease is not None:
                 return lease
         return None

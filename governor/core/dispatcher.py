@@ -12,6 +12,7 @@ cliff, at 0.5 nothing is lost by a wrong guess of patience).
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from heapq import heapify, heappop, heappush
 
 from governor.core.bands import Band, Bands, Room
@@ -118,12 +119,15 @@ class Dispatcher:
                 return lease
         return None
 
-    def next_surplus(self) -> Lease | None:
-        """Return the last in line, if capacity cannot reach it within half of its patience."""
+    def next_surplus(self, shed: Collection[int] = ()) -> Lease | None:
+        """Return the last in line, if capacity cannot reach it within half of its patience.
+
+        Among equals it is one of the trees in ``shed``.
+        """
         wait_ns = self.expected_wait_ns
         if wait_ns <= 0.0:
             return None
-        lease = self.line.last(self.is_newest_first)
+        lease = self.line.last(self.is_newest_first, shed)
         if lease is None:
             return None
         longest_ns = lease.arrival.max_wait_ns or self.max_wait_ns

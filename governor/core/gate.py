@@ -31,8 +31,8 @@ from governor.core.endpoint import Endpoint, is_normal
 from governor.core.lease import Decision, Lease, LeaseState, Untouched, make_lease
 from governor.core.line import INVITED
 from governor.core.outlook import look_ahead
-from governor.core.parts import GateParts
 from governor.core.refused import Returning
+from governor.core.telling import Telling
 from policies.decision import Action, Outcome, Reason
 from signals import ANSWERED, ATTEMPT_MASK, FAILED, FIRST_BYTE, GONE, LEFT, PARENT, REFUSED
 
@@ -46,8 +46,8 @@ _OPEN = LeaseState.OPEN
 _CLOSED = LeaseState.CLOSED
 
 
-class Gate(GateParts):
-    """Admission control of one upstream; made as :class:`GateParts` says."""
+class Gate(Telling):
+    """Admission control of one upstream; made as :class:`~governor.core.parts.GateParts` says."""
 
     # -- events -----------------------------------------------------------
 
@@ -82,6 +82,8 @@ class Gate(GateParts):
             ledger.n_faults += 1
             call = max(arrival.attempt, 0)
         lease = make_lease(arrival, now_ns, call, owner)
+        if arrival.source:
+            self._note_traced(now_ns, lease)
         if arrival.parent_flow:
             self._signal(PARENT, now_ns, lease, arrival.parent_flow)
         if call & ATTEMPT_MASK:
@@ -122,6 +124,7 @@ class Gate(GateParts):
         if is_normal(status):
             self._signal(FIRST_BYTE, now_ns, lease)
             if not lease.arrival.is_exempt:
+                self._kinds[lease.arrival.kind].n_begun += 1
                 self._learn_answer(now_ns, lease, self.endpoints[lease.endpoint_idx])
 
     def leave(self, now_ns: int, lease: Lease) -> Sequence[Decision]:
@@ -133,6 +136,8 @@ class Gate(GateParts):
         self._signal(LEFT, now_ns, lease)
         if not lease.answered_at_ns:
             self.patience.on_leave(now_ns - lease.arrived_at_ns)
+            if lease.arrival.source:
+                self._note_left(now_ns, lease)
         if lease.state is _PENDING:
             self.ledger.n_left_waiting += 1
             self._settle(now_ns, lease, GONE)
@@ -209,6 +214,8 @@ class Gate(GateParts):
         else:
             ledger.close(outcome, held_s, has_sample)
             how = FAILED
+            if not has_sample:
+                kind.n_unanswered += 1
             if outcome is Outcome.REFUSED:
                 endpoint.limit.on_refused(now_ns, lease.in_flight_at_dispatch)
         if lease.has_left:
@@ -254,10 +261,13 @@ class Gate(GateParts):
         self.refused.release(now_ns)
         if not self.line.n_live:
             return ()
-        decisions = self._dispatch(now_ns)
+        decisions = [self._answer(now_ns, x, Reason.DOOMED) for x in self._doomed(now_ns)]
+        decisions += self._dispatch(now_ns)
         while lease := dispatcher.next_expired(now_ns):
             decisions.append(self._answer(now_ns, lease, Reason.PATIENCE_SPENT))
-        while lease := dispatcher.next_surplus():
+        while lease := dispatcher.next_surplus(self.shed.trees(now_ns)):
+            if self._n_open_by_tree[lease.arrival.tree] > 1:  # a leaf of something larger
+                self.shed.note(now_ns, lease.arrival.tree)
             decisions.append(self._answer(now_ns, lease, Reason.LINE_TOO_LONG))
         return decisions
 
@@ -373,39 +383,3 @@ class Gate(GateParts):
         decision = Decision(Action.ANSWER, reason, lease, retry_after_ns, STATUS_WAIT)
         self._note(now_ns, decision, now_ns - lease.arrived_at_ns if is_waiting else 0)
         return decision
-
-    def _settle(self, now_ns: int, lease: Lease, how: int, retry_after_ns: int = 0) -> None:
-        """Close a lease that never reached the upstream."""
-        self._signal(how, now_ns, lease, retry_after_ns)
-        lease.state = _CLOSED
-        if lease.line_key >= 0:
-            self.line.forget(lease)
-        arrival = lease.arrival
-        self.identities.closed(arrival.tenant, arrival.flow, arrival.tree, 0.0)
-        if self._compares:
-            self._compare(arrival.flow, False)
-
-    def _learn_answer(self, now_ns: int, lease: Lease, endpoint: Endpoint) -> None:
-        endpoint.limit.on_answer(
-            now_ns,
-            lease.phase,
-            lease.dispatched_at_ns,
-            lease.in_flight_at_dispatch,
-            endpoint.in_flight,
-        )
-        if self.patience.is_learned and not lease.has_left:
-            self.patience.on_answer(now_ns - lease.arrived_at_ns)
-
-    def _signal(self, kind: int, now_ns: int, lease: Lease, value: int = 0) -> None:
-        """Tell the signals what happened to a call."""
-        signals = self.signals
-        try:
-            if now_ns >= signals.boundary_ns:
-                signals.advance(now_ns)
-            self._signal_later(self._signals_root, kind, now_ns, lease.call, value)
-        except Exception:
-            self.ledger.n_faults += 1
-
-    def _note(self, now_ns: int, decision: Decision, waited_ns: int) -> None:
-        if self.log is not None:
-            self.log.append(now_ns, self, decision, waited_ns)

@@ -21,6 +21,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from heapq import nlargest
 
+from governor.core.roots import Roots
+
 OVERFLOW = 0
 """The entry shared by everybody for whom there was no place."""
 
@@ -156,6 +158,7 @@ class Identities:
         "_tables",
         "_weight",
         "flows",
+        "roots",
         "tenants",
         "trees",
     )
@@ -169,6 +172,7 @@ class Identities:
         self._tables = (self.tenants, self.flows, self.trees)
         self._n_open = tuple(table.n_open for table in self._tables)
         self._service = tuple(table.service for table in self._tables)
+        self.roots = Roots()
         self._landmark_ns = -1
         self._weight = 1.0
 

@@ -24,7 +24,7 @@ stall); exact attained service (noise of one call reorders equals).
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from heapq import heapify, heappop, heappush
 
 from governor.core.lease import Lease, LeaseState
@@ -40,6 +40,9 @@ CLASS_UNIT_HZ = 20.0
 
 SWEEP_MIN = 64
 """Dead entries tolerated before a sweep is worth its cost."""
+
+N_EQUALS = 32
+"""Equals looked at for one whose tree has lost a call already."""
 
 N_FINISH_MAX = 4096
 """Idle tenants remembered as served ahead of their share; beyond it all start level."""
@@ -89,14 +92,26 @@ class TenantLine:
             del self.buckets[heappop(self.order)]
         return None
 
-    def last(self, is_newest_first: bool) -> Lease | None:
-        """Return the pending lease that would be served last, of those that may be sent away."""
+    def last(self, is_newest_first: bool, shed: Collection[int]) -> Lease | None:
+        """Return the pending lease that would be served last, of those that may be sent away.
+
+        Within one class all are equals: a call of a tree in ``shed`` goes before the others.
+        """
         for key in sorted(self.order, reverse=True):
             bucket = self.buckets[key]
             ranked = bucket if is_newest_first else reversed(bucket)
+            last, n_looked = None, 0
             for lease in ranked:
-                if lease.state is LeaseState.PENDING and lease.arrival.can_retry:
+                if lease.state is not LeaseState.PENDING or not lease.arrival.can_retry:
+                    continue
+                if not shed or lease.arrival.tree in shed:
                     return lease
+                last = last or lease
+                n_looked += 1
+                if n_looked >= N_EQUALS:
+                    break
+            if last is not None:
+                return last
         return None
 
     def sweep(self) -> None:
@@ -177,7 +192,7 @@ class Line:
         tenant_line.start_s += max(service_s, 1e-6)
         heappush(self._order, (tenant_line.start_s, tenant))
 
-    def last(self, is_newest_first: bool) -> Lease | None:
+    def last(self, is_newest_first: bool, shed: Collection[int] = ()) -> Lease | None:
         """Return the lease to send away first: the worst ranked of the tenant that waits most.
 
         Callers that do not understand a dated refusal are passed over.
@@ -185,10 +200,10 @@ class Line:
         if not self._by_tenant:
             return None
         heaviest = max(self._by_tenant.values(), key=lambda line: line.n_live)
-        lease = heaviest.last(is_newest_first)
+        lease = heaviest.last(is_newest_first, shed)
         if lease is not None:
             return lease
-        others = (line.last(is_newest_first) for line in self._by_tenant.values())
+        others = (line.last(is_newest_first, shed) for line in self._by_tenant.values())
         return next((lease for lease in others if lease is not None), None)
 
     def forget(self, lease: Lease) -> None:

@@ -19,6 +19,7 @@ from governor.core.outlook import Outlook
 from governor.core.refused import Refused
 from governor.core.reservations import Reservations
 from governor.core.shaping import Shaping
+from governor.core.shed import Shed
 from policies.decision import Action, Reason
 from policies.switches import GOVERN, OBSERVE, POLICY_OF, state_of
 
@@ -95,6 +96,9 @@ class GateParts:
         if is_observing:
             self.shaping.observe_all()
         self.newcomers = Newcomers()
+        self.roots = identities.roots
+        self.shed = Shed()
+        self._doom_looked_ns = 0
         self.log = log
         # bound once: each look-up saved is one per request
         self._signals_root = signals.root

@@ -228,7 +228,7 @@ class Refused:
         endpoint.in_flight -= 1
         endpoint.limit.on_depart(now_ns, held_ns, False)
         endpoint.limit.on_refused(now_ns, lease.in_flight_at_dispatch)
-        gate.shaping.containment.close(arrival.kind, lease.dispatched_at_ns, held_ns)
+        gate.shaping.containment.close(arrival.kind, lease.dispatched_at_ns, held_ns, False)
         held_s = held_ns * 1e-9
         gate.ledger.refused_s += held_s
         identities = gate.identities

@@ -3,10 +3,10 @@
 *Rule of this file*: composition of policies that say who yields; the policies
 themselves are pure and know nothing of each other.
 
-The order is the contract. A call of a long kind is LONG, whether or not it came
-in a crowd: containment lasts, a hold passes. What came in a crowd is CROWD. A
-place is open to nobody while the acceleration limit has no room; to the long,
-while they hold less than their share; to the crowd, beyond the last places,
+The order is the contract. A call of a kind that hangs is HUNG, of a long kind LONG, whether
+or not it came in a crowd: containment lasts, a hold passes. What came in a crowd is CROWD. A
+place is open to nobody while the acceleration limit has no room; to the long and to
+the hung, while they hold less than their share; to the crowd, beyond the last places,
 which are kept for 200 ms at most.
 
 Each policy can be observed only: then nobody yields to it, and what it would have
@@ -26,7 +26,7 @@ from policies.holdback import Holdback
 from policies.switches import GOVERN, OBSERVE, OFF, Policy, observe_all, observes_any, state_of
 from policies.switches import Modes as Modes
 
-_REASONS = (Reason.OVER_LIMIT, Reason.CONTAINED, Reason.HELD)
+_REASONS = (Reason.OVER_LIMIT, Reason.CONTAINED, Reason.HELD, Reason.CONTAINED)
 """Why a request waits beside a free place, by band."""
 
 
@@ -102,9 +102,11 @@ class Shaping:
         arrival = lease.arrival
         switches = self.switches_of(arrival)
         strongest = OBSERVE if as_seen else GOVERN
-        is_long = self.containment.is_long(arrival.kind)
-        if is_long and state_of(switches, Policy.CONTAIN) <= strongest:
-            return Band.LONG
+        if state_of(switches, Policy.CONTAIN) <= strongest:
+            if self.containment.is_hung(arrival.kind):
+                return Band.HUNG
+            if self.containment.is_long(arrival.kind):
+                return Band.LONG
         if is_crowd and state_of(switches, Policy.HOLD) <= strongest:
             return Band.CROWD
         return Band.OWN
@@ -125,7 +127,8 @@ class Shaping:
             is_free = is_free and acceleration.has_room
         kept = self.containment.kept_places
         for_long = not kept or self.containment.n_long < limit - kept
-        return Room(is_free, for_long, in_flight < limit - self._kept_from_crowd)
+        for_hung = self.containment.has_room_for_hung
+        return Room(is_free, for_long, in_flight < limit - self._kept_from_crowd, for_hung)
 
     def reason(self, band: Band, room: Room, has_place: bool) -> Reason:
         """Return why a request has to wait.
@@ -167,7 +170,7 @@ class Shaping:
         self._kept_from_crowd = self.herd.kept_places(limit, own_hz)
         if self.acceleration is not None:
             self.acceleration.tick(now_ns)
-        contains = self.containment.kept_places > 0
+        contains = not self.containment.is_idle
         self.is_calm = not contains and self.acceleration is None and not self.holdback.share
 
     def _binds(self, policy: Policy, as_seen: bool = False) -> bool:

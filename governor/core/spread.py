@@ -186,7 +186,7 @@ class SpreadGate(Gate):
             return
         endpoint.in_flight -= 1
         endpoint.limit.on_depart(now_ns, now_ns - sent_at_ns, False)
-        self.shaping.containment.close(lease.arrival.kind, sent_at_ns, now_ns - sent_at_ns)
+        self.shaping.containment.close(lease.arrival.kind, sent_at_ns, now_ns - sent_at_ns, False)
         self.routing.closed(now_ns, endpoint, sent_at_ns, lease, verdict, False)
 
     def _divert(self, now_ns: int, lease: Lease) -> Decision:

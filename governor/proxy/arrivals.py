@@ -181,6 +181,8 @@ class ArrivalReader:
             if has_hints & names.RARE_HINT:
                 arrival.can_retry = not speaks_mcp(head)
                 flow_key, tree_key = self._read_identity(arrival, values, tenant_key, flow_key)
+                if arrival.source:  # a trace is named
+                    arrival.source = peer.key or peer.make_key(salt)
                 self._read_hints(arrival, values)
                 if names.MCP_NAME in values or names.MCP_METHOD in values:
                     path_key = self._read_mcp(arrival, values, path_key)
@@ -235,6 +237,7 @@ class ArrivalReader:
             trace_id = trace[_TRACE_ID]
             is_hex = trace_id.strip(b"0123456789abcdef") == b""
             if len(trace) >= 55 and is_hex and trace_id != _NO_TRACE:
+                arrival.source = 1
                 return flow_key, hash(salt + trace_id)
             self.n_malformed += 1
         for code in _SESSIONS:

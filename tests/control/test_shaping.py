@@ -15,14 +15,14 @@ from governor.core.decision_log import DecisionLog
 from governor.core.shaping import Modes, Shaping
 from policies.decision import Outcome
 from tests.core.test_gate import make_gate
-from tests.core.test_shaping import S, crowd, finish, lengthen
+from tests.core.test_shaping import S, crowd, finish, hang, lengthen
 
 
 def test_a_calm_gate_says_nothing() -> None:
     """Numbers are there, sentences are not."""
     found = json.loads(orjson.dumps(describe_shaping(make_gate())))
     assert found["in_words"] == []
-    assert found["waiting"] == {"own": 0, "long": 0, "crowd": 0}
+    assert found["waiting"] == {"own": 0, "long": 0, "crowd": 0, "hung": 0}
     assert found["holdback"]["benefit"] is None
     assert found["acceleration"] is None
 
@@ -46,6 +46,19 @@ def test_containment_is_told() -> None:
     kept = gate.shaping.containment.kept_places
     assert sentence.endswith(f"{kept} of 8 are kept for brief ones.")
     assert list(GATE_ROWS["governor_places_kept"](gate)) == [((), kept)]
+
+
+def test_a_hung_kind_is_told() -> None:
+    """How many of its calls hold places, and how many may."""
+    gate = make_gate(limit=100)
+    now_ns, waiting = hang(gate, S)
+    [sentence] = describe_shaping(gate)["in_words"]
+    found = describe_shaping(gate)["contain"]
+    assert found["hangs_found"] == 1
+    assert sentence.endswith(f"no more may than {found['hung_cap']}.")
+    assert found["hung_in_flight"] >= found["hung_cap"]
+    assert describe_shaping(gate)["waiting"]["hung"] == len(waiting) > 0
+    assert now_ns > S
 
 
 def test_steep_demand_is_told() -> None:

@@ -44,6 +44,44 @@ def lengthen(gate: Gate, now_ns: int, n_rounds: int = 40) -> int:
     return now_ns
 
 
+def hang(gate: Gate, now_ns: int) -> tuple[int, list[Decision]]:
+    """Let BRIEF and LONG calls take 50 ms for 20 s, then LONG ones hang for 1 s; return who waits.
+
+    Both come at 20 a second, each by another caller.
+    """
+    waiting = []
+    live: list[Decision] = []
+    for step in range(420):
+        hangs = step >= 400
+        for done in live:
+            finish(gate, now_ns, done)
+        live = []
+        for kind, flow in ((BRIEF, 1 + step % 4), (LONG, 5 + step % 4)):
+            decision = gate.arrive(now_ns + flow * MS, Arrival(tenant=1, flow=flow, kind=kind))
+            if decision.action is Action.WAIT:
+                waiting.append(decision)
+            elif not (hangs and kind == LONG):
+                live.append(decision)
+        now_ns += 50 * MS
+        gate.tick(now_ns)
+    return now_ns, waiting
+
+
+def test_a_hung_kind_waits_beside_free_places_until_it_is_answered() -> None:
+    """Others are admitted; its calls wait as contained, and go with its first answer."""
+    gate = make_gate(limit=100)
+    now_ns, waiting = hang(gate, S)
+    assert {d.reason for d in waiting} == {Reason.CONTAINED}
+    assert {band_of(d.lease) for d in waiting} == {Band.HUNG}
+    assert gate.in_flight < 20
+    other = gate.arrive(now_ns, Arrival(tenant=1, flow=1, kind=BRIEF))
+    assert other.action is Action.ADMIT
+    finish(gate, now_ns + 50 * MS, other)
+    gate.shaping.containment.kinds[LONG].n_begun += 1
+    granted = gate.tick(now_ns + 100 * MS)
+    assert [d.lease for d in granted] == [d.lease for d in waiting]
+
+
 def test_who_comes_by_itself_goes_before_the_crowd() -> None:
     """Of 60 that arrive at once all but the first wait behind one that comes after them."""
     gate = make_gate(limit=4)

@@ -123,8 +123,11 @@ def test_a_trace_is_one_tree_across_credentials(read: Reading) -> None:
     other = read(B, trace % b"00f067aa0ba902b8", CLAUDE)
     assert one.tree == other.tree
     assert one.flow != other.flow
+    assert one.source == other.source != 0  # one address
     assert read.reader.n_malformed == 0
-    assert read(A, b"traceparent: 00-short-1").tree != one.tree
+    malformed = read(A, b"traceparent: 00-short-1")
+    assert malformed.tree != one.tree
+    assert malformed.source == read(A).source == 0  # only who names a trace has a root
     assert read.reader.n_malformed == 1
 
 
