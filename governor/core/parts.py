@@ -17,6 +17,7 @@ from governor.core.newcomers import Newcomers
 from governor.core.refused import Refused
 from governor.core.reservations import Reservations
 from governor.core.shaping import Shaping
+from policies.decision import Outcome
 
 if TYPE_CHECKING:
     from governor.core.gate import Gate
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from policies.ejection import Verdict
     from policies.limit import Limit
     from signals import SignalBank
+
+
+_NOT_ACCEPTED = (Outcome.REFUSED, Outcome.UNSENT, Outcome.COALESCED)
 
 
 class InterventionLog(Protocol):
@@ -128,7 +132,15 @@ class GateParts:
     @property
     def best_capacity_hz(self) -> float:
         """Best-known capacity over all endpoints, requests per second; 0 if unknown."""
-        return sum(x.limit.best_capacity_hz(self._now_ns) for x in self.endpoints)
+        best_hz = sum(x.limit.best_capacity_hz(self._now_ns) for x in self.endpoints)
+        return self.shaping.quota.bound_hz(best_hz)
+
+    @property
+    def n_accepted(self) -> int:
+        """Calls sent since the start, less those that the upstream refused."""
+        n_by_outcome = self.ledger.n_by_outcome
+        n_closed = sum(n_by_outcome) - sum(n_by_outcome[x] for x in _NOT_ACCEPTED)
+        return self.in_flight + n_closed
 
     @property
     def n_free(self) -> int:
@@ -154,6 +166,7 @@ class GateParts:
 
     def _room(self) -> Room:
         """Return whom a place is open to now."""
+        self.shaping.quota.fill(self._now_ns)
         only = self._only
         if only is not None:
             return self.shaping.room(only.limit.limit, only.in_flight)

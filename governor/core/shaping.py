@@ -25,6 +25,7 @@ from policies.contain import Containment
 from policies.decision import Reason
 from policies.herd import Herd
 from policies.holdback import Holdback
+from policies.quota import Quota
 
 _REASONS = (Reason.OVER_LIMIT, Reason.CONTAINED, Reason.HELD)
 """Why a request waits beside a free place, by band."""
@@ -66,6 +67,7 @@ class Shaping:
         "is_calm",
         "modes",
         "n_observed",
+        "quota",
     )
 
     def __init__(
@@ -79,6 +81,7 @@ class Shaping:
         self.herd = Herd(n_flows)
         self.containment = Containment()
         self.acceleration = Acceleration(acceleration) if acceleration is not None else None
+        self.quota = Quota()
         self.holdback = Holdback(holdback_share)
         self.is_calm = acceleration is None and not holdback_share
         self.n_observed: Counter[Reason] = Counter()
@@ -103,7 +106,8 @@ class Shaping:
             Over all endpoints.
         """
         acceleration = self.acceleration
-        is_free = in_flight < limit and (acceleration is None or acceleration.has_room)
+        is_free = in_flight < limit and self.quota.has_room
+        is_free = is_free and (acceleration is None or acceleration.has_room)
         kept = self.containment.kept_places
         for_long = not kept or self.containment.n_long < limit - kept
         return Room(is_free, for_long, in_flight < limit - self._kept_from_crowd)
@@ -118,11 +122,14 @@ class Shaping:
         """
         if room.is_free:
             return _REASONS[band]
-        return Reason.ACCELERATING if has_place else Reason.OVER_LIMIT
+        if not has_place:
+            return Reason.OVER_LIMIT
+        return Reason.ACCELERATING if self.quota.has_room else Reason.OVER_QUOTA
 
     def opened(self, now_ns: int, lease: Lease) -> None:
         """Note that a request has been given a place."""
         self.containment.open(now_ns, lease.arrival.kind)
+        self.quota.take()
         if self.acceleration is not None:
             self.acceleration.take()
 
@@ -134,7 +141,8 @@ class Shaping:
         if self.acceleration is not None:
             self.acceleration.tick(now_ns)
         contains = self.containment.kept_places > 0 and self.modes.contain != "off"
-        self.is_calm = not contains and self.acceleration is None and not self.holdback.share
+        is_paced = self.quota.is_known or self.acceleration is not None
+        self.is_calm = not (contains or is_paced or self.holdback.share)
 
     def _acts(self, mode: str, reason: Reason) -> bool:
         """Whether a policy may act; one that only observes is counted."""
