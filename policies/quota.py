@@ -53,6 +53,14 @@ MEMORY_NS = 60_000_000_000
 CREEP_HZ = 0.02
 """Growth of the pace per second of waiting, at first: two calls in a hundred."""
 
+BACK_S = 2.5
+"""A refusal takes the creep of so many seconds back, a twentieth of the rate. What is left unused
+then fills the bucket, and is spent when the pace is above the rate: nothing is lost, and one call
+in a hundred or less is refused."""
+
+BUSY_SHARE = 0.8
+"""Of a pause between refusals: if calls waited for so much of it, no bucket overflowed."""
+
 PLATEAU_S = 15.0
 """Seconds of waiting without a refusal after which the pace is doubled beside that."""
 
@@ -78,12 +86,17 @@ class Quota:
         What it accepts, calls per second; 0.0 while nothing is known to be short of rate.
     has_room : bool
         Whether a call may be sent now.
+    bars_crowd : bool
+        Whether the upstream has asked to be left alone until later than now.
     """
 
     __slots__ = (
+        "_asked_until_ns",
+        "_busy_s",
         "_doubted_until_ns",
         "_filled_ns",
         "_is_marked",
+        "_is_short",
         "_marks",
         "_n_refused",
         "_n_taken",
@@ -91,8 +104,10 @@ class Quota:
         "_pressed_s",
         "_refused_ns",
         "_sent_ns",
+        "_ticked_ns",
         "_tokens",
         "_weighed_ns",
+        "bars_crowd",
         "has_room",
         "rate_hz",
     )
@@ -100,13 +115,18 @@ class Quota:
     def __init__(self) -> None:
         self.rate_hz = 0.0
         self.has_room = True
+        self.bars_crowd = False
+        self._asked_until_ns = -1
         self._marks: deque[list[int]] = deque()
         self._is_marked = False
         self._refused_ns = -1
         self._sent_ns = -1
         self._tokens = 0.0
         self._filled_ns = 0
+        self._ticked_ns = 0
+        self._is_short = False
         self._pressed_s = 0.0
+        self._busy_s = 0.0
         self._paced_ns = 0
         self._weighed_ns = 0
         self._n_taken = 0
@@ -130,25 +150,37 @@ class Quota:
             if mark[0] <= dispatched_at_ns:
                 break
             mark[1] -= 1
-        if self.rate_hz and dispatched_at_ns >= self._paced_ns:
-            self._n_refused += 1
-            self._pressed_s = 0.0
         self._sent_ns = max(self._sent_ns, dispatched_at_ns)
         self._refused_ns = now_ns
+        if marks and now_ns - marks[-1][0] > LULL_NS:
+            self._correct(now_ns, n_accepted)
+            marks.clear()
+        if self.rate_hz and dispatched_at_ns >= self._paced_ns:
+            self._n_refused += 1
+            self._pressed_s = -BACK_S
+            self._busy_s = 0.0
         if marks and now_ns - marks[-1][0] < MARK_NS:
             return
-        if marks and now_ns - marks[-1][0] > LULL_NS:
-            self._raise(now_ns, n_accepted)
-            marks.clear()
         marks.append([now_ns, n_accepted])
         self._is_marked = True
 
-    def _raise(self, now_ns: int, n_accepted: int) -> None:
-        """Believe in no less than was accepted since the refusals before."""
+    def ask(self, now_ns: int, dispatched_at_ns: int, asked_ns: int) -> None:
+        """Note for how long the upstream asked the caller of a refused call to stay away.
+
+        What it says of a call that was paced is meant for that call: one was too many.
+        """
+        if not self.rate_hz or dispatched_at_ns < self._paced_ns:
+            self._asked_until_ns = max(self._asked_until_ns, now_ns + asked_ns)
+
+    def _correct(self, now_ns: int, n_accepted: int) -> None:
+        """Learn from a refusal long after the others: the rate if calls waited, else a bound."""
         last_ns, n_last = self._marks[-1]
-        if self.rate_hz:
-            lower_hz = (n_accepted - n_last) * 1e9 / (now_ns - last_ns)
-            self.rate_hz = max(self.rate_hz, lower_hz)
+        if not self.rate_hz:
+            return
+        pause_ns = now_ns - last_ns
+        accepted_hz = (n_accepted - n_last) * 1e9 / pause_ns
+        was_busy = self._busy_s * 1e9 > BUSY_SHARE * pause_ns
+        self.rate_hz = accepted_hz if was_busy else max(self.rate_hz, accepted_hz)
 
     def _measure(self, now_ns: int) -> None:
         """Tell the rate from the accepted calls between the oldest and the newest mark."""
@@ -166,11 +198,13 @@ class Quota:
         if span_ns < SPAN_NS_MIN or n_accepted < N_ACCEPTED_MIN or now_ns < self._doubted_until_ns:
             return
         if not self.rate_hz:
-            self._paced_ns = self._weighed_ns = self._filled_ns = now_ns
+            self._paced_ns = self._weighed_ns = self._filled_ns = self._ticked_ns = now_ns
             self._n_taken = self._n_refused = 0
             self._tokens = 0.0
             self._pressed_s = 0.0
-        self.rate_hz = n_accepted * 1e9 / span_ns
+        # up to one more: the token that had grown since the last refusal. What is too high mends
+        # itself with the next refusal; what is too low leaves the quota idle.
+        self.rate_hz = (n_accepted + 1) * 1e9 / span_ns
 
     def tick(self, now_ns: int, is_waiting: bool) -> bool:
         """Weigh the last refusals (about every 50 ms); return whether a rate is what is short.
@@ -184,8 +218,12 @@ class Quota:
             self._measure(now_ns)
         if not self.rate_hz:
             return False
-        if is_waiting and not self.has_room:
-            self._pressed_s += (now_ns - self._filled_ns) * 1e-9
+        if is_waiting and self._is_short:
+            elapsed_s = (now_ns - self._ticked_ns) * 1e-9
+            self._pressed_s += elapsed_s
+            self._busy_s += elapsed_s
+        self._ticked_ns = now_ns
+        self._is_short = False
         self.fill(now_ns)
         if now_ns - self._weighed_ns >= WEIGH_NS and self._n_taken >= N_WEIGHED_MIN:
             if self._n_refused > REFUSED_SHARE * self._n_taken:
@@ -200,6 +238,7 @@ class Quota:
     def _forget(self) -> None:
         self.rate_hz = 0.0
         self.has_room = True
+        self.bars_crowd = False
         self._marks.clear()
 
     # -- pacing -----------------------------------------------------------------------
@@ -213,7 +252,7 @@ class Quota:
     def pace_hz(self) -> float:
         """What is sent: the rate, and the more above it the longer calls wait unrefused."""
         pressed_s = self._pressed_s
-        return self.rate_hz * (1.0 + CREEP_HZ * pressed_s + (pressed_s / PLATEAU_S) ** 3)
+        return self.rate_hz * (1.0 + CREEP_HZ * pressed_s + max(0.0, pressed_s / PLATEAU_S) ** 3)
 
     def bound_hz(self, capacity_hz: float) -> float:
         """Return ``capacity_hz`` (0: unknown), but no more than the quota."""
@@ -227,6 +266,7 @@ class Quota:
         if not self.rate_hz or elapsed_s <= 0.0:
             return
         self._filled_ns = now_ns
+        self.bars_crowd = now_ns < self._asked_until_ns
         pace_hz = self.pace_hz
         self._tokens = min(1.0 + BURST_S * pace_hz, self._tokens + pace_hz * elapsed_s)
         self.has_room = self._tokens >= 1.0
@@ -236,4 +276,6 @@ class Quota:
         if self.rate_hz:
             self._n_taken += 1
             self._tokens -= 1.0
-            self.has_room = self._tokens >= 1.0
+            if self._tokens < 1.0:
+                self.has_room = False
+                self._is_short = True

@@ -48,12 +48,18 @@ class Room(NamedTuple):
     """There is a place at all."""
     for_long: bool
     for_crowd: bool
+    bars_crowd: bool = False
+    """Not even after its 200 ms: the upstream has asked to be left alone."""
+
+    @property
+    def _for_crowd(self) -> bool:
+        return self.for_crowd and not self.bars_crowd
 
     def opens_to(self, band: Band) -> bool:
         """Whether a request of this band may take the place on arrival."""
         if band is Band.OWN:
             return self.is_free
-        return self.is_free and (self.for_long if band is Band.LONG else self.for_crowd)
+        return self.is_free and (self.for_long if band is Band.LONG else self._for_crowd)
 
 
 class Bands:
@@ -102,6 +108,8 @@ class Bands:
 
     def _first_of_crowd(self, now_ns: int, is_newest_first: bool, room: Room) -> Lease | None:
         line = self._lines[Band.CROWD]
+        if room.bars_crowd:
+            return None
         lease = line.first(is_newest_first) if line.n_live else None
         if lease is None or room.for_crowd or now_ns - lease.arrived_at_ns >= HOLD_MAX_NS:
             return lease

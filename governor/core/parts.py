@@ -136,6 +136,12 @@ class GateParts:
         return self.shaping.quota.bound_hz(best_hz)
 
     @property
+    def organic_hz(self) -> float:
+        """Fresh demand that goes on: a herd of the last seconds is none, though all are fresh."""
+        signals = self.signals
+        return min(signals.organic_hz(), min(signals.forecast_hz()))
+
+    @property
     def n_accepted(self) -> int:
         """Calls sent since the start, less those that the upstream refused."""
         n_by_outcome = self.ledger.n_by_outcome

@@ -130,7 +130,7 @@ class Refused:
             now_ns,
             slot_key(arrival),
             gate.best_capacity_hz,
-            gate.signals.organic_hz(),
+            gate.organic_hz,
             asked_ns,
             longest_ns,
         )
@@ -158,6 +158,7 @@ class Refused:
         arrival = lease.arrival
         if not arrival.can_retry or not self._may_touch(arrival) or not self.is_storm(now_ns):
             return None
+        gate.shaping.quota.ask(now_ns, lease.dispatched_at_ns, asked_ns)
         if gate.is_observing:
             gate.ledger.n_observed[Reason.SLOT_GIVEN] += 1
             return None

@@ -110,7 +110,8 @@ class Shaping:
         is_free = is_free and (acceleration is None or acceleration.has_room)
         kept = self.containment.kept_places
         for_long = not kept or self.containment.n_long < limit - kept
-        return Room(is_free, for_long, in_flight < limit - self._kept_from_crowd)
+        for_crowd = in_flight < limit - self._kept_from_crowd
+        return Room(is_free, for_long, for_crowd, self.quota.bars_crowd)
 
     def reason(self, band: Band, room: Room, has_place: bool) -> Reason:
         """Return why a request has to wait.
