@@ -44,6 +44,10 @@ fills refuses for some milliseconds, and then a ceiling holds."""
 WINDOW_NS = 2_000_000_000
 """Longest measure: how fast a quota that was lowered is followed."""
 
+MARGIN = 0.5
+"""Of a call: between two refusals the bucket was filled with up to one more than were accepted.
+What is too high mends itself with the next refusal, what is too low leaves the quota idle."""
+
 LULL_NS = 1_000_000_000
 """After a pause this long the bucket may have overflowed."""
 
@@ -202,9 +206,7 @@ class Quota:
             self._n_taken = self._n_refused = 0
             self._tokens = 0.0
             self._pressed_s = 0.0
-        # up to one more: the token that had grown since the last refusal. What is too high mends
-        # itself with the next refusal; what is too low leaves the quota idle.
-        self.rate_hz = (n_accepted + 1) * 1e9 / span_ns
+        self.rate_hz = (n_accepted + MARGIN) * 1e9 / span_ns
 
     def tick(self, now_ns: int, is_waiting: bool) -> bool:
         """Weigh the last refusals (about every 50 ms); return whether a rate is what is short.

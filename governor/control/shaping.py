@@ -31,6 +31,7 @@ def describe_shaping(gate: Gate) -> dict[str, Any]:
             "long_in_flight": containment.n_long,
         },
         "acceleration": None if acceleration is None else {"envelope_hz": acceleration.envelope_hz},
+        "quota": {"rate_hz": shaping.quota.rate_hz, "pace_hz": shaping.quota.pace_hz},
         "holdback": describe_holdback(shaping.holdback),
         "observed": {reason.value: n for reason, n in shaping.n_observed.items()},
     }
