@@ -68,14 +68,17 @@ BUSY_SHARE = 0.8
 PLATEAU_S = 15.0
 """Seconds of waiting without a refusal after which the pace is doubled beside that."""
 
+CREPT_S = 8.0
+"""Creep, seconds, that no error of the rate explains: the pace is a third above it."""
+
 BURST_S = 0.1
 """Of the rate that may be sent at once: two ticks, so that a tick's jitter leaves no token."""
 
-WEIGH_NS = 1_000_000_000
+WEIGH_NS = 500_000_000
 N_WEIGHED_MIN = 16
 REFUSED_SHARE = 0.25
-"""If a quarter is refused over a second of pacing, what is short is no rate: the pace is a few
-per cent above it at most."""
+"""If a quarter is refused over half a second of pacing, what is short is no rate: the pace is an
+eighth above it at most."""
 
 DOUBT_NS = 60_000_000_000
 """How long no quota is suspected after one was not there."""
@@ -177,14 +180,21 @@ class Quota:
             self._asked_until_ns = max(self._asked_until_ns, now_ns + asked_ns)
 
     def _correct(self, now_ns: int, n_accepted: int) -> None:
-        """Learn from a refusal long after the others: the rate if calls waited, else a bound."""
+        """Learn from a refusal long after the others.
+
+        If calls waited since, it is the rate; if the pace has crept far meanwhile, the quota was
+        raised and the pace is the better guess; otherwise it is a bound.
+        """
         last_ns, n_last = self._marks[-1]
         if not self.rate_hz:
             return
         pause_ns = now_ns - last_ns
         accepted_hz = (n_accepted - n_last) * 1e9 / pause_ns
         was_busy = self._busy_s * 1e9 > BUSY_SHARE * pause_ns
-        self.rate_hz = accepted_hz if was_busy else max(self.rate_hz, accepted_hz)
+        if self._pressed_s > CREPT_S:
+            self.rate_hz = self.pace_hz
+        else:
+            self.rate_hz = accepted_hz if was_busy else max(self.rate_hz, accepted_hz)
 
     def _measure(self, now_ns: int) -> None:
         """Tell the rate from the accepted calls between the oldest and the newest mark."""
