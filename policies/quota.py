@@ -74,11 +74,11 @@ CREPT_S = 8.0
 BURST_S = 0.1
 """Of the rate that may be sent at once: two ticks, so that a tick's jitter leaves no token."""
 
-WEIGH_NS = 500_000_000
-N_WEIGHED_MIN = 16
+WEIGH_NS = 250_000_000
+N_WEIGHED_MIN = 8
 REFUSED_SHARE = 0.25
-"""If a quarter is refused over half a second of pacing, what is short is no rate: the pace is an
-eighth above it at most."""
+"""If a quarter is refused of eight paced calls or more, what is short is no rate: the pace is an
+eighth above it at most, and what is paced for nothing waits for nothing."""
 
 DOUBT_NS = 60_000_000_000
 """How long no quota is suspected after one was not there."""

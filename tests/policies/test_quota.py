@@ -118,7 +118,7 @@ def test_a_moment_of_refusals_tells_no_rate() -> None:
 
 
 def test_what_refuses_as_before_when_paced_is_no_quota() -> None:
-    """Half of the calls fail whatever is sent: after half a second nothing is paced any more."""
+    """Half of the calls fail whatever is sent: soon nothing is paced any more."""
     quota = Quota()
     was_known = False
     n_accepted = 0
