@@ -36,6 +36,8 @@ class Reason(StrEnum):
     """Its kind holds places for long, or hangs; some are kept for the calls of others."""
     ACCELERATING = "accelerating"
     """Demand grows faster than the upstream's configured acceleration allows."""
+    OVER_QUOTA = "over_quota"
+    """The upstream's refusals have shown its quota; it is sent as many calls a second."""
     HELD_BACK = "held_back"
     """Left ungoverned on purpose, to measure what governing does for the others."""
     CAPACITY_FREED = "capacity_freed"

@@ -76,7 +76,9 @@ _ANY_OFF = Modes(*["off"] * len(Policy)).pack()
 POLICY_OF = {
     Reason.HELD: Policy.HOLD,
     Reason.CONTAINED: Policy.CONTAIN,
+    Reason.DOOMED: Policy.CONTAIN,
     Reason.OVER_LIMIT: Policy.LIMIT,
+    Reason.OVER_QUOTA: Policy.LIMIT,
     Reason.SLOT_GIVEN: Policy.SLOTS,
     Reason.NO_RETRY: Policy.SLOTS,
     Reason.ABSORBED: Policy.ABSORB,

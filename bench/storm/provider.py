@@ -22,9 +22,6 @@ RETRY_AFTER_S = 3
 ORGANIC_HZ = 40.0
 N_HERD, AT_S = 300, 10.0
 BACK_S = AT_S + RETRY_AFTER_S
-BUSY_S = 0.9 * (N_HERD - DEPTH) / (QUOTA_HZ - ORGANIC_HZ)
-"""So long there is surely more to do than the quota lets through: the refused, on the rest
-that the organic callers leave, less a tenth."""
 SECONDS = 19.9
 
 
@@ -40,14 +37,17 @@ def wave(seen: Seen) -> tuple[Floats, float]:
 def measure(seen: Seen) -> Quantities:
     """Return goodput over quota while there is enough to do, and the second wave's shape."""
     jobs = seen.jobs["provider"]
-    is_busy = (jobs.arrived_s >= BACK_S) & (jobs.arrived_s < BACK_S + BUSY_S)
-    served = (is_busy & seen.is_useful(jobs)).sum()
     reached_s, end_s = wave(seen)
+    herd = seen.of("herd")
+    is_useful = seen.is_useful(jobs)
+    begun_s = jobs.arrived_s[is_useful]
+    of_herd_s = begun_s[herd[seen.task[jobs.attempt[is_useful]]]]
+    last_s = float(of_herd_s.max()) if len(of_herd_s) else seen.seconds
+    served = ((begun_s >= AT_S) & (begun_s <= last_s)).sum()
     in_wave = ((reached_s >= BACK_S) & (reached_s < end_s)).sum()
     mean_hz = float(in_wave) / (end_s - BACK_S)
-    herd = seen.of("herd")
     return {
-        "goodput_over_quota": float(served) / (QUOTA_HZ * BUSY_S),
+        "goodput_over_quota": float(served) / (DEPTH + QUOTA_HZ * (last_s - AT_S)),
         "wave_peak_over_mean": peak_hz(reached_s, BACK_S, end_s) / mean_hz if mean_hz else np.inf,
         "herd_done_after_s": end_s - AT_S,
         "herd_success": float(seen.is_done[herd].mean()) if herd.any() else 0.0,
@@ -61,9 +61,9 @@ PROVIDER = Scenario(
     text=f"A provider lets {QUOTA_HZ:.0f} calls/s through (bucket of {DEPTH:.0f}, {MEAN_S} s each) "
     f"and answers 429 with Retry-After: {RETRY_AFTER_S} to all others; {ORGANIC_HZ:.0f}/s organic "
     f"(open); at {AT_S:.0f} s {N_HERD} agents begin within 100 ms. OpenAI's law, time-out 30 s. "
-    f"Goodput: useful calls that reached the provider in the {BUSY_S:.1f} s from {BACK_S:.0f} s "
-    "on, over the quota. Peak and mean: calls that reach the provider from then until the last "
-    "of the herd is served.",
+    "Goodput: useful calls that reached the provider from the herd's first until the last of it "
+    "that it took, over what the bucket and the quota gave in that time. Peak and mean: calls "
+    f"that reach the provider from {BACK_S:.0f} s until the last of the herd is served.",
     services=(
         Behind(
             "provider",

@@ -24,6 +24,7 @@ REASON_WORDS: dict[str, str] = {
     Reason.HELD: "It came in a crowd, and the last places are kept 200 ms for others.",
     Reason.CONTAINED: "Its kind holds places for long, or hangs, and some are kept for others.",
     Reason.ACCELERATING: "Demand grows faster than the upstream is configured to take.",
+    Reason.OVER_QUOTA: "The upstream accepts only so many calls a second, as its refusals showed.",
     Reason.HELD_BACK: "Left ungoverned, to measure what governing does for the others.",
     Reason.CAPACITY_FREED: "It waited, and a place came free.",
     Reason.LINE_TOO_LONG: "The line could not be served within its patience.",

@@ -38,6 +38,7 @@ def describe_shaping(gate: Gate) -> dict[str, Any]:
             "hangs_found": containment.n_trips,
         },
         "acceleration": None if acceleration is None else {"envelope_hz": acceleration.envelope_hz},
+        "quota": {"rate_hz": shaping.quota.rate_hz, "pace_hz": shaping.quota.pace_hz},
         "holdback": describe_holdback(shaping.holdback),
         "policies": modes._asdict(),
     }

@@ -218,6 +218,7 @@ class Gate(Telling):
                 kind.n_unanswered += 1
             if outcome is Outcome.REFUSED:
                 endpoint.limit.on_refused(now_ns, lease.in_flight_at_dispatch)
+                self.shaping.quota.on_refused(now_ns, lease.dispatched_at_ns, self.n_accepted)
         if lease.has_left:
             how = GONE
         self._closed(arrival.tenant, arrival.flow, arrival.tree, held_s)
@@ -250,7 +251,11 @@ class Gate(Telling):
             capacity_hz += endpoint.limit.capacity_hz(now_ns)
             response_ns = max(response_ns, endpoint.limit.response_ns())
         dispatcher = self.dispatcher
-        dispatcher.capacity_hz = capacity_hz
+        quota = self.shaping.quota
+        if quota.tick(now_ns, self.line.n_live > 0):
+            for endpoint in self.endpoints:
+                endpoint.limit.lift(now_ns)
+        dispatcher.capacity_hz = quota.bound_hz(capacity_hz)
         dispatcher.response_ns = response_ns
         try:
             self.outlook = look_ahead(self.signals)

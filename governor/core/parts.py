@@ -20,7 +20,7 @@ from governor.core.refused import Refused
 from governor.core.reservations import Reservations
 from governor.core.shaping import Shaping
 from governor.core.shed import Shed
-from policies.decision import Action, Reason
+from policies.decision import Action, Outcome, Reason
 from policies.switches import GOVERN, OBSERVE, POLICY_OF, state_of
 
 if TYPE_CHECKING:
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from policies.ejection import Verdict
     from policies.limit import Limit
     from signals import SignalBank
+
+
+_NOT_ACCEPTED = (Outcome.REFUSED, Outcome.UNSENT, Outcome.COALESCED)
 
 
 class InterventionLog(Protocol):
@@ -141,7 +144,21 @@ class GateParts:
     @property
     def best_capacity_hz(self) -> float:
         """Best-known capacity over all endpoints, requests per second; 0 if unknown."""
-        return sum(x.limit.best_capacity_hz(self._now_ns) for x in self.endpoints)
+        best_hz = sum(x.limit.best_capacity_hz(self._now_ns) for x in self.endpoints)
+        return self.shaping.quota.bound_hz(best_hz)
+
+    @property
+    def organic_hz(self) -> float:
+        """Fresh demand that goes on: a herd of the last seconds is none, though all are fresh."""
+        signals = self.signals
+        return min(signals.organic_hz(), min(signals.forecast_hz()))
+
+    @property
+    def n_accepted(self) -> int:
+        """Calls sent since the start, less those that the upstream refused."""
+        n_by_outcome = self.ledger.n_by_outcome
+        n_closed = sum(n_by_outcome) - sum(n_by_outcome[x] for x in _NOT_ACCEPTED)
+        return self.in_flight + n_closed
 
     @property
     def n_free(self) -> int:
@@ -191,6 +208,7 @@ class GateParts:
 
     def _room(self, as_seen: bool = False) -> Room:
         """Return whom a place is open to now; ``as_seen`` as if what observes governed."""
+        self.shaping.quota.fill(self._now_ns)
         only = self._only
         if only is not None:
             return self.shaping.room(only.limit.limit, only.in_flight, as_seen)

@@ -124,7 +124,7 @@ class Refused:
             now_ns,
             slot_key(arrival),
             gate.best_capacity_hz,
-            gate.signals.organic_hz(),
+            gate.organic_hz,
             asked_ns,
             longest_ns,
         )
@@ -228,6 +228,7 @@ class Refused:
         endpoint.in_flight -= 1
         endpoint.limit.on_depart(now_ns, held_ns, False)
         endpoint.limit.on_refused(now_ns, lease.in_flight_at_dispatch)
+        gate.shaping.quota.on_refused(now_ns, lease.dispatched_at_ns, gate.n_accepted)
         gate.shaping.containment.close(arrival.kind, lease.dispatched_at_ns, held_ns, False)
         held_s = held_ns * 1e-9
         gate.ledger.refused_s += held_s

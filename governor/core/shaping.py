@@ -23,6 +23,7 @@ from policies.contain import Containment
 from policies.decision import Reason
 from policies.herd import Herd
 from policies.holdback import Holdback
+from policies.quota import Quota
 from policies.switches import GOVERN, OBSERVE, OFF, Policy, observe_all, observes_any, state_of
 from policies.switches import Modes as Modes
 
@@ -63,6 +64,7 @@ class Shaping:
         "is_calm",
         "is_limiting",
         "modes",
+        "quota",
         "switches",
     )
 
@@ -78,6 +80,7 @@ class Shaping:
         self.containment = Containment()
         is_ramping = acceleration is not None and self.modes.acceleration != "off"
         self.acceleration = Acceleration(acceleration) if acceleration and is_ramping else None
+        self.quota = Quota()
         self.holdback = Holdback(holdback_share)
         self.is_calm = self.acceleration is None and not holdback_share
         self.switches = self.modes.pack()
@@ -122,7 +125,8 @@ class Shaping:
             As if what observes governed.
         """
         acceleration = self.acceleration
-        is_free = in_flight < limit or not self._binds(Policy.LIMIT, as_seen)
+        has_place = in_flight < limit and self.quota.has_room
+        is_free = has_place or not self._binds(Policy.LIMIT, as_seen)
         if acceleration is not None and self._binds(Policy.ACCELERATION, as_seen):
             is_free = is_free and acceleration.has_room
         kept = self.containment.kept_places
@@ -140,7 +144,9 @@ class Shaping:
         """
         if room.is_free:
             return _REASONS[band]
-        return Reason.ACCELERATING if has_place else Reason.OVER_LIMIT
+        if not has_place:
+            return Reason.OVER_LIMIT
+        return Reason.ACCELERATING if self.quota.has_room else Reason.OVER_QUOTA
 
     def opened(self, now_ns: int, lease: Lease) -> None:
         """Note that a request has been given a place.
@@ -148,6 +154,7 @@ class Shaping:
         A ramp that only observes counts what it would have let through, no more.
         """
         self.containment.open(now_ns, lease.arrival.kind)
+        self.quota.take()
         ramp = self.acceleration
         if ramp is not None and (ramp.has_room or self._binds(Policy.ACCELERATION)):
             ramp.take()
@@ -171,7 +178,8 @@ class Shaping:
         if self.acceleration is not None:
             self.acceleration.tick(now_ns)
         contains = not self.containment.is_idle
-        self.is_calm = not contains and self.acceleration is None and not self.holdback.share
+        is_paced = self.quota.is_known or self.acceleration is not None
+        self.is_calm = not (contains or is_paced or self.holdback.share)
 
     def _binds(self, policy: Policy, as_seen: bool = False) -> bool:
         """Whether a policy of the whole upstream is heeded."""

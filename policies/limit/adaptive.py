@@ -188,6 +188,11 @@ class AdaptiveLimit:
         if self._refusals.on_refused(now_ns, in_flight_at_dispatch):
             self._bound()
 
+    def lift(self, now_ns: int) -> None:
+        """Take note that what the upstream is short of is a rate, not places."""
+        if self._refusals.lift(now_ns):
+            self._bound()
+
     def _bound(self) -> None:
         """Obey the ceiling that refusals have taught."""
         control = self._control

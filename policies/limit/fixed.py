@@ -62,6 +62,9 @@ class FixedLimit:
         """Note that the upstream turned a call away: the limit stays, the accepted rate counts."""
         self._refusals.on_refused(now_ns, in_flight_at_dispatch)
 
+    def lift(self, now_ns: int) -> None:
+        """Change nothing: the limit is what it was told."""
+
     @property
     def is_stalled(self) -> bool:
         """A fixed limit does not watch for it."""

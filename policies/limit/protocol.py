@@ -53,6 +53,9 @@ class Limit(Protocol):
         ``in_flight_at_dispatch`` includes the call itself.
         """
 
+    def lift(self, now_ns: int) -> None:
+        """Take note that what the upstream is short of is a rate, not places."""
+
     def tick(self, now_ns: int, in_flight: int) -> None:
         """Do what depends on time alone; called about every 50 ms."""
 

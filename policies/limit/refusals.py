@@ -198,6 +198,10 @@ class Refusals:
         self.ceiling += max(1, self.ceiling >> 5)
         return True
 
+    def lift(self, now_ns: int) -> bool:
+        """Take note that a rate is short, by other evidence; return whether a ceiling was there."""
+        return self._lift(now_ns + LIFTED_NS)
+
     def _lift(self, until_ns: int) -> bool:
         """Believe in no ceiling for now; return whether there was one."""
         was_bound = self.ceiling != NO_CEILING

@@ -67,6 +67,10 @@ class SilentSignals:
         """Return no organic demand."""
         return 0.0
 
+    def forecast_hz(self) -> tuple[float, ...]:
+        """Expect nobody."""
+        return (0.0,)
+
 
 def make_gate(limit: int = 2, n_endpoints: int = 1, **options: Any) -> Gate:
     """Return a gate with fixed limits and silent signals."""

@@ -143,13 +143,14 @@ def test_the_providers_second_wave_is_what_reaches_it() -> None:
 
 
 def test_the_providers_goodput_is_over_its_quota() -> None:
-    """As many useful calls as tokens while there is enough to do: 100 %."""
-    n = round(provider.QUOTA_HZ * provider.BUSY_S)
-    tasks = [done("herd", 10.0, 8.0) for _ in range(n)]
-    at_s = [provider.BACK_S + i / provider.QUOTA_HZ for i in range(n)]
-    jobs = {"provider": [job(i, at_s[i], at_s[i], at_s[i] + 0.3) for i in range(n)]}
-    found = provider.measure(seen(tasks, jobs, groups=["organic", "herd"]))
-    assert found["goodput_over_quota"] == pytest.approx(1.0, abs=0.01)
+    """As many useful calls as tokens until the herd is served: 100 %; a pause of 3 s idles."""
+    depth, quota_hz = round(provider.DEPTH), provider.QUOTA_HZ
+    tasks = [done("herd", 10.0, 8.0) for _ in range(depth + 240)]
+    for pause_s, expected in ((0.0, 1.0), (3.0, 280 / 520)):
+        at_s = [10.0] * depth + [10.0 + pause_s + (i + 1) / quota_hz for i in range(240)]
+        jobs = {"provider": [job(i, t, t, t + 0.3) for i, t in enumerate(at_s)]}
+        found = provider.measure(seen(tasks, jobs, groups=["organic", "herd"]))
+        assert found["goodput_over_quota"] == pytest.approx(expected, abs=0.01)
 
 
 def test_streams_are_judged_by_their_first_byte() -> None:
