@@ -23,6 +23,7 @@ from policies.limit.control import INFLATED, Control
 from policies.limit.overdue import STALL_MIN, STALL_ROOM, Overdue
 from policies.limit.phases import (
     FOLD_NS_MIN,
+    N_MAX_START,
     N_MIN,
     N_MIN_LATE,
     N_MIN_START,
@@ -59,6 +60,9 @@ proven, or four times the first limit."""
 
 TOP_GAIN = 1.0 / 12.0
 """Gain of the running mean that brakes the growth per answer."""
+
+STREAM_LEASES = 2.0
+"""Calls held for more than twice the time to their first byte hold places that wait for nothing."""
 
 NEVER = 1 << 62
 """More than can be in flight."""
@@ -248,7 +252,11 @@ class AdaptiveLimit:
             n_target = N_YOUNG[number]
         else:
             is_starting = not self._control.has_knee
-            n = max(N_MIN_START, in_flight) if is_starting else max(N_MIN, 2 * in_flight)
+            n_waiting = in_flight * self._control.share
+            if is_starting:
+                n = min(max(N_MIN_START, n_waiting), N_MAX_START)
+            else:
+                n = max(N_MIN, 2.0 * n_waiting)
             n_target = int(n * (0.85 + 0.3 * self._rng.random()))
         self._next_number = number + 1
         self._phase = self._ring[number & 63] = Phase(number, kind, now_ns, n_target)
@@ -293,6 +301,9 @@ class AdaptiveLimit:
         self._response_ns = cohort.response_ns
         self._control.best_hz = self._throughput.best_hz
         self._control.open_number = self._phase.number
+        lease_ns = self._throughput.lease_ns
+        is_stream = STREAM_LEASES * cohort.response_ns < lease_ns
+        self._control.share = cohort.response_ns / lease_ns if is_stream else 1.0
         self._control.judge(cohort, now_ns)
         self._apply()
 

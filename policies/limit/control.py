@@ -82,6 +82,9 @@ class Control:
         Whether the base may still be too high, so that a dip should come soon.
     is_overdue : bool
         Set by the owner: answers are overdue, so nothing may grow.
+    share : float
+        Set by the owner: share of what is in flight that waits for its first byte, 1.0 unless
+        answers hold their places long after it. All moves are relative to that part.
     """
 
     __slots__ = (
@@ -106,6 +109,7 @@ class Control:
         "low",
         "open_number",
         "proven",
+        "share",
         "spread",
         "steep_at_ns",
         "verdict",
@@ -127,6 +131,7 @@ class Control:
         self.is_inflated = False
         self.open_number = 0
         self.best_hz = 0.0
+        self.share = 1.0
         self.steep_at_ns = 0
         self.verdict = "starting"
         self.wants_dip = True
@@ -188,17 +193,28 @@ class Control:
         self._n_inflated += 1
         if self._n_inflated < 2:
             return
+        self._end_start(cohort)
+
+    def _end_start(self, cohort: Cohort) -> None:
+        """Fall to where the cohort's queue would be gone (Little's law)."""
         self.has_knee = True
-        known = max(self._known(), cohort.in_flight * self.base.response_ns / cohort.response_ns)
-        self._move(min(self.level, max(START_FALL_MIN * self.level, known)))
+        known = max(self._known(), cohort.in_flight * self._part(self._ratio(cohort)))
+        self._move(min(self.level, max(self._part(START_FALL_MIN) * self.level, known)))
         self._note_fall(cohort)
         self._settled_from = self.open_number + 1
+
+    def _ratio(self, cohort: Cohort) -> float:
+        return self.base.response_ns / cohort.response_ns
+
+    def _part(self, factor: float) -> float:
+        """Return ``factor`` for the level, where it holds for what waits for its first byte."""
+        return 1.0 + self.share * (factor - 1.0)
 
     def _judge_pressed(
         self, cohort: Cohort, rise: float, deviation: float, error2: float, now_ns: int
     ) -> None:
         base, elasticity = self.base, self.elasticity
-        elasticity.learn(cohort, self.spread)
+        elasticity.learn(cohort, self.spread, self.share)
         if elasticity.is_steep:
             self.steep_at_ns = now_ns
         kind = cohort.kind
@@ -213,7 +229,7 @@ class Control:
         if kind is Kind.HIGH or kind is Kind.REACH:
             self.is_high_inflated = self.is_inflated
             if kind is Kind.REACH and elasticity.is_flat and not self.is_high_inflated:
-                self._grow_to(max(self.level, min(1.5 * self.level, cohort.in_flight)))
+                self._grow_to(max(self.level, min(self._part(1.5) * self.level, cohort.in_flight)))
                 return
         if cohort.number < self._settled_from:
             return
@@ -234,10 +250,10 @@ class Control:
         if self.is_suspicious:
             self._step = STEP_MIN
             known = self._known()
-            if rise > KNOWN_RISE + 2.0 * deviation and self.level > KNOWN_EXCESS * known > 0.0:
+            if rise > KNOWN_RISE + 2.0 * deviation and self.level > self._part(KNOWN_EXCESS) * known > 0.0:
                 self.verdict = "beyond best throughput: down"
                 self._settled_from = self.open_number + 1
-                self._move(max(1.1 * known, 0.1 * self.level))
+                self._move(max(self._part(1.1) * known, 0.1 * self.level))
                 self._note_fall(cohort)
             elif elasticity.is_steep:
                 self._fall(cohort, rise, deviation)
@@ -253,7 +269,7 @@ class Control:
         if rise > TARGET:
             if elasticity.value >= E_CALM:
                 self.verdict = "calm: down"
-                self._move(self.level * (1.0 - min(STEP_DOWN_MAX, 0.5 * (rise - TARGET))))
+                self._move(self.level * self._part(1.0 - min(STEP_DOWN_MAX, 0.5 * (rise - TARGET))))
             elif elasticity.is_flat:
                 self.verdict = "calm: base up"
                 base.shift(0.3 * rise)
@@ -263,7 +279,7 @@ class Control:
             self._step = STEP_MIN
         elif not self.is_overdue:
             self.verdict = "calm: up"
-            wanted = self.level * (1.0 + self._step)
+            wanted = self.level * self._part(1.0 + self._step)
             if self._can_jump and self.proven > wanted:
                 wanted = min(self.proven, 2.0 * self.level)
                 self._can_jump = False
@@ -277,12 +293,12 @@ class Control:
         if not self.base.is_proven:
             share = 0.8 if self._has_fallen else 0.9
             self._has_fallen = True
-            self._move(share * self.level)
+            self._move(self._part(share) * self.level)
             return
-        floor = (0.5 if self._has_fallen else 0.7) * self.level
+        floor = self._part(0.5 if self._has_fallen else 0.7) * self.level
         self._has_fallen = True
         keep = max(self.base.response_ns / low.response_ns, exp(-rise + deviation))
-        self._move(min(0.95 * self.level, max(floor, low.in_flight * keep)))
+        self._move(min(self._part(0.95) * self.level, max(floor, low.in_flight * self._part(keep))))
         self._note_fall(cohort)
         low.forget(0.0)
 
@@ -322,7 +338,7 @@ class Control:
 
     def _known(self) -> float:
         """Return what was proven, or what best throughput needs in flight (Little)."""
-        return max(self.proven, self.best_hz * self.base.response_ns * 1e-9)
+        return max(self.proven, self.best_hz * self.base.response_ns * 1e-9 / self.share)
 
     # -- moves --------------------------------------------------------------
 
@@ -334,7 +350,7 @@ class Control:
         """Set the level; what was known about the old one fades with the distance."""
         before = self.level
         self._set_level(level)
-        share = exp(-STALE_PER_MOVE * abs(log(self.level / before)))
+        share = exp(-STALE_PER_MOVE * abs(log(self.level / before)) / self.share)
         self.elasticity.forget(share)
         self.low.forget(share)
 

@@ -29,6 +29,10 @@ N_MIN = 16
 N_MIN_START = 12
 """Fewest dispatches of a phase in slow start, where the signal is a doubling."""
 
+N_MAX_START = 32
+"""Most dispatches of a phase in slow start: it asks for no contrast, so it needs no two response
+times, and 32 logarithms tell a doubling from noise at any spread seen."""
+
 N_YOUNG = (4, 6, 9)
 """Dispatches of the first phases: the base must be seen before a cold start has queued.
 They wait for all their answers: the first to come are the short ones."""
