@@ -102,6 +102,7 @@ class AdaptiveLimit:
         "_throughput",
         "_top",
         "_top_n",
+        "_usual",
         "limit",
     )
 
@@ -124,6 +125,7 @@ class AdaptiveLimit:
         self._response_ns = 0.0
         self._top = 0.0
         self._top_n = 0
+        self._usual = 0.0
         self._grow_above = 0
         self._grow_below = float("inf")
         self._grow_to = UNJUDGED_GROWTH * initial
@@ -171,6 +173,8 @@ class AdaptiveLimit:
         cohort.sent_sum_ns -= dispatched_at_ns
         cohort.response_sum_ns += sample_ns
         cohort.log_sum += log_sample
+        if log_sample > self._usual:
+            cohort.n_slow += 1
         cohort.log_sq_sum += log_sample * log_sample
         cohort.in_flight_sum += in_flight_at_dispatch + in_flight
         if in_flight_at_dispatch > self._grow_above:
@@ -208,7 +212,10 @@ class AdaptiveLimit:
         self._top += max(TOP_GAIN, 1.0 / self._top_n) * (log_sample - self._top)
         if control.is_overdue:
             self._brake(now_ns)
-        if self._top > self._grow_below or control.is_overdue or control.level >= self._grow_to:
+        below = self._grow_below
+        if self._top > below or log_sample > below or control.is_overdue:
+            return
+        if control.level >= self._grow_to:
             return
         if self._is_pressed or self._phase.n_bound:
             control.level = min(control.ceiling, control.level + 1.0)
@@ -267,6 +274,7 @@ class AdaptiveLimit:
         """Set the limit that the level and the present phase give."""
         control = self._control
         limit = limit_in(self._phase.kind, control)
+        self._usual = control.base.level
         if self._overdue.is_stalled and not control.has_knee:
             limit = min(limit, round(max(STALL_MIN, STALL_ROOM * control.proven)))
         self.limit = max(control.floor, min(control.ceiling, limit))

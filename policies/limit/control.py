@@ -170,7 +170,6 @@ class Control:
 
     def _judge_slack(self, cohort: Cohort, rise: float, deviation: float, error2: float) -> None:
         self.verdict = "slack"
-        self._n_inflated = 0
         self.elasticity.restart()
         is_roomy = cohort.in_flight < 0.7 * self.level
         if rise < -3.0 * deviation or (is_roomy and rise < max(3.0 * deviation, 0.1)):
@@ -178,9 +177,16 @@ class Control:
             self.base.is_proven = True
         elif is_roomy:
             self.base.shift(SLACK_DRIFT * rise)
-        if rise <= max(3.0 * deviation, SLACK_NORMAL):
+        if rise <= max(deviation, SLACK_NORMAL):
             self.proven = max(self.proven, cohort.in_flight)
-            self._set_level(max(self.level, 2.0 * cohort.in_flight))
+        if rise <= max(3.0 * deviation, SLACK_NORMAL):
+            room = self._part(2.0) if self.has_knee else 2.0
+            self._set_level(max(self.level, room * cohort.in_flight))
+        self._n_inflated = self._n_inflated + 1 if self.is_inflated and cohort.is_slow else 0
+        if self._n_inflated >= 2:
+            self.verdict = "slack: a queue"
+            self._n_inflated = 0
+            self._end_start(cohort)
 
     def _judge_start(self, cohort: Cohort, rise: float, deviation: float, error2: float) -> None:
         if not self.is_inflated:

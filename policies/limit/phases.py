@@ -33,6 +33,10 @@ N_MAX_START = 32
 """Most dispatches of a phase in slow start: it asks for no contrast, so it needs no two response
 times, and 32 logarithms tell a doubling from noise at any spread seen."""
 
+SLOW_SHARE = 0.9
+"""Slower than usual: by chance 14 of 16 are once in 500 cohorts; behind a queue of one response
+time all are."""
+
 N_YOUNG = (4, 6, 9)
 """Dispatches of the first phases: the base must be seen before a cold start has queued.
 They wait for all their answers: the first to come are the short ones."""
@@ -86,6 +90,7 @@ class Phase:
         "n_answered",
         "n_bound",
         "n_dispatched",
+        "n_slow",
         "n_target",
         "number",
         "opened_at_ns",
@@ -102,6 +107,7 @@ class Phase:
         self.n_dispatched = 0
         self.n_bound = 0
         self.n_answered = 0
+        self.n_slow = 0
         self.sent_sum_ns = 0
         self.log_sum = 0.0
         self.log_sq_sum = 0.0
@@ -142,9 +148,22 @@ class Cohort:
         Mean response time, stragglers included.
     in_flight : float
         Mean requests in flight that its requests met, from dispatch to answer.
+    is_slow : bool
+        Whether hardly any was answered as fast as half of them are without a queue. A queue delays
+        every call behind it; a few long ones among them delay nobody else.
     """
 
-    __slots__ = ("in_flight", "is_bound", "kind", "level", "n", "number", "response_ns", "spread")
+    __slots__ = (
+        "in_flight",
+        "is_bound",
+        "is_slow",
+        "kind",
+        "level",
+        "n",
+        "number",
+        "response_ns",
+        "spread",
+    )
 
     def __init__(self, phase: Phase, now_ns: int) -> None:
         n_missing = max(0, phase.n_dispatched - phase.n_answered)
@@ -160,6 +179,7 @@ class Cohort:
         self.number = phase.number
         self.kind = phase.kind
         self.is_bound = phase.is_bound
+        self.is_slow = n_missing + phase.n_slow >= SLOW_SHARE * n
         self.n = n
         self.level = log_sum / n
         self.spread = max(0.0, log_sq_sum / n - self.level * self.level)
