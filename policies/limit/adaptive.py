@@ -308,6 +308,7 @@ class AdaptiveLimit:
         cohort = Cohort(phase, now_ns)
         self._response_ns = cohort.response_ns
         self._control.best_hz = self._throughput.best_hz
+        self._control.rate_hz = self._throughput.rate_hz
         self._control.open_number = self._phase.number
         lease_ns = self._throughput.lease_ns
         is_stream = STREAM_LEASES * cohort.response_ns < lease_ns

@@ -109,6 +109,7 @@ class Control:
         "low",
         "open_number",
         "proven",
+        "rate_hz",
         "share",
         "spread",
         "steep_at_ns",
@@ -131,6 +132,7 @@ class Control:
         self.is_inflated = False
         self.open_number = 0
         self.best_hz = 0.0
+        self.rate_hz = 0.0
         self.share = 1.0
         self.steep_at_ns = 0
         self.verdict = "starting"
@@ -204,13 +206,11 @@ class Control:
     def _end_start(self, cohort: Cohort) -> None:
         """Fall to where the cohort's queue would be gone (Little's law)."""
         self.has_knee = True
-        known = max(self._known(), cohort.in_flight * self._part(self._ratio(cohort)))
-        self._move(min(self.level, max(self._part(START_FALL_MIN) * self.level, known)))
+        served = cohort.in_flight * self._part(self.base.response_ns / cohort.response_ns)
+        least = self._part(START_FALL_MIN) * self.level
+        self._move(min(self.level, max(least, served, self.proven)))
         self._note_fall(cohort)
         self._settled_from = self.open_number + 1
-
-    def _ratio(self, cohort: Cohort) -> float:
-        return self.base.response_ns / cohort.response_ns
 
     def _part(self, factor: float) -> float:
         """Return ``factor`` for the level, where it holds for what waits for its first byte."""
@@ -314,11 +314,11 @@ class Control:
         self._can_jump = True
         self.elasticity.forget(0.0)
         self.low.forget(0.0)
-        if last is not None:
-            before = last.before
-            if before.in_flight / before.response_ns > cohort.in_flight / cohort.response_ns:
-                cohort = before
-        self._fall_seen = Fall(cohort)
+        if self.share < 1.0:
+            self._fall_seen = None  # places held after the first byte hide what throughput was
+            return
+        fall = Fall(cohort, self.rate_hz)
+        self._fall_seen = last if last is not None and last.before_hz > fall.before_hz else fall
 
     def _check_fall(self, cohort: Cohort) -> bool:
         """Go back up if the last fall went below the knee; return whether it did."""
