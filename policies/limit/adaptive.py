@@ -313,6 +313,9 @@ class AdaptiveLimit:
         lease_ns = self._throughput.lease_ns
         is_stream = STREAM_LEASES * cohort.response_ns < lease_ns
         self._control.share = cohort.response_ns / lease_ns if is_stream else 1.0
+        if is_stream:
+            n_in_prefill = self._throughput.rate_hz * self._control.base.response_ns / NS_PER_S
+            self._control.n_served = self._in_flight - self._n_unanswered()[0] + n_in_prefill
         self._control.judge(cohort, now_ns)
         self._apply()
 
@@ -338,17 +341,22 @@ class AdaptiveLimit:
         """Forbid growth while answers are overdue; in a stall, fall back to what was proven."""
         control, overdue = self._control, self._overdue
         was_stalled = overdue.is_stalled
+        n_unanswered, sent_sum_ns = self._n_unanswered()
+        age_ns = now_ns - sent_sum_ns / n_unanswered if n_unanswered else 0.0
+        overdue.judge(now_ns, control.base, control.spread, n_unanswered, age_ns)
+        control.is_overdue = overdue.is_overdue
+        if overdue.is_stalled or was_stalled:
+            self._apply()
+
+    def _n_unanswered(self) -> tuple[int, int]:
+        """Return how many calls wait for their first byte, and the sum of when they were sent."""
         n_unanswered = 0
         sent_sum_ns = 0
         for number in range(self._oldest, self._next_number):
             phase = self._ring[number & 63]
             n_unanswered += phase.n_dispatched - phase.n_answered
             sent_sum_ns += phase.sent_sum_ns
-        age_ns = now_ns - sent_sum_ns / n_unanswered if n_unanswered else 0.0
-        overdue.judge(now_ns, control.base, control.spread, n_unanswered, age_ns)
-        control.is_overdue = overdue.is_overdue
-        if overdue.is_stalled or was_stalled:
-            self._apply()
+        return n_unanswered, sent_sum_ns
 
     @property
     def is_stalled(self) -> bool:

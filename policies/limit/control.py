@@ -82,6 +82,8 @@ class Control:
         Whether the base may still be too high, so that a dip should come soon.
     is_overdue : bool
         Set by the owner: answers are overdue, so nothing may grow.
+    n_served : float
+        Set by the owner: calls past their first byte, and those that prefill beside them.
     share : float
         Set by the owner: share of what is in flight that waits for its first byte, 1.0 unless
         answers hold their places long after it. All moves are relative to that part.
@@ -107,6 +109,7 @@ class Control:
         "is_suspicious",
         "level",
         "low",
+        "n_served",
         "open_number",
         "proven",
         "rate_hz",
@@ -133,6 +136,7 @@ class Control:
         self.open_number = 0
         self.best_hz = 0.0
         self.rate_hz = 0.0
+        self.n_served = 0.0
         self.share = 1.0
         self.steep_at_ns = 0
         self.verdict = "starting"
@@ -184,7 +188,8 @@ class Control:
         if rise <= max(3.0 * deviation, SLACK_NORMAL):
             room = self._part(2.0) if self.has_knee else 2.0
             self._set_level(max(self.level, room * cohort.in_flight))
-        self._n_inflated = self._n_inflated + 1 if self.is_inflated and cohort.is_slow else 0
+        is_queued = self.is_inflated and cohort.is_slow and cohort.number >= self._settled_from
+        self._n_inflated = self._n_inflated + 1 if is_queued else 0
         if self._n_inflated >= 2:
             self.verdict = "slack: a queue"
             self._n_inflated = 0
@@ -206,9 +211,13 @@ class Control:
     def _end_start(self, cohort: Cohort) -> None:
         """Fall to where the cohort's queue would be gone (Little's law)."""
         self.has_knee = True
-        served = cohort.in_flight * self._part(self.base.response_ns / cohort.response_ns)
-        least = self._part(START_FALL_MIN) * self.level
-        self._move(min(self.level, max(least, served, self.proven)))
+        if self.share < 1.0:
+            least = self._part(START_FALL_MIN) * cohort.in_flight
+            self._move(min(self.level, max(least, self.n_served)))
+        else:
+            keep = max(START_FALL_MIN, self.base.response_ns / cohort.response_ns)
+            served = min(self.level, cohort.in_flight) * keep
+            self._move(min(self.level, max(served, self.proven)))
         self._note_fall(cohort)
         self._settled_from = self.open_number + 1
 
