@@ -61,9 +61,6 @@ proven, or four times the first limit."""
 TOP_GAIN = 1.0 / 12.0
 """Gain of the running mean that brakes the growth per answer."""
 
-STREAM_LEASES = 2.0
-"""Calls held for more than twice the time to their first byte hold places that wait for nothing."""
-
 NEVER = 1 << 62
 """More than can be in flight."""
 
@@ -162,10 +159,13 @@ class AdaptiveLimit:
         self._overdue.n_answered += 1
         if in_flight_at_dispatch > self._refusals.top:
             self._refusals.top = in_flight_at_dispatch
+        sample_ns = now_ns - dispatched_at_ns
+        throughput = self._throughput
+        throughput.n_answered += 1
+        throughput.first_sum_ns += sample_ns
         cohort = self._ring[phase & 63]
         if cohort.number != phase or cohort.is_judged:
             return
-        sample_ns = now_ns - dispatched_at_ns
         if sample_ns < FOLD_NS_MIN:
             sample_ns = FOLD_NS_MIN
         log_sample = log(sample_ns)
@@ -310,12 +310,9 @@ class AdaptiveLimit:
         self._control.best_hz = self._throughput.best_hz
         self._control.rate_hz = self._throughput.rate_hz
         self._control.open_number = self._phase.number
-        lease_ns = self._throughput.lease_ns
-        is_stream = STREAM_LEASES * cohort.response_ns < lease_ns
-        self._control.share = cohort.response_ns / lease_ns if is_stream else 1.0
-        if is_stream:
-            n_in_prefill = self._throughput.rate_hz * self._control.base.response_ns / NS_PER_S
-            self._control.n_served = self._in_flight - self._n_unanswered()[0] + n_in_prefill
+        self._control.share = self._throughput.share
+        if self._control.share < 1.0:
+            self._count_served(self._n_unanswered()[0])
         self._control.judge(cohort, now_ns)
         self._apply()
 
@@ -345,8 +342,18 @@ class AdaptiveLimit:
         age_ns = now_ns - sent_sum_ns / n_unanswered if n_unanswered else 0.0
         overdue.judge(now_ns, control.base, control.spread, n_unanswered, age_ns)
         control.is_overdue = overdue.is_overdue
+        if control.share < 1.0 and overdue.is_overdue and not control.has_knee:
+            self._count_served(n_unanswered)
+            control.fall_to_served()
+            self._apply()
         if overdue.is_stalled or was_stalled:
             self._apply()
+
+    def _count_served(self, n_unanswered: int) -> None:
+        """Tell the control what a service of streams works on, the queue left out."""
+        control = self._control
+        n_in_prefill = self._throughput.rate_hz * control.base.response_ns / NS_PER_S
+        control.n_served = self._in_flight - n_unanswered + n_in_prefill
 
     def _n_unanswered(self) -> tuple[int, int]:
         """Return how many calls wait for their first byte, and the sum of when they were sent."""

@@ -212,13 +212,19 @@ class Control:
         """Fall to where the cohort's queue would be gone (Little's law)."""
         self.has_knee = True
         if self.share < 1.0:
-            least = self._part(START_FALL_MIN) * cohort.in_flight
-            self._move(min(self.level, max(least, self.n_served)))
-        else:
-            keep = max(START_FALL_MIN, self.base.response_ns / cohort.response_ns)
-            served = min(self.level, cohort.in_flight) * keep
-            self._move(min(self.level, max(served, self.proven)))
+            self.fall_to_served()
+            return
+        keep = max(START_FALL_MIN, self.base.response_ns / cohort.response_ns)
+        served = min(self.level, cohort.in_flight) * keep
+        self._move(min(self.level, max(served, self.proven)))
         self._note_fall(cohort)
+        self._settled_from = self.open_number + 1
+
+    def fall_to_served(self) -> None:
+        """End the start of a service of streams at what it holds past the first byte."""
+        self.has_knee = True
+        self._n_inflated = 0
+        self._move(min(self.level, self.n_served))
         self._settled_from = self.open_number + 1
 
     def _part(self, factor: float) -> float:
