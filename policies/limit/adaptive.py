@@ -61,6 +61,9 @@ proven, or four times the first limit."""
 TOP_GAIN = 1.0 / 12.0
 """Gain of the running mean that brakes the growth per answer."""
 
+N_SLOW_MIN = 8
+"""So many answers in a row a quarter slower than usual: a queue delays all, a long tail a few."""
+
 NEVER = 1 << 62
 """More than can be in flight."""
 
@@ -87,6 +90,7 @@ class AdaptiveLimit:
         "_in_flight",
         "_initial",
         "_is_pressed",
+        "_n_slow",
         "_next_number",
         "_oldest",
         "_overdue",
@@ -123,6 +127,7 @@ class AdaptiveLimit:
         self._top = 0.0
         self._top_n = 0
         self._usual = 0.0
+        self._n_slow = 0
         self._grow_above = 0
         self._grow_below = float("inf")
         self._grow_to = UNJUDGED_GROWTH * initial
@@ -175,6 +180,9 @@ class AdaptiveLimit:
         cohort.log_sum += log_sample
         if log_sample > self._usual:
             cohort.n_slow += 1
+            self._n_slow += 1
+        else:
+            self._n_slow = 0
         cohort.log_sq_sum += log_sample * log_sample
         cohort.in_flight_sum += in_flight_at_dispatch + in_flight
         if in_flight_at_dispatch > self._grow_above:
@@ -274,7 +282,7 @@ class AdaptiveLimit:
         """Set the limit that the level and the present phase give."""
         control = self._control
         limit = limit_in(self._phase.kind, control)
-        self._usual = control.base.level
+        self._usual = control.base.level + INFLATED
         if self._overdue.is_stalled and not control.has_knee:
             limit = min(limit, round(max(STALL_MIN, STALL_ROOM * control.proven)))
         self.limit = max(control.floor, min(control.ceiling, limit))
@@ -342,7 +350,8 @@ class AdaptiveLimit:
         age_ns = now_ns - sent_sum_ns / n_unanswered if n_unanswered else 0.0
         overdue.judge(now_ns, control.base, control.spread, n_unanswered, age_ns)
         control.is_overdue = overdue.is_overdue
-        if control.share < 1.0 and overdue.is_overdue and not control.has_knee:
+        is_queued = overdue.is_overdue and self._n_slow >= N_SLOW_MIN
+        if is_queued and control.share < 1.0 and not control.has_knee:
             self._count_served(n_unanswered)
             control.fall_to_served()
             self._apply()

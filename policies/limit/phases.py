@@ -34,8 +34,8 @@ N_MAX_START = 32
 times, and 32 logarithms tell a doubling from noise at any spread seen."""
 
 SLOW_SHARE = 0.9
-"""Slower than usual: by chance 14 of 16 are once in 500 cohorts; behind a queue of one response
-time all are."""
+"""Share of a cohort that a queue makes a quarter slower than usual; behind one of a whole response
+time all are, and without any 90 % of a cohort hardly ever at any spread."""
 
 N_YOUNG = (4, 6, 9)
 """Dispatches of the first phases: the base must be seen before a cold start has queued.
@@ -149,8 +149,8 @@ class Cohort:
     in_flight : float
         Mean requests in flight that its requests met, from dispatch to answer.
     is_slow : bool
-        Whether hardly any was answered as fast as half of them are without a queue. A queue delays
-        every call behind it; a few long ones among them delay nobody else.
+        Whether hardly any was answered in the usual time. A queue delays every call behind it; a
+        few long ones among them delay nobody else.
     """
 
     __slots__ = (
