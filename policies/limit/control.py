@@ -188,7 +188,8 @@ class Control:
         if rise <= max(3.0 * deviation, SLACK_NORMAL):
             room = self._part(2.0) if self.has_knee else 2.0
             self._set_level(max(self.level, room * cohort.in_flight))
-        is_queued = self.is_inflated and cohort.is_slow and cohort.number >= self._settled_from
+        is_queued = self.is_inflated and cohort.is_slow and cohort.in_flight > self.proven
+        is_queued = is_queued and cohort.number >= self._settled_from
         self._n_inflated = self._n_inflated + 1 if is_queued else 0
         if self._n_inflated >= 2:
             self.verdict = "slack: a queue"
