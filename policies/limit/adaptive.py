@@ -32,6 +32,8 @@ from policies.limit.phases import (
     Cohort,
     Kind,
     Phase,
+    forget,
+    unanswered,
 )
 from policies.limit.protocol import NS_PER_S
 from policies.limit.refusals import NO_CEILING, Refusals
@@ -197,7 +199,7 @@ class AdaptiveLimit:
             throughput.n_departed += 1
             throughput.held_ns += held_ns
         else:
-            self._forget(now_ns - held_ns)
+            forget(self._ring, self._oldest, self._next_number - 1, now_ns - held_ns)
 
     def on_refused(self, now_ns: int, in_flight_at_dispatch: int) -> None:
         """Note that the upstream turned a call away for want of capacity."""
@@ -231,20 +233,6 @@ class AdaptiveLimit:
             control.level = min(control.ceiling, max(control.level, 2.0 * in_flight))
         self.limit = int(control.level)
         self._grow_above = self.limit >> 1
-
-    def _forget(self, dispatched_at_ns: int) -> None:
-        """Take a request that will never answer out of its phase, found by when it was sent."""
-        first, last = self._oldest, self._next_number - 1
-        number = last
-        while number > first and self._ring[number & 63].opened_at_ns >= dispatched_at_ns:
-            number -= 1
-        while number <= last:
-            phase = self._ring[number & 63]
-            if phase.n_dispatched > phase.n_answered:
-                phase.n_dispatched -= 1
-                phase.sent_sum_ns -= dispatched_at_ns
-                return
-            number += 1
 
     # -- phases -----------------------------------------------------------------
 
@@ -320,7 +308,7 @@ class AdaptiveLimit:
         self._control.open_number = self._phase.number
         self._control.share = self._throughput.share
         if self._control.share < 1.0:
-            self._count_served(self._n_unanswered()[0])
+            self._count_served(unanswered(self._ring, self._oldest, self._next_number)[0])
         self._control.judge(cohort, now_ns)
         self._apply()
 
@@ -346,7 +334,7 @@ class AdaptiveLimit:
         """Forbid growth while answers are overdue; in a stall, fall back to what was proven."""
         control, overdue = self._control, self._overdue
         was_stalled = overdue.is_stalled
-        n_unanswered, sent_sum_ns = self._n_unanswered()
+        n_unanswered, sent_sum_ns = unanswered(self._ring, self._oldest, self._next_number)
         age_ns = now_ns - sent_sum_ns / n_unanswered if n_unanswered else 0.0
         overdue.judge(now_ns, control.base, control.spread, n_unanswered, age_ns)
         control.is_overdue = overdue.is_overdue
@@ -363,16 +351,6 @@ class AdaptiveLimit:
         control = self._control
         n_in_prefill = self._throughput.rate_hz * control.base.response_ns / NS_PER_S
         control.n_served = self._in_flight - n_unanswered + n_in_prefill
-
-    def _n_unanswered(self) -> tuple[int, int]:
-        """Return how many calls wait for their first byte, and the sum of when they were sent."""
-        n_unanswered = 0
-        sent_sum_ns = 0
-        for number in range(self._oldest, self._next_number):
-            phase = self._ring[number & 63]
-            n_unanswered += phase.n_dispatched - phase.n_answered
-            sent_sum_ns += phase.sent_sum_ns
-        return n_unanswered, sent_sum_ns
 
     @property
     def is_stalled(self) -> bool:

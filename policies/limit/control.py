@@ -2,8 +2,9 @@
 
 *Theory*: three regimes, told apart by whether the cohort met the limit.
 
-- *slack* (it did not): the level never falls, stays at twice what has been
-  proven, and the base is taught;
+- *slack* (it did not): the level stays at twice what has been proven, and the
+  base is taught; it falls only for two cohorts in a row of which hardly a call
+  was answered in the usual time, with more in flight than ever was proven;
 - *start* (it did, and no knee was ever seen): growth, until two cohorts in a
   row are inflated;
 - *pressed* (it did, knee known): small steps to keep low phases just above the
@@ -272,7 +273,10 @@ class Control:
         if self.is_suspicious:
             self._step = STEP_MIN
             known = self._known()
-            if rise > KNOWN_RISE + 2.0 * deviation and self.level > self._part(KNOWN_EXCESS) * known > 0.0:
+            if (
+                rise > KNOWN_RISE + 2.0 * deviation
+                and self.level > self._part(KNOWN_EXCESS) * known > 0.0
+            ):
                 self.verdict = "beyond best throughput: down"
                 self._settled_from = self.open_number + 1
                 self._move(max(self._part(1.1) * known, 0.1 * self.level))

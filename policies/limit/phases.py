@@ -185,3 +185,29 @@ class Cohort:
         self.spread = max(0.0, log_sq_sum / n - self.level * self.level)
         self.response_ns = response_sum_ns / n
         self.in_flight = max(1.0, phase.in_flight_sum / (2.0 * phase.n_answered))
+
+
+def unanswered(ring: list[Phase], first: int, stop: int) -> tuple[int, int]:
+    """Return how many calls of phases ``first`` to ``stop`` have no first byte yet, and the sum
+    of when they were sent.
+    """
+    n_unanswered = sent_sum_ns = 0
+    for number in range(first, stop):
+        phase = ring[number & 63]
+        n_unanswered += phase.n_dispatched - phase.n_answered
+        sent_sum_ns += phase.sent_sum_ns
+    return n_unanswered, sent_sum_ns
+
+
+def forget(ring: list[Phase], first: int, last: int, dispatched_at_ns: int) -> None:
+    """Take a request that will never answer out of its phase, found by when it was sent."""
+    number = last
+    while number > first and ring[number & 63].opened_at_ns >= dispatched_at_ns:
+        number -= 1
+    while number <= last:
+        phase = ring[number & 63]
+        if phase.n_dispatched > phase.n_answered:
+            phase.n_dispatched -= 1
+            phase.sent_sum_ns -= dispatched_at_ns
+            return
+        number += 1
