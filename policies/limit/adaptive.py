@@ -23,6 +23,7 @@ from policies.limit.control import INFLATED, Control
 from policies.limit.overdue import STALL_MIN, STALL_ROOM, Overdue
 from policies.limit.phases import (
     FOLD_NS_MIN,
+    N_MAX_START,
     N_MIN,
     N_MIN_LATE,
     N_MIN_START,
@@ -31,6 +32,8 @@ from policies.limit.phases import (
     Cohort,
     Kind,
     Phase,
+    forget,
+    unanswered,
 )
 from policies.limit.protocol import NS_PER_S
 from policies.limit.refusals import NO_CEILING, Refusals
@@ -60,6 +63,9 @@ proven, or four times the first limit."""
 TOP_GAIN = 1.0 / 12.0
 """Gain of the running mean that brakes the growth per answer."""
 
+N_SLOW_MIN = 8
+"""So many answers in a row a quarter slower than usual: a queue delays all, a long tail a few."""
+
 NEVER = 1 << 62
 """More than can be in flight."""
 
@@ -86,6 +92,7 @@ class AdaptiveLimit:
         "_in_flight",
         "_initial",
         "_is_pressed",
+        "_n_slow",
         "_next_number",
         "_oldest",
         "_overdue",
@@ -98,6 +105,7 @@ class AdaptiveLimit:
         "_throughput",
         "_top",
         "_top_n",
+        "_usual",
         "limit",
     )
 
@@ -120,6 +128,8 @@ class AdaptiveLimit:
         self._response_ns = 0.0
         self._top = 0.0
         self._top_n = 0
+        self._usual = 0.0
+        self._n_slow = 0
         self._grow_above = 0
         self._grow_below = float("inf")
         self._grow_to = UNJUDGED_GROWTH * initial
@@ -156,10 +166,13 @@ class AdaptiveLimit:
         self._overdue.n_answered += 1
         if in_flight_at_dispatch > self._refusals.top:
             self._refusals.top = in_flight_at_dispatch
+        sample_ns = now_ns - dispatched_at_ns
+        throughput = self._throughput
+        throughput.n_answered += 1
+        throughput.first_sum_ns += sample_ns
         cohort = self._ring[phase & 63]
         if cohort.number != phase or cohort.is_judged:
             return
-        sample_ns = now_ns - dispatched_at_ns
         if sample_ns < FOLD_NS_MIN:
             sample_ns = FOLD_NS_MIN
         log_sample = log(sample_ns)
@@ -167,6 +180,11 @@ class AdaptiveLimit:
         cohort.sent_sum_ns -= dispatched_at_ns
         cohort.response_sum_ns += sample_ns
         cohort.log_sum += log_sample
+        if log_sample > self._usual:
+            cohort.n_slow += 1
+            self._n_slow += 1
+        else:
+            self._n_slow = 0
         cohort.log_sq_sum += log_sample * log_sample
         cohort.in_flight_sum += in_flight_at_dispatch + in_flight
         if in_flight_at_dispatch > self._grow_above:
@@ -181,7 +199,7 @@ class AdaptiveLimit:
             throughput.n_departed += 1
             throughput.held_ns += held_ns
         else:
-            self._forget(now_ns - held_ns)
+            forget(self._ring, self._oldest, self._next_number - 1, now_ns - held_ns)
 
     def on_refused(self, now_ns: int, in_flight_at_dispatch: int) -> None:
         """Note that the upstream turned a call away for want of capacity."""
@@ -209,7 +227,10 @@ class AdaptiveLimit:
         self._top += max(TOP_GAIN, 1.0 / self._top_n) * (log_sample - self._top)
         if control.is_overdue:
             self._brake(now_ns)
-        if self._top > self._grow_below or control.is_overdue or control.level >= self._grow_to:
+        below = self._grow_below
+        if self._top > below or log_sample > below or control.is_overdue:
+            return
+        if control.level >= self._grow_to:
             return
         if self._is_pressed or self._phase.n_bound:
             control.level = min(control.ceiling, control.level + 1.0)
@@ -217,20 +238,6 @@ class AdaptiveLimit:
             control.level = min(control.ceiling, max(control.level, 2.0 * in_flight))
         self.limit = int(control.level)
         self._grow_above = self.limit >> 1
-
-    def _forget(self, dispatched_at_ns: int) -> None:
-        """Take a request that will never answer out of its phase, found by when it was sent."""
-        first, last = self._oldest, self._next_number - 1
-        number = last
-        while number > first and self._ring[number & 63].opened_at_ns >= dispatched_at_ns:
-            number -= 1
-        while number <= last:
-            phase = self._ring[number & 63]
-            if phase.n_dispatched > phase.n_answered:
-                phase.n_dispatched -= 1
-                phase.sent_sum_ns -= dispatched_at_ns
-                return
-            number += 1
 
     # -- phases -----------------------------------------------------------------
 
@@ -253,7 +260,11 @@ class AdaptiveLimit:
             n_target = N_YOUNG[number]
         else:
             is_starting = not self._control.has_knee
-            n = max(N_MIN_START, in_flight) if is_starting else max(N_MIN, 2 * in_flight)
+            n_waiting = in_flight * self._control.share
+            if is_starting:
+                n = min(max(N_MIN_START, n_waiting), N_MAX_START)
+            else:
+                n = max(N_MIN, 2.0 * n_waiting)
             n_target = int(n * (0.85 + 0.3 * self._rng.random()))
         self._next_number = number + 1
         self._phase = self._ring[number & 63] = Phase(number, kind, now_ns, n_target)
@@ -264,6 +275,7 @@ class AdaptiveLimit:
         """Set the limit that the level and the present phase give."""
         control = self._control
         limit = limit_in(self._phase.kind, control)
+        self._usual = control.base.level + INFLATED
         if self._overdue.is_stalled and not control.has_knee:
             limit = min(limit, round(max(STALL_MIN, STALL_ROOM * control.proven)))
         self.limit = max(control.floor, min(control.ceiling, limit))
@@ -297,7 +309,11 @@ class AdaptiveLimit:
         cohort = Cohort(phase, now_ns)
         self._response_ns = cohort.response_ns
         self._control.best_hz = self._throughput.best_hz
+        self._control.rate_hz = self._throughput.rate_hz
         self._control.open_number = self._phase.number
+        self._control.share = self._throughput.share
+        if self._control.share < 1.0:
+            self._count_served(unanswered(self._ring, self._oldest, self._next_number)[0])
         self._control.judge(cohort, now_ns)
         self._apply()
 
@@ -323,17 +339,23 @@ class AdaptiveLimit:
         """Forbid growth while answers are overdue; in a stall, fall back to what was proven."""
         control, overdue = self._control, self._overdue
         was_stalled = overdue.is_stalled
-        n_unanswered = 0
-        sent_sum_ns = 0
-        for number in range(self._oldest, self._next_number):
-            phase = self._ring[number & 63]
-            n_unanswered += phase.n_dispatched - phase.n_answered
-            sent_sum_ns += phase.sent_sum_ns
+        n_unanswered, sent_sum_ns = unanswered(self._ring, self._oldest, self._next_number)
         age_ns = now_ns - sent_sum_ns / n_unanswered if n_unanswered else 0.0
         overdue.judge(now_ns, control.base, control.spread, n_unanswered, age_ns)
         control.is_overdue = overdue.is_overdue
+        is_queued = overdue.is_overdue and self._n_slow >= N_SLOW_MIN
+        if is_queued and control.share < 1.0 and not control.has_knee:
+            self._count_served(n_unanswered)
+            control.fall_to_served()
+            self._apply()
         if overdue.is_stalled or was_stalled:
             self._apply()
+
+    def _count_served(self, n_unanswered: int) -> None:
+        """Tell the control what a service of streams works on, the queue left out."""
+        control = self._control
+        n_in_prefill = self._throughput.rate_hz * control.base.response_ns / NS_PER_S
+        control.n_served = self._in_flight - n_unanswered + n_in_prefill
 
     @property
     def is_stalled(self) -> bool:

@@ -2,8 +2,9 @@
 
 *Theory*: three regimes, told apart by whether the cohort met the limit.
 
-- *slack* (it did not): the level never falls, stays at twice what has been
-  proven, and the base is taught;
+- *slack* (it did not): the level stays at twice what has been proven, and the
+  base is taught; it falls only for two cohorts in a row of which hardly a call
+  was answered in the usual time, with more in flight than ever was proven;
 - *start* (it did, and no knee was ever seen): growth, until two cohorts in a
   row are inflated;
 - *pressed* (it did, knee known): small steps to keep low phases just above the
@@ -82,6 +83,11 @@ class Control:
         Whether the base may still be too high, so that a dip should come soon.
     is_overdue : bool
         Set by the owner: answers are overdue, so nothing may grow.
+    n_served : float
+        Set by the owner: calls past their first byte, and those that prefill beside them.
+    share : float
+        Set by the owner: share of what is in flight that waits for its first byte, 1.0 unless
+        answers hold their places long after it. All moves are relative to that part.
     """
 
     __slots__ = (
@@ -104,8 +110,11 @@ class Control:
         "is_suspicious",
         "level",
         "low",
+        "n_served",
         "open_number",
         "proven",
+        "rate_hz",
+        "share",
         "spread",
         "steep_at_ns",
         "verdict",
@@ -127,6 +136,9 @@ class Control:
         self.is_inflated = False
         self.open_number = 0
         self.best_hz = 0.0
+        self.rate_hz = 0.0
+        self.n_served = 0.0
+        self.share = 1.0
         self.steep_at_ns = 0
         self.verdict = "starting"
         self.wants_dip = True
@@ -165,7 +177,6 @@ class Control:
 
     def _judge_slack(self, cohort: Cohort, rise: float, deviation: float, error2: float) -> None:
         self.verdict = "slack"
-        self._n_inflated = 0
         self.elasticity.restart()
         is_roomy = cohort.in_flight < 0.7 * self.level
         if rise < -3.0 * deviation or (is_roomy and rise < max(3.0 * deviation, 0.1)):
@@ -173,9 +184,18 @@ class Control:
             self.base.is_proven = True
         elif is_roomy:
             self.base.shift(SLACK_DRIFT * rise)
-        if rise <= max(3.0 * deviation, SLACK_NORMAL):
+        if rise <= max(deviation, SLACK_NORMAL):
             self.proven = max(self.proven, cohort.in_flight)
-            self._set_level(max(self.level, 2.0 * cohort.in_flight))
+        if rise <= max(3.0 * deviation, SLACK_NORMAL):
+            room = self._part(2.0) if self.has_knee else 2.0
+            self._set_level(max(self.level, room * cohort.in_flight))
+        is_queued = self.is_inflated and cohort.is_slow and cohort.in_flight > self.proven
+        is_queued = is_queued and cohort.number >= self._settled_from
+        self._n_inflated = self._n_inflated + 1 if is_queued else 0
+        if self._n_inflated >= 2:
+            self.verdict = "slack: a queue"
+            self._n_inflated = 0
+            self._end_start(cohort)
 
     def _judge_start(self, cohort: Cohort, rise: float, deviation: float, error2: float) -> None:
         if not self.is_inflated:
@@ -188,17 +208,36 @@ class Control:
         self._n_inflated += 1
         if self._n_inflated < 2:
             return
+        self._end_start(cohort)
+
+    def _end_start(self, cohort: Cohort) -> None:
+        """Fall to where the cohort's queue would be gone (Little's law)."""
         self.has_knee = True
-        known = max(self._known(), cohort.in_flight * self.base.response_ns / cohort.response_ns)
-        self._move(min(self.level, max(START_FALL_MIN * self.level, known)))
+        if self.share < 1.0:
+            self.fall_to_served()
+            return
+        keep = max(START_FALL_MIN, self.base.response_ns / cohort.response_ns)
+        served = min(self.level, cohort.in_flight) * keep
+        self._move(min(self.level, max(served, self.proven)))
         self._note_fall(cohort)
         self._settled_from = self.open_number + 1
+
+    def fall_to_served(self) -> None:
+        """End the start of a service of streams at what it holds past the first byte."""
+        self.has_knee = True
+        self._n_inflated = 0
+        self._move(min(self.level, self.n_served))
+        self._settled_from = self.open_number + 1
+
+    def _part(self, factor: float) -> float:
+        """Return ``factor`` for the level, where it holds for what waits for its first byte."""
+        return 1.0 + self.share * (factor - 1.0)
 
     def _judge_pressed(
         self, cohort: Cohort, rise: float, deviation: float, error2: float, now_ns: int
     ) -> None:
         base, elasticity = self.base, self.elasticity
-        elasticity.learn(cohort, self.spread)
+        elasticity.learn(cohort, self.spread, self.share)
         if elasticity.is_steep:
             self.steep_at_ns = now_ns
         kind = cohort.kind
@@ -213,7 +252,7 @@ class Control:
         if kind is Kind.HIGH or kind is Kind.REACH:
             self.is_high_inflated = self.is_inflated
             if kind is Kind.REACH and elasticity.is_flat and not self.is_high_inflated:
-                self._grow_to(max(self.level, min(1.5 * self.level, cohort.in_flight)))
+                self._grow_to(max(self.level, min(self._part(1.5) * self.level, cohort.in_flight)))
                 return
         if cohort.number < self._settled_from:
             return
@@ -234,10 +273,13 @@ class Control:
         if self.is_suspicious:
             self._step = STEP_MIN
             known = self._known()
-            if rise > KNOWN_RISE + 2.0 * deviation and self.level > KNOWN_EXCESS * known > 0.0:
+            if (
+                rise > KNOWN_RISE + 2.0 * deviation
+                and self.level > self._part(KNOWN_EXCESS) * known > 0.0
+            ):
                 self.verdict = "beyond best throughput: down"
                 self._settled_from = self.open_number + 1
-                self._move(max(1.1 * known, 0.1 * self.level))
+                self._move(max(self._part(1.1) * known, 0.1 * self.level))
                 self._note_fall(cohort)
             elif elasticity.is_steep:
                 self._fall(cohort, rise, deviation)
@@ -253,7 +295,7 @@ class Control:
         if rise > TARGET:
             if elasticity.value >= E_CALM:
                 self.verdict = "calm: down"
-                self._move(self.level * (1.0 - min(STEP_DOWN_MAX, 0.5 * (rise - TARGET))))
+                self._move(self.level * self._part(1.0 - min(STEP_DOWN_MAX, 0.5 * (rise - TARGET))))
             elif elasticity.is_flat:
                 self.verdict = "calm: base up"
                 base.shift(0.3 * rise)
@@ -263,7 +305,7 @@ class Control:
             self._step = STEP_MIN
         elif not self.is_overdue:
             self.verdict = "calm: up"
-            wanted = self.level * (1.0 + self._step)
+            wanted = self.level * self._part(1.0 + self._step)
             if self._can_jump and self.proven > wanted:
                 wanted = min(self.proven, 2.0 * self.level)
                 self._can_jump = False
@@ -277,12 +319,12 @@ class Control:
         if not self.base.is_proven:
             share = 0.8 if self._has_fallen else 0.9
             self._has_fallen = True
-            self._move(share * self.level)
+            self._move(self._part(share) * self.level)
             return
-        floor = (0.5 if self._has_fallen else 0.7) * self.level
+        floor = self._part(0.5 if self._has_fallen else 0.7) * self.level
         self._has_fallen = True
         keep = max(self.base.response_ns / low.response_ns, exp(-rise + deviation))
-        self._move(min(0.95 * self.level, max(floor, low.in_flight * keep)))
+        self._move(min(self._part(0.95) * self.level, max(floor, low.in_flight * self._part(keep))))
         self._note_fall(cohort)
         low.forget(0.0)
 
@@ -292,11 +334,11 @@ class Control:
         self._can_jump = True
         self.elasticity.forget(0.0)
         self.low.forget(0.0)
-        if last is not None:
-            before = last.before
-            if before.in_flight / before.response_ns > cohort.in_flight / cohort.response_ns:
-                cohort = before
-        self._fall_seen = Fall(cohort)
+        if self.share < 1.0:
+            self._fall_seen = None  # places held after the first byte hide what throughput was
+            return
+        fall = Fall(cohort, self.rate_hz)
+        self._fall_seen = last if last is not None and last.before_hz > fall.before_hz else fall
 
     def _check_fall(self, cohort: Cohort) -> bool:
         """Go back up if the last fall went below the knee; return whether it did."""
@@ -322,7 +364,7 @@ class Control:
 
     def _known(self) -> float:
         """Return what was proven, or what best throughput needs in flight (Little)."""
-        return max(self.proven, self.best_hz * self.base.response_ns * 1e-9)
+        return max(self.proven, self.best_hz * self.base.response_ns * 1e-9 / self.share)
 
     # -- moves --------------------------------------------------------------
 
@@ -334,7 +376,7 @@ class Control:
         """Set the level; what was known about the old one fades with the distance."""
         before = self.level
         self._set_level(level)
-        share = exp(-STALE_PER_MOVE * abs(log(self.level / before)))
+        share = exp(-STALE_PER_MOVE * abs(log(self.level / before)) / self.share)
         self.elasticity.forget(share)
         self.low.forget(share)
 

@@ -73,13 +73,17 @@ class Elasticity:
         """Whether it certainly does: there is a queue."""
         return self.value - STEEP_SD * self.error > THRESHOLD
 
-    def learn(self, cohort: Cohort, spread: float) -> None:
-        """Take the next swung phase; ``spread`` is the variance of ln R within phases."""
+    def learn(self, cohort: Cohort, spread: float, share: float = 1.0) -> None:
+        """Take the next swung phase; ``spread`` is the variance of ln R within phases.
+
+        ``share`` of what is in flight waits for its first byte, and it alone moves with the limit.
+        """
         older, mid = self._older, self._old
         self._older, self._old = mid, cohort
         if older is None or mid is None or cohort.number - older.number != 2:
             return
         delta = log(mid.in_flight) - 0.5 * (log(older.in_flight) + log(cohort.in_flight))
+        delta /= share
         if abs(delta) < CONTRAST_MIN:
             return
         rise = mid.level - 0.5 * (older.level + cohort.level)

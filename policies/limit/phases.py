@@ -29,6 +29,14 @@ N_MIN = 16
 N_MIN_START = 12
 """Fewest dispatches of a phase in slow start, where the signal is a doubling."""
 
+N_MAX_START = 32
+"""Most dispatches of a phase in slow start: it asks for no contrast, so it needs no two response
+times, and 32 logarithms tell a doubling from noise at any spread seen."""
+
+SLOW_SHARE = 0.9
+"""Share of a cohort that a queue makes a quarter slower than usual; behind one of a whole response
+time all are, and without any 90 % of a cohort hardly ever at any spread."""
+
 N_YOUNG = (4, 6, 9)
 """Dispatches of the first phases: the base must be seen before a cold start has queued.
 They wait for all their answers: the first to come are the short ones."""
@@ -82,6 +90,7 @@ class Phase:
         "n_answered",
         "n_bound",
         "n_dispatched",
+        "n_slow",
         "n_target",
         "number",
         "opened_at_ns",
@@ -98,6 +107,7 @@ class Phase:
         self.n_dispatched = 0
         self.n_bound = 0
         self.n_answered = 0
+        self.n_slow = 0
         self.sent_sum_ns = 0
         self.log_sum = 0.0
         self.log_sq_sum = 0.0
@@ -138,9 +148,22 @@ class Cohort:
         Mean response time, stragglers included.
     in_flight : float
         Mean requests in flight that its requests met, from dispatch to answer.
+    is_slow : bool
+        Whether hardly any was answered in the usual time. A queue delays every call behind it; a
+        few long ones among them delay nobody else.
     """
 
-    __slots__ = ("in_flight", "is_bound", "kind", "level", "n", "number", "response_ns", "spread")
+    __slots__ = (
+        "in_flight",
+        "is_bound",
+        "is_slow",
+        "kind",
+        "level",
+        "n",
+        "number",
+        "response_ns",
+        "spread",
+    )
 
     def __init__(self, phase: Phase, now_ns: int) -> None:
         n_missing = max(0, phase.n_dispatched - phase.n_answered)
@@ -156,8 +179,35 @@ class Cohort:
         self.number = phase.number
         self.kind = phase.kind
         self.is_bound = phase.is_bound
+        self.is_slow = n_missing + phase.n_slow >= SLOW_SHARE * n
         self.n = n
         self.level = log_sum / n
         self.spread = max(0.0, log_sq_sum / n - self.level * self.level)
         self.response_ns = response_sum_ns / n
         self.in_flight = max(1.0, phase.in_flight_sum / (2.0 * phase.n_answered))
+
+
+def unanswered(ring: list[Phase], first: int, stop: int) -> tuple[int, int]:
+    """Return how many calls of phases ``first`` to ``stop`` have no first byte yet, and the sum
+    of when they were sent.
+    """
+    n_unanswered = sent_sum_ns = 0
+    for number in range(first, stop):
+        phase = ring[number & 63]
+        n_unanswered += phase.n_dispatched - phase.n_answered
+        sent_sum_ns += phase.sent_sum_ns
+    return n_unanswered, sent_sum_ns
+
+
+def forget(ring: list[Phase], first: int, last: int, dispatched_at_ns: int) -> None:
+    """Take a request that will never answer out of its phase, found by when it was sent."""
+    number = last
+    while number > first and ring[number & 63].opened_at_ns >= dispatched_at_ns:
+        number -= 1
+    while number <= last:
+        phase = ring[number & 63]
+        if phase.n_dispatched > phase.n_answered:
+            phase.n_dispatched -= 1
+            phase.sent_sum_ns -= dispatched_at_ns
+            return
+        number += 1

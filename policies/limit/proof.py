@@ -6,7 +6,9 @@ fell far and throughput fell with it, the level is now below the knee: the
 response times seen there hold no queue, whatever the base says, and the knee
 is where the present response time gives the old throughput (Little's law).
 It arbitrates a wrong fall within one cohort, where a swing of 6 % takes ten.
-Throughput is taken from the cohort itself, in flight over mean response time.
+Throughput is taken from the cohort itself, in flight over mean response time,
+before the fall also from departures: while a queue still grows, Little's law
+credits the service with what has only been sent to it.
 
 *Source*: ours. *Considered and rejected*: the same test on small steps (its
 noise is larger than a step of 15 %).
@@ -17,6 +19,7 @@ from __future__ import annotations
 from math import exp, log, sqrt
 
 from policies.limit.phases import Cohort
+from policies.limit.protocol import NS_PER_S
 
 PROOF_SD = 2.0
 """Standard errors by which throughput must have fallen."""
@@ -42,10 +45,22 @@ def relative_error2(cohort: Cohort) -> float:
 class Fall:
     """What was known before the level fell, and what has been seen since."""
 
-    __slots__ = ("_error2", "_in_flight", "_level", "_n", "_n_cohorts", "_response_ns", "before")
+    __slots__ = (
+        "_error2",
+        "_in_flight",
+        "_level",
+        "_n",
+        "_n_cohorts",
+        "_response_ns",
+        "before",
+        "before_hz",
+    )
 
-    def __init__(self, before: Cohort) -> None:
+    def __init__(self, before: Cohort, rate_hz: float = 0.0) -> None:
         self.before = before
+        self.before_hz = before.in_flight * NS_PER_S / before.response_ns
+        if rate_hz:
+            self.before_hz = min(self.before_hz, rate_hz)
         self._error2 = 0.0
         self._n = 0
         self._n_cohorts = 0
@@ -89,7 +104,7 @@ class Fall:
             return 0.0
         before = self.before
         in_flight = self._in_flight / self._n
-        throughput_ratio = (before.in_flight / before.response_ns) / (in_flight / self.response_ns)
+        throughput_ratio = self.before_hz * self.response_ns / (in_flight * NS_PER_S)
         if throughput_ratio <= 1.0:
             return 0.0
         error = sqrt(relative_error2(before) + self.error2)

@@ -66,10 +66,10 @@ def limit_in(kind: Kind, control: Control) -> int:
     if kind is Kind.STEADY:
         return round(level)
     if kind is Kind.DIP:
-        return round(DIP_SHARE * level)
+        return round(level * (1.0 - control.share * (1.0 - DIP_SHARE)))
     if kind is Kind.REACH:
-        return round(REACH_SHARE * level)
-    swing = control.swing()
+        return round(level * (1.0 + control.share * (REACH_SHARE - 1.0)))
+    swing = control.share * control.swing()
     low, high = round(level * (1.0 - swing)), round(level * (1.0 + swing))
     if high == low:
         low, high = (low - 1, high) if low > level or low > 1 else (low, high + 1)

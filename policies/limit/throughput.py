@@ -29,6 +29,9 @@ BEST_DECAY = 0.999
 UNTRIED = 1.25
 """While nobody waits, the endpoint is taken to serve a quarter more than it is asked to."""
 
+STREAM_LEASES = 2.0
+"""Calls held for more than twice the time to their first byte hold places that wait for nothing."""
+
 PRESS_GAP_NS = 1_000_000_000
 """A press that pauses for less than this goes on."""
 
@@ -53,6 +56,9 @@ class Throughput:
 
     Attributes
     ----------
+    first_ns : float
+        Mean time to first byte of the calls answered lately; as long as the lease where answers
+        come whole, for then both are taken from the same calls.
     rate_hz : float
         Departures now, whatever the demand.
     pressed_hz : float
@@ -66,9 +72,12 @@ class Throughput:
         "_pressed_at_ns",
         "_step_at_ns",
         "best_hz",
+        "first_ns",
+        "first_sum_ns",
         "held_ns",
         "is_pressed",
         "lease_ns",
+        "n_answered",
         "n_departed",
         "pressed_hz",
         "rate_hz",
@@ -77,6 +86,9 @@ class Throughput:
     def __init__(self) -> None:
         self.n_departed = 0
         self.held_ns = 0
+        self.n_answered = 0
+        self.first_sum_ns = 0
+        self.first_ns = 0.0
         self.rate_hz = 0.0
         self.pressed_hz = 0.0
         self.lease_ns = 0.0
@@ -105,13 +117,18 @@ class Throughput:
             if self.lease_ns == 0.0:
                 self.lease_ns = lease_ns
             self.lease_ns += min(1.0, LEASE_GAIN * n_steps) * (lease_ns - self.lease_ns)
+        if self.n_answered:
+            first_ns = self.first_sum_ns / self.n_answered
+            if self.first_ns == 0.0:
+                self.first_ns = first_ns
+            self.first_ns += min(1.0, LEASE_GAIN * n_steps) * (first_ns - self.first_ns)
         self.best_hz *= BEST_DECAY**n_steps
         self._learn_pressed(now_ns, elapsed_ns, is_pressed, step_hz, gain)
         best_hz = self.pressed_hz if self._n_pressed >= N_PRESSED_MIN else UNTRIED * self.rate_hz
         if best_hz > self.best_hz:
             self.best_hz = best_hz
-        self.n_departed = 0
-        self.held_ns = 0
+        self.n_departed = self.n_answered = 0
+        self.held_ns = self.first_sum_ns = 0
 
     def _learn_pressed(
         self, now_ns: int, elapsed_ns: int, is_pressed: bool, step_hz: float, gain: float
@@ -137,6 +154,12 @@ class Throughput:
         else:
             self._n_pressed = 0
         self.is_pressed = is_pressed
+
+    @property
+    def share(self) -> float:
+        """Share of a lease that waits for its first byte; 1.0 unless that is less than half."""
+        is_stream = STREAM_LEASES * self.first_ns < self.lease_ns and self.first_ns > 0.0
+        return self.first_ns / self.lease_ns if is_stream else 1.0
 
     def capacity_hz(self, limit: int) -> float:
         """Return the present capacity under ``limit`` requests in flight; 0.0 if unknown.
