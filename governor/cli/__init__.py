@@ -1,4 +1,4 @@
-"""The command line: ``governor run | storm | check | schema | version | sample``.
+"""The command line: ``governor run | top | storm | check | dashboard | schema | version | sample``.
 
 *Rule of this file*: names and flags of the commands. Each command imports what
 it needs when it is called, so that none pays for another's start.
@@ -66,6 +66,19 @@ def run(
     flags = {"upstream": upstream, "listen": listen, "admin": admin, "mode": mode}
     given = {name: value for name, value in flags.items() if value is not None}
     raise typer.Exit(run_governor(config, given))
+
+
+@app.command()
+def top(
+    url: Annotated[
+        str, typer.Option(metavar="URL", help="A governor's control port.")
+    ] = "http://127.0.0.1:9090",
+    once: Annotated[bool, typer.Option("--once", help="Print one frame, for scripts.")] = False,
+) -> None:
+    """Show what every upstream does now, live. Exit code 1 where nothing listens."""
+    from governor.cli.top import show_live, show_once
+
+    raise typer.Exit(show_once(url) if once else show_live(url))
 
 
 @app.command()

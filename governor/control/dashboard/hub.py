@@ -17,6 +17,7 @@ history; a proxy should not).
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -35,6 +36,7 @@ BYTES_PER_S = 65_536
 """To each viewer."""
 VIEWERS_MAX = 16
 """A team in an incident; further ones are told to come back."""
+_log = logging.getLogger("governor")
 _SMOOTHING = 0.2
 """Weight of the latest frame's cost: slow parts come in turns."""
 
@@ -75,8 +77,8 @@ class Hub:
 
     Attributes
     ----------
-    n_frames : int
-        Made since the start.
+    n_frames, n_faults : int
+        Frames made and failed since the start.
     every_s : float
         Time between frames now.
     """
@@ -88,6 +90,7 @@ class Hub:
         self._timer: asyncio.TimerHandle | None = None
         self._cost_s = 0.0
         self.n_frames = 0
+        self.n_faults = 0
         self.every_s = BEAT_S
 
     def __len__(self) -> int:
@@ -143,8 +146,11 @@ class Hub:
             for viewer in self._viewers:
                 viewer.offer(frame)
             self._pace((time.monotonic_ns() - began_ns) / 1e9, len(frame))
-        finally:  # a fault in a frame is told by the loop's handler, and the next is tried
-            self._schedule(self.every_s)
+        except Exception as error:  # the next frame is tried; calls were never touched
+            self.n_faults += 1
+            if self.n_faults == 1:
+                _log.error("a fault in the dashboard: %r", error, exc_info=error)
+        self._schedule(self.every_s)
 
     def _pace(self, cost_s: float, n_bytes: int) -> None:
         self._cost_s += (cost_s - self._cost_s) * _SMOOTHING

@@ -169,7 +169,7 @@ class Snapshots:
         self._n_seen = log.n_appended
         entries = log.last(min(n_new, ENTRIES_MAX)) if n_new > 0 else []
         said = put_decisions_in_words(entries, offset_ns, self._runtime.identities.flows.label)
-        return {"n": n_new, "said": said}
+        return {"n": n_new, "said": [tuple(x) for x in said]}
 
     def _describe_fanout(self) -> Json:
         """Return what trees do, over all upstreams."""

@@ -41,7 +41,7 @@ def describe_costliest(identities: Identities, table: IdentityTable) -> dict[str
                 table.label(idx),
                 table.n_open[idx],
                 round(identities.service_s(table, idx), 2),
-                round(service[idx] / total, 4) if total > 0 else 0.0,
+                round(float(service[idx]) / total, 4) if total > 0 else 0.0,
             ]
             for idx in map(int, top)
             if service[idx] > 0.0

@@ -10,7 +10,7 @@ const CHARTS = [
     series: [
       { label: "arrivals", color: "demand", read: (r) => r.arrivals_hz, fill: true },
       { label: "of them retries", color: "retries", read: (r) => r.retries_hz },
-      { label: "capacity", color: "capacity", read: (r) => r.capacity_hz || null, dash: [6, 4] },
+      { label: "proven capacity", color: "capacity", read: (r) => r.capacity_hz || null, dash: [6, 4] },
       { label: "forecast", color: "forecast", read: () => null, dash: [2, 3], isForecast: true },
     ],
   },

@@ -2,7 +2,8 @@
 import { $, SIGN_WORDS, clock, isBadSign, make, number, seconds } from "./text.js";
 
 const SVG = "http://www.w3.org/2000/svg";
-const WIDTH = 640, LEFT = 150, TOP = 46, LANE = 17;
+const LEFT = 150, TOP = 46, LANE = 19;
+let WIDTH = 640;
 
 function shape(name, attributes, text) {
   const element = document.createElementNS(SVG, name);
@@ -59,6 +60,7 @@ function draw(episode, frames, idx, columns, now) {
 
 export function showEpisodes(episodes, frames, upstreams, columns, now) {
   if (!episodes.length) return;
+  WIDTH = Math.max(300, $("episodes").clientWidth);
   const found = episodes.slice().reverse().slice(0, 4).map((episode) => make("article", { class: "episode" },
     make("h3", {}, episode.ended_s === null ? "Going on" : "Over"),
     make("p", { class: "quiet" }, tell(episode, now)),

@@ -53,9 +53,9 @@ export class Upstreams {
 }
 
 const PREVENTED = [
-  ["waited", "waited in line, then went or left"],
+  ["waited", "waited for a place"],
   ["sent_away", "sent away with a time to come back"],
-  ["left_waiting", "left the line: never reached it"],
+  ["left_waiting", "left while waiting: no work wasted"],
   ["slots_kept", "came back in their own slot"],
   ["absorbed", "refusals waited out"],
   ["coalesced", "shared another's answer"],
