@@ -100,6 +100,29 @@ def schema() -> None:
     typer.echo(json.dumps(json_schema(), indent=2))
 
 
+dashboard = typer.Typer(
+    help="Print dashboards and alert rules for a monitoring stack. (Governor's own: /dashboard)",
+    no_args_is_help=True,
+)
+app.add_typer(dashboard, name="dashboard")
+
+
+@dashboard.command()
+def grafana() -> None:
+    """Print a Grafana dashboard, to be imported as it is."""
+    from governor.control.monitoring.grafana import grafana_json
+
+    typer.echo(grafana_json())
+
+
+@dashboard.command()
+def alerts() -> None:
+    """Print Prometheus alert rules, to be named under rule_files."""
+    from governor.control.monitoring.alerts import alerts_yaml
+
+    typer.echo(alerts_yaml(), nl=False)
+
+
 @app.command()
 def version() -> None:
     """Print the version."""

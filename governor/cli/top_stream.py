@@ -35,6 +35,8 @@ def read_events(url: str, timeout_s: float = TIMEOUT_S) -> Iterator[Event]:
     ------
     NotThere
     """
+    if not url.startswith(("http://", "https://")):
+        raise NotThere(f"{url} is no address: give one such as http://127.0.0.1:9090")
     address = f"{url.rstrip('/')}/stream"
     try:
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -48,7 +50,7 @@ def read_events(url: str, timeout_s: float = TIMEOUT_S) -> Iterator[Event]:
     except urllib.error.URLError as error:
         raise NotThere(f"nothing answers at {url}: {error.reason}") from None
     except (OSError, ValueError) as error:
-        raise NotThere(f"{url}: {error or type(error).__name__}") from None
+        raise NotThere(f"{url}: {str(error) or type(error).__name__}") from None
 
 
 def parse_events(lines: Iterator[bytes]) -> Iterator[Event]:

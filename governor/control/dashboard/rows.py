@@ -69,6 +69,8 @@ IN_STEP, STORM, CASCADE, SATURATED, WAITING, SENT_AWAY, FAN_OUT, ENDPOINT_OUT = 
 FORECAST_POINTS = 8
 """Of the next four seconds, half a second each."""
 
+BINS_A_SECOND = 20.0
+
 WASTE_S = 10.0
 """The recent waste ratio fades with this time: a few calls of a slow service still fill it."""
 
@@ -144,12 +146,11 @@ class Row:
 
     def forecast(self) -> list[float]:
         """Return the arrivals a second expected in each coming half second."""
-        bins = self._gate.signals.forecast_hz()
-        width = max(1, len(bins) // FORECAST_POINTS)
-        return [
-            round(sum(bins[at : at + width]) / width, 1)
-            for at in range(0, width * FORECAST_POINTS, width)
-        ]
+        bins = self._gate.signals.state.forecast[0]["faded"]  # expected calls in each 50 ms
+        points: list[float] = (
+            (bins.reshape(FORECAST_POINTS, -1).mean(axis=1) * BINS_A_SECOND).round(1).tolist()
+        )
+        return points
 
     def _count(self) -> tuple[float, ...]:
         ledger = self._gate.ledger

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Generator
 
 import pytest
 
@@ -19,6 +20,19 @@ from governor.control.dashboard.hub import (
 from tests.control.stub import StubRuntime
 
 
+def beat(hub: Hub) -> None:
+    """Make one whole frame."""
+    hub._beat()
+    while hub._steps is not None:
+        hub._step()
+
+
+def broken_steps(*_: object) -> Generator[None, None, dict[str, object]]:
+    """Return a frame that is no JSON."""
+    yield
+    return {"x": object()}
+
+
 async def test_nothing_is_made_while_nobody_watches() -> None:
     """The beat starts with the first viewer and stops with the last."""
     hub = Hub(StubRuntime())
@@ -29,7 +43,7 @@ async def test_nothing_is_made_while_nobody_watches() -> None:
     assert hub._timer is not None
     hub.leave(viewers[1])
     assert hub._timer is None
-    hub._beat()
+    beat(hub)
     assert (hub.n_frames, hub._timer) == (0, None)
 
 
@@ -37,7 +51,7 @@ async def test_all_viewers_get_the_same_bytes() -> None:
     """A frame is made and encoded once, however many watch."""
     hub = Hub(StubRuntime())
     viewers = [hub.join()[0] for _ in range(3)]
-    hub._beat()
+    beat(hub)
     frames = [await viewer.take() for viewer in viewers]
     assert hub.n_frames == 1
     assert frames[0] is frames[1] is frames[2]
@@ -48,8 +62,8 @@ async def test_a_viewer_that_sleeps_finds_one_frame() -> None:
     """Frames that were not taken are replaced, not kept."""
     hub = Hub(StubRuntime())
     viewer, _ = hub.join()
-    hub._beat()
-    hub._beat()
+    beat(hub)
+    beat(hub)
     latest = viewer._frame
     assert await viewer.take() is latest
     with pytest.raises(TimeoutError):
@@ -94,10 +108,10 @@ async def test_a_fault_in_a_frame_is_counted_and_the_next_is_tried(
     snapshots = hub._snapshots
     assert snapshots is not None
     with monkeypatch.context() as broken:
-        broken.setattr(type(snapshots), "beat", lambda *_: {"x": object()})
-        hub._beat()
+        broken.setattr(type(snapshots), "steps", broken_steps)
+        beat(hub)
     assert (hub.n_faults, hub.n_frames) == (1, 0)
-    hub._beat()
+    beat(hub)
     assert (await viewer.take()).startswith(b"event: frame\ndata: {")
     hub.close()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import pytest
 
 from governor.control.dashboard.sentences import (
@@ -16,10 +18,15 @@ from tests.control.stub import StubRuntime
 
 def entry(**fields: object) -> Intervention:
     """Return one intervention; what is not given is a call sent away."""
+    return intervention()._replace(**fields)
+
+
+@cache
+def intervention() -> Intervention:
+    """Return what the log holds of a call that was sent away."""
     runtime = StubRuntime()
     runtime.intervene()
-    (first,) = runtime.decision_log.last(1)
-    return first._replace(**fields)
+    return next(x for x in runtime.decision_log.last(9) if x.action == "answer")
 
 
 def label(idx: int) -> str:
@@ -41,7 +48,11 @@ def test_alike_decisions_are_one_sentence() -> None:
 def test_a_single_one_is_named() -> None:
     """One caller is spoken of by its label."""
     (said,) = put_decisions_in_words(
-        [entry(action="admit", reason=Reason.CAPACITY_FREED, waited_ns=320_000_000, flow=7)],
+        [
+            entry(
+                action="admit", reason=Reason.CAPACITY_FREED, waited_ns=320_000_000, flow=7, at_ns=0
+            )
+        ],
         5_000_000_000,
         label,
     )

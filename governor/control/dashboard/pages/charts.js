@@ -73,12 +73,12 @@ class Chart {
       width: this.plot.clientWidth || 300, height: spec.height ?? 150, legend: { show: false }, cursor: { show: false },
       scales: { x: { time: true }, y: { range: spec.range ?? ((_, least, most) => [0, Math.max(1, most * 1.15)]) } },
       axes: [
-        { ...axis, space: 70, values: (_, ticks) => ticks.map((t) => new Date(1000 * t).toTimeString().slice(0, 8)) },
+        { ...axis, size: 30, space: 70, values: (_, ticks) => ticks.map((t) => new Date(1000 * t).toTimeString().slice(0, 8)) },
         { ...axis, size: 48, values: (_, ticks) => ticks.map(spec.format) },
       ],
       series: [{}, ...spec.series.map((series) => ({
         label: series.label, stroke: color(series.color), width: 1.7, dash: series.dash, points: { show: false },
-        fill: series.fill ? `${color(series.color)}${spec.series.length > 2 && !spec.forecast ? "b0" : "26"}` : undefined,
+        fill: series.fill ? `${color(series.color)}${spec.series.length > 2 && !spec.forecast ? "" : "26"}` : undefined,
       }))],
     }, this.data ?? [[], ...spec.series.map(() => [])], this.plot);
   }

@@ -10,7 +10,7 @@ export function showWho(who) {
   if (!tables[who.table]) {
     const body = make("tbody");
     const caption = make("caption");
-    const head = make("thead", {}, make("tr", {}, ...["Label", "Open", "Held, s", "Share"].map((text) => make("th", { scope: "col" }, text))));
+    const head = make("thead", {}, make("tr", {}, ...["Label", "Open", "Held s", "Share"].map((text) => make("th", { scope: "col" }, text))));
     tables[who.table] = { caption, body, element: make("table", {}, caption, head, body) };
     $("people").replaceChildren(...Object.keys(TITLES).filter((name) => tables[name]).map((name) => tables[name].element));
   }
