@@ -70,10 +70,15 @@ class Screen:
         if name == "hello":
             self._hello = page
             self._frame = {}
+            self._said.clear()
+            self._hear(page["said"])
         elif name == "frame" and self._hello:
             self._frame = page
-            for at_s, _, _, _, text in reversed(page["decisions"]["said"]):
-                self._said.appendleft((at_s, text))
+            self._hear(page["decisions"]["said"])
+
+    def _hear(self, said: list[list[Any]]) -> None:
+        for at_s, _, _, _, text in reversed(said):
+            self._said.appendleft((at_s, text))
 
     def render(self) -> Group:
         """Return the picture."""

@@ -95,7 +95,7 @@ def test_at_a_terminal_the_next_steps_are_shown(has_sample: bool) -> None:
     lines = what_next(config, "http://127.0.0.1:1", "http://127.0.0.1:2", has_sample=has_sample)
     text = "\n".join(lines)
     assert "curl" in text
-    assert "http://127.0.0.1:2/state" in text
+    assert "http://127.0.0.1:2/dashboard" in text
     assert "OPENAI_BASE_URL=http://127.0.0.1:1/v1" in text
     assert "ANTHROPIC_BASE_URL=http://127.0.0.1:1\n" in text
     assert ("governor run --upstream" in text) == has_sample

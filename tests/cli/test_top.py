@@ -17,7 +17,7 @@ from governor.control import ControlPlane
 from governor.control.dashboard.rows import COLUMNS, SIGNS
 from tests.control.stub import StubRuntime
 
-HELLO = {"version": "1.2", "upstreams": ["tools"], "columns": COLUMNS, "signs": SIGNS}
+HELLO = {"version": "1.2", "upstreams": ["tools"], "columns": COLUMNS, "signs": SIGNS, "said": []}
 ROW = [40.0, 20.0, 8.0, 10.0, 9, 8, 3, 0, 2, 1.5, 0.5, 33.0, 0.25, 7, 0b101]
 FRAME = {
     "t": 1_000.0,
@@ -80,6 +80,7 @@ def test_one_frame_for_scripts(control_url: str, capsys: pytest.CaptureFixture[s
     assert control_url in out
     (line,) = (x for x in out.splitlines() if x.startswith("tools"))
     assert line.split()[:2] == ["tools", "no"]
+    assert "2 calls sent away from tools" in out
 
 
 def test_where_nothing_listens(free_port: int, capsys: pytest.CaptureFixture[str]) -> None:

@@ -117,7 +117,7 @@ class Row:
             round(arrived * per_s, 2),
             round(retried * per_s, 2),
             round(done * per_s, 2),
-            round(values[_PLACES["capacity"]] or gate.dispatcher.capacity_hz, 2),
+            round(values[_PLACES["capacity"]], 2),
             gate.in_flight,
             gate.limit,
             line.length(Band.OWN),

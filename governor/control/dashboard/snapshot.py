@@ -37,6 +37,8 @@ WHO_EVERY = 3
 CULPRITS_MAX = 5
 ROWS_A_STEP = 8
 """Upstreams read before calls get their turn: about half a millisecond."""
+SAID_KEPT = 40
+"""Sentences that a new viewer is sent."""
 ENTRIES_MAX = 1_000
 """Decisions read a beat: the whole ring."""
 
@@ -68,7 +70,9 @@ class Snapshots:
         )
         self._sampled_at_ns = now_ns
         self._sampled_at_s = unix_now_ns / 1e9
-        self._n_seen = runtime.decision_log.n_appended
+        self._n_seen = 0
+        self._said: deque[tuple[object, ...]] = deque(maxlen=SAID_KEPT)
+        self._read_decisions(unix_now_ns - now_ns)  # what was decided before anybody watched
         self._n_beats = 0
         self._next_told = 0
 
@@ -87,6 +91,7 @@ class Snapshots:
             "totals": TOTALS,
             "signs": SIGNS,
             "forecast_step_s": 4.0 / FORECAST_POINTS,
+            "said": list(self._said),
             "history": [[at_s, rows] for at_s, rows in self._past],
         }
 
@@ -191,7 +196,9 @@ class Snapshots:
         self._n_seen = log.n_appended
         entries = log.last(min(n_new, ENTRIES_MAX)) if n_new > 0 else []
         said = put_decisions_in_words(entries, offset_ns, self._runtime.identities.flows.label)
-        return {"n": n_new, "said": [tuple(x) for x in said]}
+        told = [tuple(x) for x in said]
+        self._said.extendleft(reversed(told))
+        return {"n": n_new, "said": told}
 
     def _describe_fanout(self) -> Json:
         """Return what trees do, over all upstreams."""

@@ -48,6 +48,17 @@ def test_a_frame_holds_the_decisions_since_the_one_before() -> None:
     assert snapshots.beat(2 * NS, 3 * NS, 0.5)["decisions"] == {"n": 0, "said": []}
 
 
+def test_who_comes_late_is_told_what_was_decided_before() -> None:
+    """The first viewer hears of the ring's decisions, the next of all sentences since."""
+    runtime = StubRuntime()
+    runtime.intervene(3)
+    snapshots = Snapshots(runtime, 0, NS)
+    assert [said[3] for said in snapshots.hello()["said"]] == [3, 1]
+    runtime.intervene(1)
+    snapshots.beat(NS, 2 * NS, 0.5)
+    assert len(orjson.loads(orjson.dumps(snapshots.hello()))["said"]) == 4
+
+
 def test_the_tables_of_callers_take_turns() -> None:
     """Flows, tenants and trees, every third frame, and then from the start again."""
     snapshots = Snapshots(StubRuntime(), 0, 0)

@@ -62,6 +62,7 @@ function meet(page) {
   const past = page.history.map(([t, rows]) => ({ t, rows })).filter((frame) => !frames.length || frame.t > frames.at(-1).t);
   if (frames.length && past.length) frames.push({ t: past[0].t - 0.01 }); // a gap is drawn as one
   frames.push(...past);
+  showDecisions(page, true);
   choose(Math.min(chosen, page.upstreams.length - 1));
   known = new Map();
   setState("live", "Connected");
@@ -120,10 +121,12 @@ function show() {
   const isEmpty = frame.totals.every((totals) => totals[0] === 0);
   $("empty").hidden = !isEmpty;
   if (isEmpty) $("empty").replaceChildren("No calls yet. Governor is ready: point a caller at ", make("code", {}, listenerUrl()), " instead of the service, and its rhythm shows here.");
-  if (frame.status !== "ready") banner(`Governor is ${frame.status}.`);
-  else if (frame.lag_s > LATE_S) banner(`This machine is overloaded: Governor itself runs ${seconds(frame.lag_s)} late.`);
-  else if (frame.every_s > 1) banner(`Updates come every ${seconds(frame.every_s)}, so that watching costs the proxy next to nothing.`);
-  else banner(frame.modes.mode === "observe" ? "Observing: everything is decided and shown, nothing is changed." : undefined);
+  const notes = [];
+  if (frame.status !== "ready") notes.push(`Governor is ${frame.status}.`);
+  if (frame.modes.mode === "observe") notes.push("Observing: everything is decided and shown, nothing is changed.");
+  if (frame.lag_s > LATE_S) notes.push(`This machine is overloaded: Governor itself runs ${seconds(frame.lag_s)} late.`);
+  if (frame.every_s > 2.5) notes.push(`Updates come every ${seconds(frame.every_s)}, so that watching costs the proxy next to nothing.`);
+  banner(notes.join(" "));
 }
 
 const listenerUrl = () => (hello.listeners[0] ? `http://${hello.listeners[0]}` : "its listener");

@@ -30,7 +30,8 @@ export function showFanout(fanout) {
     `${tree.tree} fans out for ${Math.round(tree.age_s)} s: up to ${tree.peak_calls} calls open at once.`);
 }
 
-export function showDecisions(decisions) {
+export function showDecisions(decisions, isAnew = false) {
+  if (isAnew) $("decisions").replaceChildren();
   if (!decisions.said.length) return;
   $("no-decisions").hidden = true;
   const place = $("decisions");
