@@ -52,7 +52,7 @@ class _Group:
 def put_decisions_in_words(
     entries: Iterable[Intervention], offset_ns: int, flow_label: Label
 ) -> list[Said]:
-    """Return what was decided, the most frequent first.
+    """Return what was decided most often, the latest first.
 
     Parameters
     ----------
@@ -69,7 +69,8 @@ def put_decisions_in_words(
             group = groups[key] = _Group(entry)
         group.add(entry)
     often = sorted(groups.values(), key=lambda x: -x.n)
-    return [_say(group, offset_ns, flow_label) for group in often[:LINES_MAX]]
+    said = [_say(group, offset_ns, flow_label) for group in often[:LINES_MAX]]
+    return sorted(said, key=lambda x: -x.at_s)
 
 
 def say_span(least_ns: int, most_ns: int) -> str:
@@ -83,6 +84,8 @@ def say_span(least_ns: int, most_ns: int) -> str:
     least, most = _say_s(least_ns), _say_s(most_ns)
     if most == "0.00":
         return "less than 0.01 s"
+    if least == "0.00":
+        return f"up to {most} s"
     return f"{most} s" if least == most else f"{least} to {most} s"
 
 

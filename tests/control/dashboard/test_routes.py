@@ -14,6 +14,7 @@ from aiohttp import ClientSession
 
 import governor.control.dashboard as dashboard
 from governor.control import ControlPlane
+from governor.control.dashboard import routes
 from governor.control.dashboard.hub import VIEWERS_MAX
 from governor.control.dashboard.routes import ASSETS, PAGE, STREAM, SWITCH
 from governor.control.dashboard.switch import HEADER
@@ -161,3 +162,27 @@ async def test_a_switch_is_thrown_by_the_right_request_only(
         expected = {"mode": "observe", "hold": "govern", "contain": "govern"}
         assert (answer.status, await answer.json()) == (200, expected)
     assert runtime.config.policies.mode == "observe"
+
+
+async def test_a_viewer_that_does_not_read_is_dropped(
+    runtime: StubRuntime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its place is free again after the bound, and nothing piles up for it."""
+    monkeypatch.setattr(routes, "SLOW_S", 0.05)
+    control = ControlPlane(runtime)
+    hub = control._dashboard.hub
+    join = hub.join
+    monkeypatch.setattr(hub, "join", lambda: (join()[0], b"x" * 16_000_000))
+    await control.start()
+    assert control.address is not None
+    reader, writer = await asyncio.open_connection(*control.address, limit=1_024)
+    writer.write(b"GET /stream HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    await reader.readexactly(1)
+    assert len(hub) == 1
+    for _ in range(200):
+        await asyncio.sleep(0.02)
+        if not len(hub):
+            break
+    assert len(hub) == 0
+    writer.close()
+    await control.close()

@@ -82,6 +82,7 @@ def test_lines_are_bounded() -> None:
         (0, 0, "less than 0.01 s"),
         (10**9, 10**9, "1.0 s"),
         (10**9, 12 * 10**9, "1.0 to 12 s"),
+        (0, 60_000_000, "up to 0.06 s"),
     ],
 )
 def test_spans(least_ns: int, most_ns: int, text: str) -> None:
