@@ -37,11 +37,16 @@ async function lose() {
     isThere = (await fetch("/healthz/live")).ok;
   } catch { /* gone: said below */ }
   const since = lastAt ? ` Numbers are of ${new Date(lastAt).toTimeString().slice(0, 8)}.` : "";
-  if (isThere && document.body.dataset.state !== "live") {
+  const wasLive = document.body.dataset.state === "live";
+  if (isThere && wasLive) {
+    setState("lost", "Joining again");
+    banner(`The connection broke off.${since} Joining again.`);
+  } else if (isThere) {
     setState("full", "Too many viewers");
+    setText($("empty"), "Meanwhile, the same numbers are at /state?pretty and /metrics.");
     banner(`As many people watch as may. This page joins as soon as one leaves.${since}`, "bad");
   } else {
-    if (document.body.dataset.state === "live") announce("The connection to Governor is lost.");
+    if (wasLive) announce("The connection to Governor is lost.");
     setState("lost", "Not connected");
     banner(`Governor does not answer.${since} Trying again every ${RETRY_MS / 1000} s.`, "bad");
     setText($("empty"), "Governor does not answer. Is it running, and is this its control port?");
@@ -89,6 +94,7 @@ function take(frame) {
   if (frames.length > FRAMES_MAX) frames.splice(0, frames.length - FRAMES_MAX);
   Object.assign(told, frame.words);
   lastAt = Date.now();
+  document.body.dataset.hasNumbers = "";
   showDecisions(frame.decisions);
   if (frame.who) showWho(frame.who);
   follow(frame);
