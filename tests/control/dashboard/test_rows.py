@@ -29,14 +29,16 @@ def test_rates_are_differences_over_the_time_between_samples() -> None:
 
 
 def test_recent_waste_fades_while_its_share_stays() -> None:
-    """20 ms useful and 20 ms orphaned are half wasted; with no new call that stays the share."""
+    """Half of 40 ms wasted stays half without new calls, until too little is left to tell."""
     runtime = StubRuntime()
     row = Row(runtime.gates["tools"], 0)
     runtime.intervene()
     row.sample(1.0)
     assert read(row)["waste_recent"] == 0.5
     row.sample(60.0)
-    assert read(row)["waste_recent"] in (0.0, 0.5)
+    assert read(row)["waste_recent"] == 0.5
+    row.sample(600.0)
+    assert read(row)["waste_recent"] == 0.0
 
 
 def test_no_time_passed_is_no_rate() -> None:
