@@ -248,6 +248,20 @@ class Runtime:
         if self.telemetry is not None:
             await self.telemetry.close()
 
+    def switch(self, name: str, value: str) -> None:
+        """Set ``mode``, ``hold`` or ``contain`` of every upstream; a restart forgets it.
+
+        Who waits already goes on waiting: a place or its patience ends it, as promised.
+        """
+        policies = self.config.policies.model_copy(update={name: value})
+        self.config = self.config.model_copy(update={"policies": policies})
+        for gate in self.gates.values():
+            gate.is_observing = policies.mode == "observe"
+            gate.shaping.modes = gate.shaping.modes._replace(
+                hold=policies.hold, contain=policies.contain
+            )
+        _log.warning("policy switch: %s is %s from now on", name, value)
+
     @property
     def info(self) -> RuntimeInfo:
         """Addresses as really bound."""

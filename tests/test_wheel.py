@@ -83,6 +83,8 @@ def test_the_wheel_holds_the_three_packages_and_nothing_else(wheel: Path) -> Non
         assert f"{part}/py.typed" in names
         expected = {str(path.relative_to(ROOT)) for path in (ROOT / part).rglob("*.py")}
         assert {name for name in names if name.startswith(f"{part}/")} >= expected
+    pages = ROOT / "governor" / "control" / "dashboard" / "pages"
+    assert {str(x.relative_to(ROOT)) for x in pages.rglob("*") if x.is_file()} <= set(names)
     assert any(name.endswith("licenses/LICENSE") for name in names)
 
 

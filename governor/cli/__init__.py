@@ -1,4 +1,4 @@
-"""The command line: ``governor run | storm | check | schema | version | sample``.
+"""The command line: ``governor run | top | storm | check | dashboard | schema | version | sample``.
 
 *Rule of this file*: names and flags of the commands. Each command imports what
 it needs when it is called, so that none pays for another's start.
@@ -69,6 +69,19 @@ def run(
 
 
 @app.command()
+def top(
+    url: Annotated[
+        str, typer.Option(metavar="URL", help="A governor's control port.")
+    ] = "http://127.0.0.1:9090",
+    once: Annotated[bool, typer.Option("--once", help="Print one frame, for scripts.")] = False,
+) -> None:
+    """Show what every upstream does now, live. Exit code 1 where nothing listens."""
+    from governor.cli.top import show_live, show_once
+
+    raise typer.Exit(show_once(url) if once else show_live(url))
+
+
+@app.command()
 def check(file: Annotated[Path, typer.Argument(metavar="FILE")]) -> None:
     """Say in words what a configuration will do, or what is wrong with it (exit 1)."""
     from governor.cli.describe import describe
@@ -85,6 +98,29 @@ def schema() -> None:
     from governor.config.schema import json_schema
 
     typer.echo(json.dumps(json_schema(), indent=2))
+
+
+dashboard = typer.Typer(
+    help="Print dashboards and alert rules for a monitoring stack. (Governor's own: /dashboard)",
+    no_args_is_help=True,
+)
+app.add_typer(dashboard, name="dashboard")
+
+
+@dashboard.command()
+def grafana() -> None:
+    """Print a Grafana dashboard, to be imported as it is."""
+    from governor.control.monitoring.grafana import grafana_json
+
+    typer.echo(grafana_json())
+
+
+@dashboard.command()
+def alerts() -> None:
+    """Print Prometheus alert rules, to be named under rule_files."""
+    from governor.control.monitoring.alerts import alerts_yaml
+
+    typer.echo(alerts_yaml(), nl=False)
 
 
 @app.command()

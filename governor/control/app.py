@@ -3,8 +3,9 @@
 *Rule of this file*: HTTP only; what the pages say is in their own files.
 
 *Security*: there is no authentication, so it listens on loopback unless told
-otherwise, only reads, and sends no CORS header. A web page in the operator's
-own browser can still point a DNS name of its own at 127.0.0.1 (DNS rebinding):
+otherwise, only reads (but for the switches of
+:mod:`governor.control.dashboard.switch`), and sends no CORS header. A web page in
+the operator's own browser can still point a DNS name of its own at 127.0.0.1 (DNS rebinding):
 requests whose ``Host`` is a name other than localhost or the configured one
 are refused. IP addresses are fine: no page can forge those.
 """
@@ -22,6 +23,7 @@ from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector,
 from prometheus_client.exposition import choose_encoder
 
 from governor.control.collector import GovernorCollector
+from governor.control.dashboard.routes import PAGE, STREAM, DashboardRoutes
 from governor.control.decisions import LAST_MAX, BadParameter, describe_decisions, parse_last
 from governor.control.health import LIVE_PATHS, READY_PATHS, compute_readiness
 from governor.control.state import describe_runtime
@@ -30,6 +32,8 @@ from governor.control.view import RuntimeView
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 INDEX = {
+    PAGE: "the dashboard, for a browser",
+    STREAM: "what the dashboard shows, as server-sent events",
     "/metrics": "Prometheus metrics",
     "/state": "what every signal reads and every policy does now (?pretty to read it)",
     "/decisions": f"recent interventions and the readings behind them (?last=1..{LAST_MAX})",
@@ -108,6 +112,8 @@ class ControlPlane:
         for make in (ProcessCollector, PlatformCollector, GCCollector):
             make(registry=self._registry)
         self._runner: web.AppRunner | None = None
+        host = self._address.host if self._address is not None else None
+        self._dashboard = DashboardRoutes(runtime, host)
         self.app = self._make_app()
 
     @property
@@ -159,6 +165,7 @@ class ControlPlane:
         app.router.add_get("/metrics", self._metrics)
         app.router.add_get("/state", self._state)
         app.router.add_get("/decisions", self._decisions)
+        self._dashboard.add_to(app)
         for path in LIVE_PATHS:
             app.router.add_get(path, self._live)
         for path in READY_PATHS:
@@ -180,8 +187,9 @@ class ControlPlane:
         except web.HTTPNotFound:
             return answer_error(404, "not_found", f"there is: {' '.join(INDEX)}")
         except web.HTTPMethodNotAllowed as error:
-            answer = answer_error(405, "method_not_allowed", "the control plane only reads: GET")
-            answer.headers["Allow"] = error.headers["Allow"]
+            allowed = error.headers["Allow"]
+            answer = answer_error(405, "method_not_allowed", f"there is {allowed} only")
+            answer.headers["Allow"] = allowed
             return answer
         except BadParameter as error:
             return answer_error(
@@ -189,6 +197,8 @@ class ControlPlane:
             )
 
     async def _index(self, request: web.Request) -> web.Response:
+        if "text/html" in request.headers.get("Accept", ""):  # a browser: only people ask so
+            raise web.HTTPFound(PAGE)
         return answer_json(INDEX, is_pretty=True)
 
     async def _live(self, request: web.Request) -> web.Response:

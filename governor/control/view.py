@@ -1,7 +1,7 @@
 """What the control plane needs to see of a running Governor.
 
-*Rule of this file*: read-only protocols. The runtime satisfies them; tests
-bring a stub.
+*Rule of this file*: read-only protocols, but for one switch. The runtime satisfies
+them; tests bring a stub.
 """
 
 from __future__ import annotations
@@ -78,3 +78,6 @@ class RuntimeView(Protocol):
     @property
     def is_draining(self) -> bool:
         """Told to stop: finishing what is in flight."""
+
+    def switch(self, name: str, value: str) -> None:
+        """Set a policy switch from now on; a restart forgets it."""

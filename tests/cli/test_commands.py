@@ -8,8 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 import governor
+from governor.cli import app
 from governor.cli.run import what_next
 from governor.config.model import Config
 
@@ -93,8 +95,17 @@ def test_at_a_terminal_the_next_steps_are_shown(has_sample: bool) -> None:
     lines = what_next(config, "http://127.0.0.1:1", "http://127.0.0.1:2", has_sample=has_sample)
     text = "\n".join(lines)
     assert "curl" in text
-    assert "http://127.0.0.1:2/state" in text
+    assert "http://127.0.0.1:2/dashboard" in text
     assert "OPENAI_BASE_URL=http://127.0.0.1:1/v1" in text
     assert "ANTHROPIC_BASE_URL=http://127.0.0.1:1\n" in text
     assert ("governor run --upstream" in text) == has_sample
     assert ("http://127.0.0.1:9000." in text) != has_sample
+
+
+def test_dashboards_for_a_monitoring_stack_are_printed() -> None:
+    """`governor dashboard grafana` is JSON, `alerts` a rule file."""
+    runner = CliRunner()
+    grafana = runner.invoke(app, ["dashboard", "grafana"])
+    assert json.loads(grafana.stdout)["title"] == "Governor"
+    alerts = runner.invoke(app, ["dashboard", "alerts"])
+    assert alerts.stdout.startswith("groups:\n- name: governor\n")

@@ -53,6 +53,11 @@ class StubRuntime:
             log=self.decision_log,
         )
 
+    def switch(self, name: str, value: str) -> None:
+        """Remember what was switched, as the runtime does."""
+        policies = self.config.policies.model_copy(update={name: value})
+        self.config = self.config.model_copy(update={"policies": policies})
+
     def intervene(self, n: int = 1) -> None:
         """Send ``n`` arrivals away, after one that is served and one that waits."""
         gate = self.gates["tools"]

@@ -14,6 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse
 
 from governor.config.model import Config
 from governor.control.metrics import METRICS
+from governor.control.state import describe_runtime
 from governor.runtime import Runtime
 
 
@@ -117,3 +118,19 @@ async def test_readiness_of_a_real_drain(runtime: Runtime) -> None:
         async with session.get(url) as reply:
             assert (reply.status, await reply.json()) == (503, {"status": "draining"})
         assert await draining
+
+
+def test_a_switch_reaches_every_gate_and_every_page() -> None:
+    """Observe and off take effect at once, are told by the state page, and go back."""
+    runtime = Runtime(Config.single("http://127.0.0.1:9", admin=None))
+    gate = runtime.gates["default"]
+    runtime.switch("mode", "observe")
+    runtime.switch("hold", "off")
+    assert (gate.is_observing, gate.shaping.modes.hold) == (True, "off")
+    assert gate.shaping.modes.contain == "govern"
+    state = describe_runtime(runtime, 0)
+    assert state["mode"] == state["upstreams"]["default"]["mode"] == "observe"
+    assert state["upstreams"]["default"]["shaping"]["hold"]["mode"] == "off"
+    runtime.switch("mode", "govern")
+    assert not gate.is_observing
+    assert runtime.config.policies.hold == "off"
