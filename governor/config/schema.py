@@ -16,7 +16,7 @@ from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
-from governor.config import model, policies
+from governor.config import agents, model, policies
 from governor.config.conflicts import Path
 from governor.config.durations import format_duration, format_size
 from governor.config.model import Config
@@ -111,7 +111,7 @@ def json_schema() -> dict[str, Any]:
 def field_references() -> Mapping[str, Mapping[str, str]]:
     """Return the reference text of every field: section name, key, text."""
     found: dict[str, dict[str, str]] = {}
-    nodes = [node for x in (model, policies) for node in ast.parse(inspect.getsource(x)).body]
+    nodes = [node for x in (model, policies, agents) for node in ast.parse(inspect.getsource(x)).body]
     for node in nodes:
         if not isinstance(node, ast.ClassDef):
             continue

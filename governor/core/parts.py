@@ -16,6 +16,7 @@ from governor.core.ledger import Ledger
 from governor.core.newcomers import Newcomers
 from governor.core.refused import Refused
 from governor.core.reservations import Reservations
+from governor.core.restraint import Restrained
 from governor.core.shaping import Shaping
 
 if TYPE_CHECKING:
@@ -84,6 +85,7 @@ class GateParts:
         self.patience = self.dispatcher.patience
         self.reservations = Reservations(slot_horizon_ns)
         self.refused = Refused(self)
+        self.restrained = Restrained(self)
         self.ledger = Ledger()
         self.shaping = shaping or Shaping()
         self.newcomers = Newcomers()
@@ -95,6 +97,10 @@ class GateParts:
         self._n_open_by_tenant = identities.tenants.n_open
         self._n_open_by_flow = identities.flows.n_open
         self._n_open_by_tree = identities.trees.n_open
+        self._n_calls_by_flow = identities.flows.n_calls
+        self._n_retries_by_flow = identities.flows.n_retries
+        self._restraints = identities.restraints
+        self.restrained.by_flow = identities.restraints
         self._closed = identities.closed
         self._is_crowd = self.shaping.herd.note
         self._kinds = self.shaping.containment.kinds
