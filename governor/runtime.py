@@ -13,27 +13,32 @@ import os
 import signal
 from collections.abc import Callable
 from functools import partial
-from time import monotonic_ns
+from time import monotonic_ns, time_ns
 from typing import NamedTuple
 
 import signals as signal_kernels
+from governor.config.agents import Envelope as EnvelopeConfig
 from governor.config.durations import Address
 from governor.config.model import Config, Upstream
 from governor.config.model import Route as RouteConfig
 from governor.control import AccessLogWriter, ControlPlane, LoopLag, RequestTally
+from governor.control.agents import AuditTrail
 from governor.core.decision_log import DecisionLog
 from governor.core.gate import Gate
 from governor.core.identity import Identities
+from governor.core.registry import Learning, Registry, Rule
 from governor.core.shaping import Modes, Shaping
 from governor.core.spread import SpreadGate
 from governor.errors import ConfigError, Problem
 from governor.footprint import release_compiler
+from governor.proxy.agents import AgentMatcher
 from governor.proxy.arrivals import ArrivalReader
 from governor.proxy.exchange import apply_all
 from governor.proxy.pool import EndpointPool
 from governor.proxy.router import Route, Router
 from governor.proxy.server import ProxyServer
 from governor.proxy.stats import ProxyStats
+from policies.envelope import UNLIMITED, Envelope
 from policies.limit import AdaptiveLimit, FixedLimit, Limit
 from signals import Shared, SignalBank
 
@@ -93,7 +98,9 @@ class Runtime:
         self.shared_signals = Shared(
             n_trees=self.identities.trees.capacity, n_flows=self.identities.flows.capacity
         )
-        self.identities.flows.on_handover = self.shared_signals.forget_flow
+        self.registry = self._make_registry()
+        self.identities.flows.on_handover = self._forget_flow
+        self.audit = AuditTrail(config.admin.audit_file)
         self.gates = {
             name: self._make_gate(idx, name, upstream)
             for idx, (name, upstream) in enumerate(config.upstreams.items())
@@ -105,12 +112,13 @@ class Runtime:
             name: tuple(EndpointPool(x, upstream, self.stats) for x in upstream.addresses)
             for name, upstream in config.upstreams.items()
         }
+        agents = AgentMatcher([x.match for x in config.agents], self.registry)
         router = Router(self._make_route(route) for route in config.routes)
         self.proxy = ProxyServer(
             config.listeners,
             router,
             self.stats,
-            ArrivalReader(self.identities),
+            ArrivalReader(self.identities, agents=agents if config.agents else None),
             [pool for pools in self.pools.values() for pool in pools],
             on_done=None if config.access_log.mode == "off" else self.access_log.observe,
             logs_touched_only=config.access_log.mode == "touched",
@@ -119,6 +127,28 @@ class Runtime:
         self.control = ControlPlane(self)
         self._tick_timer: asyncio.TimerHandle | None = None
         self._tick_due_s = 0.0
+
+    def _make_registry(self) -> Registry:
+        """Return the registry of agents, with its rules as configured."""
+        config = self.config
+        names = list(config.upstreams)
+        rules = [
+            Rule(agent.name, _make_envelope(agent, names), agent.on_deviation)
+            for agent in config.agents
+        ]
+        default = learning = None
+        if config.agents_default is not None:
+            envelope = _make_envelope(config.agents_default, names)
+            default = Rule("", envelope, config.agents_default.on_deviation)
+        if config.agents_learned is not None:
+            learned = config.agents_learned
+            learning = Learning(int(learned.after_s * _NS), learned.margin, learned.on_deviation)
+        return Registry(self.identities, self.shared_signals, rules, default, learning)
+
+    def _forget_flow(self, flow: int) -> None:
+        """A flow's number stands for another caller from now on."""
+        self.shared_signals.forget_flow(flow)
+        self.registry.forget(flow)
 
     def _make_route(self, route: RouteConfig) -> Route:
         name = (route.match.host or "") + route.match.path_prefix
@@ -184,6 +214,10 @@ class Runtime:
         except OSError as error:
             raise _cannot("access_log.path", self.config.access_log.path, error) from error
         try:
+            self.audit.open()
+        except OSError as error:
+            raise _cannot("admin.audit_file", self.config.admin.audit_file or "", error) from error
+        try:
             await self.proxy.start()
             await self.control.start()
         except OSError as error:
@@ -239,6 +273,13 @@ class Runtime:
             except Exception as error:
                 gate.ledger.n_faults += 1
                 _report_fault(error)
+        try:
+            self.registry.tick(now_ns)
+            self.audit.collect(self.registry, now_ns, time_ns())
+        except Exception as error:
+            self.registry.n_faults += 1
+            if self.registry.n_faults == 1:  # once: it would come with every tick
+                _report_fault(error)
 
 
 async def serve(config: Config, *, on_ready: Callable[[RuntimeInfo], None] | None = None) -> None:
@@ -272,6 +313,16 @@ async def serve(config: Config, *, on_ready: Callable[[RuntimeInfo], None] | Non
         await asyncio.gather(drained, hurried, return_exceptions=True)
     finally:
         await runtime.close()
+
+
+def _make_envelope(config: EnvelopeConfig, upstreams: list[str]) -> Envelope:
+    """Return an envelope in the core's terms: infinite where nothing is said, bits for names."""
+    allowed = -1
+    if config.upstreams is not None:
+        allowed = sum(1 << upstreams.index(name) for name in set(config.upstreams))
+    limits = (config.in_flight, config.rate, config.fan_out, config.retries)
+    in_flight, rate_hz, fan_out, retries = (UNLIMITED if x is None else float(x) for x in limits)
+    return Envelope(in_flight, rate_hz, fan_out, retries, allowed)
 
 
 def _request_id_of(owner: object) -> str:

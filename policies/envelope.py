@@ -12,9 +12,10 @@ on end, and ends after ``N_END`` seconds on end at the limit or below. Between t
 nothing changes.
 
 *Learned limits*: the largest of the flow's own readings, times a margin, once it has
-been seen for long enough (:func:`learn`). Only readings within the limit teach:
-slow growth moves the envelope, a leap does not. Retries and upstreams are
-never learned: what failed yesterday tells nothing of today, and a new tool is no fault.
+been seen for long enough (:func:`learn`). Only readings within the limit teach, and only
+from the next block of time on: what grows by less than the margin from block to block moves
+the envelope, a leap does not. Retries and upstreams are never learned: what failed
+yesterday tells nothing of today, and a new tool is no fault.
 
 *Considered and rejected*: a high quantile instead of the largest reading: an hour has
 3,600 readings, so any quantile that one needs hours to estimate is left by honest traffic
@@ -147,12 +148,15 @@ def advance(is_over: Flags, is_within: Flags, streak: Any, deviates: Flags) -> F
 LEARNED = (Measure.IN_FLIGHT, Measure.RATE, Measure.FAN_OUT)
 LEARNED_MIN = np.array((4.0, 2.0, 8.0))
 """No learned limit lies below: small numbers of calls harm nobody and scatter most."""
+N_LEARN_BLOCKS = 12
+"""Blocks in the time after which a past counts: 10 min of 2 h. What rises within one is not its
+own excuse: a decayed rate passes every value on its way up."""
 N_LEARN_CALLS = 200
 """Calls before a past is one: a median recorded session has fewer, a day's work more."""
 
 
 def learn(largest: Numbers, profile: Numbers, limits: Numbers) -> None:
-    """Let readings within the limits raise the largest seen. ``largest`` is modified in place.
+    """Let readings within the limits raise the largest of this block, in place.
 
     Parameters
     ----------

@@ -111,7 +111,9 @@ def json_schema() -> dict[str, Any]:
 def field_references() -> Mapping[str, Mapping[str, str]]:
     """Return the reference text of every field: section name, key, text."""
     found: dict[str, dict[str, str]] = {}
-    nodes = [node for x in (model, policies, agents) for node in ast.parse(inspect.getsource(x)).body]
+    nodes = [
+        node for x in (model, policies, agents) for node in ast.parse(inspect.getsource(x)).body
+    ]
     for node in nodes:
         if not isinstance(node, ast.ClassDef):
             continue

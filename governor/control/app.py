@@ -2,8 +2,9 @@
 
 *Rule of this file*: HTTP only; what the pages say is in their own files.
 
-*Security*: there is no authentication, so it listens on loopback unless told
-otherwise, only reads, and sends no CORS header. A web page in the operator's
+*Security*: reading needs no authentication, so it listens on loopback unless told
+otherwise, and sends no CORS header. What changes anything needs a token
+(:mod:`governor.control.agents.routes`). A web page in the operator's
 own browser can still point a DNS name of its own at 127.0.0.1 (DNS rebinding):
 requests whose ``Host`` is a name other than localhost or the configured one
 are refused. IP addresses are fine: no page can forge those.
@@ -21,6 +22,7 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 from prometheus_client.exposition import choose_encoder
 
+from governor.control.agents import AgentRoutes
 from governor.control.collector import GovernorCollector
 from governor.control.decisions import LAST_MAX, BadParameter, describe_decisions, parse_last
 from governor.control.health import LIVE_PATHS, READY_PATHS, compute_readiness
@@ -33,6 +35,9 @@ INDEX = {
     "/metrics": "Prometheus metrics",
     "/state": "what every signal reads and every policy does now (?pretty to read it)",
     "/decisions": f"recent interventions and the readings behind them (?last=1..{LAST_MAX})",
+    "/agents": "who calls, how, and what each may do; POST to /agents/ID/release, quarantine, hold",
+    "/agents.html": "the same as a page",
+    "/audit": "who held, quarantined or released whom, and why",
     "/healthz/live": "200 while the process turns",
     "/healthz/ready": "200 while it takes traffic, 503 while starting or draining",
 }
@@ -108,6 +113,7 @@ class ControlPlane:
         for make in (ProcessCollector, PlatformCollector, GCCollector):
             make(registry=self._registry)
         self._runner: web.AppRunner | None = None
+        self._agents = AgentRoutes(runtime, answer_json, answer_error)
         self.app = self._make_app()
 
     @property
@@ -159,6 +165,7 @@ class ControlPlane:
         app.router.add_get("/metrics", self._metrics)
         app.router.add_get("/state", self._state)
         app.router.add_get("/decisions", self._decisions)
+        self._agents.add_to(app)
         for path in LIVE_PATHS:
             app.router.add_get(path, self._live)
         for path in READY_PATHS:
@@ -180,7 +187,7 @@ class ControlPlane:
         except web.HTTPNotFound:
             return answer_error(404, "not_found", f"there is: {' '.join(INDEX)}")
         except web.HTTPMethodNotAllowed as error:
-            answer = answer_error(405, "method_not_allowed", "the control plane only reads: GET")
+            answer = answer_error(405, "method_not_allowed", "not with this method here")
             answer.headers["Allow"] = error.headers["Allow"]
             return answer
         except BadParameter as error:

@@ -74,6 +74,7 @@ class Profiles:
 
     def __init__(self, identities: Identities, shared: Shared) -> None:
         self._flows = identities.flows
+        self._restraints = identities.restraints
         self._shared = shared
         n = identities.flows.capacity
         self.calls = np.frombuffer(identities.flows.n_calls, np.int64)
@@ -148,6 +149,9 @@ class Profiles:
         self._retries_before[part] = retries
         measures = self.measures[part]
         measures[:, Measure.IN_FLIGHT] = self._flows.n_open[part]
+        for flow in self._restraints:  # pinned in the table as if a call were open
+            if part.start <= flow < part.stop:
+                self.measures[flow, Measure.IN_FLIGHT] -= 1
         _decay(measures[:, Measure.RATE], n_calls, RATE_KEPT**took_s)
         kept = RETRIES_KEPT**took_s
         calls_hz, retries_hz = self.calls_hz[part], self._retries_hz[part]
@@ -208,10 +212,12 @@ class Profiles:
 
     def dispersion(self, flow: int) -> float | None:
         """Return the dispersion of a flow's counts per second; None before enough calls."""
-        mean = float(self.calls_hz[flow])
-        if mean / RETRIES_WEIGHT < CALLS_FOR_RHYTHM:
+        age_s = (self.now_ns - int(self.first_seen_ns[flow])) * 1e-9 + 1.0
+        known = 1.0 - RETRIES_KEPT ** max(1.0, age_s)  # of a decayed mean that began with nothing
+        mean = float(self.calls_hz[flow]) / known
+        if mean * known / RETRIES_WEIGHT < CALLS_FOR_RHYTHM:
             return None
-        return max(0.0, float(self._squares[flow]) - mean * mean) / mean
+        return max(0.0, float(self._squares[flow]) / known - mean * mean) / mean
 
 
 def _decay(column: Any, now: Any, kept: float) -> None:

@@ -29,6 +29,7 @@ from governor.core.restraint import Restraint
 from policies.envelope import (
     LEARNED,
     MEASURES,
+    N_LEARN_BLOCKS,
     N_LEARN_CALLS,
     N_MEASURES,
     UNLIMITED,
@@ -117,6 +118,10 @@ class Registry:
         The latest, oldest first.
     n_events : int
         Since the start.
+    n_faults : int
+        Ticks that raised; no request is touched by one.
+    n_untold, n_not_restrained : int
+        Deviations beyond what is told in a second; acts beyond what may be restrained at once.
     """
 
     def __init__(
@@ -140,10 +145,15 @@ class Registry:
         self.rule_of[OVERFLOW] = NO_RULE
         self.deviates = np.zeros((n, N_MEASURES), np.bool_)
         self._streak = np.zeros((n, N_MEASURES), np.int16)
-        self._largest = np.zeros((n if learning else 1, len(LEARNED)))
+        n_learned = n if learning else 1
+        self._largest = np.zeros((n_learned, len(LEARNED)))
+        self._largest_now = np.zeros((n_learned, len(LEARNED)))
+        self._block_ns = learning.after_ns // N_LEARN_BLOCKS if learning else 0
+        self._block_until_ns = 0
         self.restraints = identities.restraints
         self.events: deque[Event] = deque(maxlen=N_EVENTS)
         self.n_events = 0
+        self.n_faults = 0
         self.n_untold = 0
         self.n_not_restrained = 0
 
@@ -154,10 +164,15 @@ class Registry:
         self.deviates[flow] = False
         self._streak[flow] = 0
         if self._learning is not None:
-            self._largest[flow] = 0.0
+            self._largest[flow] = self._largest_now[flow] = 0.0
 
     def tick(self, now_ns: int) -> None:
         """Read the profiles, once a second, and compare them with what may be."""
+        if self._learning is not None and now_ns >= self._block_until_ns:
+            self._block_until_ns = now_ns + self._block_ns
+            n = self.profiles.n_used
+            np.maximum(self._largest[:n], self._largest_now[:n], out=self._largest[:n])
+            self._largest_now[:n] = 0.0
         part = self.profiles.tick(now_ns)
         if part is not None and self.is_limiting:
             self._compare(now_ns, part)
@@ -197,7 +212,7 @@ class Registry:
         deviates = self.deviates[part]
         if self._learning is not None:
             columns = list(LEARNED)
-            learn(self._largest[part], measures[:, columns], limits[:, columns])
+            learn(self._largest_now[part], measures[:, columns], limits[:, columns])
         flips = advance(is_over, is_within, self._streak[part], deviates)
         if not flips.any():
             return
@@ -211,7 +226,7 @@ class Registry:
             self._tell(now_ns, kind, flow, MEASURES[column], value, limit)
             act = self._act_of(flow)
             if began and act != "event" and flow not in self.restraints:
-                cap = 0 if act == "quarantine" else self.cap_of(flow, limits[place].tolist())
+                cap = 0 if act == "quarantine" else self.cap_of(limits[place].tolist())
                 self.restrain(now_ns, flow, cap, "envelope", MEASURES[column])
 
     def _act_of(self, flow: int) -> str:
@@ -220,7 +235,7 @@ class Registry:
             return self.rules[max(rule, NO_RULE)].on_deviation
         return self._learning.on_deviation
 
-    def cap_of(self, flow: int, limits: Sequence[float]) -> int:
+    def cap_of(self, limits: Sequence[float]) -> int:
         """Return how many calls a held flow may have in flight."""
         in_flight = limits[Measure.IN_FLIGHT]
         return max(CAP_DEFAULT, int(in_flight)) if in_flight < UNLIMITED else CAP_DEFAULT

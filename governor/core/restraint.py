@@ -100,8 +100,8 @@ class Restrained:
         restraint = self.by_flow.get(lease.arrival.flow)
         if restraint is None or restraint.is_quarantine:
             return None
-        if self._n_in_flight(restraint) <= restraint.cap:  # itself included
-            return None
+        if not restraint.n_parked and self._n_in_flight(restraint) <= restraint.cap:
+            return None  # itself included; nobody overtakes who waits already
         gate = self._gate
         if gate.is_observing:
             gate.ledger.n_observed[Reason.CAPPED] += 1
