@@ -10,6 +10,7 @@ import re
 from typing import Annotated, Literal, Self
 
 from pydantic import (
+    AfterValidator,
     BeforeValidator,
     Field,
     PlainSerializer,
@@ -89,6 +90,20 @@ Share = Annotated[
 """0 to 1, or per cent."""
 
 
+def _check_token(token: SecretStr) -> SecretStr:
+    if len(token.get_secret_value()) < MIN_TOKEN:
+        raise ValueError(
+            f"must be at least {MIN_TOKEN} characters that nobody can guess: openssl rand -hex 16"
+        )
+    return token
+
+
+MIN_TOKEN = 16
+
+Token = Annotated[SecretStr, AfterValidator(_check_token)]
+"""A secret that a person bears."""
+
+
 class AgentMatch(Section):
     """Whose requests an envelope is for: all conditions must hold, at least one is needed."""
 
@@ -147,11 +162,11 @@ class Agent(Envelope):
 class LearnedEnvelopes(Section):
     """Envelopes from each agent's own past, for those that none is declared for."""
 
-    after_s: Seconds = 7200.0
-    """How long an agent must be known, with at least 200 calls, before its past counts. Default
-    2h: twice the median recorded session."""
-    margin: Annotated[float, Field(ge=1.5, le=100.0)] = 3.0
-    """Factor over its largest reading so far of calls in flight, rate and fan-out, 1.5 to 100.
+    after_s: Annotated[Seconds, Field(ge=1_200)] = 7200.0
+    """How long an agent must be known, with at least 200 calls, before its past counts, 20m to a
+    day. Default 2h: twice the median recorded session."""
+    margin: Annotated[int, Field(ge=2, le=100)] = 3
+    """Factor over its largest reading so far of calls in flight, rate and fan-out, 2 to 100.
     Default 3: none of the recorded sessions passes that."""
     on_deviation: OnDeviation = "event"
     """As with a declared envelope. Default event."""

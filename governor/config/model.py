@@ -11,20 +11,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, SecretStr, ValidationInfo, model_validator
+from pydantic import Field, ValidationInfo, model_validator
 
-from governor.config.agents import (
-    Agent as Agent,
-)
-from governor.config.agents import (
-    AgentMatch as AgentMatch,
-)
-from governor.config.agents import (
-    Envelope as Envelope,
-)
-from governor.config.agents import (
-    LearnedEnvelopes as LearnedEnvelopes,
-)
+from governor.config.agents import Agent, Envelope, LearnedEnvelopes, Token
 from governor.config.conflicts import dotted, find_conflicts
 from governor.config.durations import Address, EndpointAddress, parse_address, parse_endpoint
 from governor.config.fields import (
@@ -103,7 +92,7 @@ class Admin(Section):
     hosts: tuple[Host, ...] = ()
     """Names by which it may be asked for, beside its address and localhost, as in a cluster.
     Default none: a name that a web page brings is refused."""
-    token: Annotated[SecretStr, Field(min_length=16)] | None = None
+    token: Token | None = None
     """What a request must bear to change anything (to quarantine or release an agent), at least 16
     characters, as ${NAME} from the environment. Default none: nothing can be changed."""
     audit_file: str | None = None

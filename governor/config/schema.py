@@ -93,11 +93,13 @@ def json_schema() -> dict[str, Any]:
     """Return the JSON Schema (2020-12) of the configuration file."""
     schema = Config.model_json_schema(by_alias=True)
     references = field_references()
+    known = {**vars(agents), **vars(policies), **vars(model)}
     for name, section in {**schema["$defs"], "Config": schema}.items():
-        for key, text in references.get(name, {}).items():
+        inherited = [references.get(base.__name__, {}) for base in known[name].__mro__]
+        for key, text in (item for found in inherited for item in found.items()):
             section["properties"][key]["description"] = text
             section["properties"][key].pop("title", None)
-        for attribute, field in getattr(model, name).model_fields.items():
+        for attribute, field in known[name].model_fields.items():
             if attribute.endswith(("_s", "_bytes")):
                 write = format_duration if attribute.endswith("_s") else format_size
                 section["properties"][key_of(attribute)]["default"] = write(field.default)

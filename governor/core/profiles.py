@@ -213,7 +213,9 @@ class Profiles:
     def dispersion(self, flow: int) -> float | None:
         """Return the dispersion of a flow's counts per second; None before enough calls."""
         age_s = (self.now_ns - int(self.first_seen_ns[flow])) * 1e-9 + 1.0
-        known = 1.0 - RETRIES_KEPT ** max(1.0, age_s)  # of a decayed mean that began with nothing
+        known: float = 1.0 - RETRIES_KEPT ** max(
+            1.0, age_s
+        )  # of a decayed mean that began with nothing
         mean = float(self.calls_hz[flow]) / known
         if mean * known / RETRIES_WEIGHT < CALLS_FOR_RHYTHM:
             return None
