@@ -66,7 +66,8 @@ RATE_WEIGHT = (1.0 - RATE_KEPT) / (1.0 + RATE_KEPT)
 RETRIES_WEIGHT = (1.0 - RETRIES_KEPT) / (1.0 + RETRIES_KEPT)
 
 N_ERRORS = 4.0
-"""Standard errors above a limit: Poisson traffic exactly at it passes 3 about every other hour."""
+"""Standard errors above a limit. Poisson traffic exactly at 5/s deviates 0.26 times an hour with 3,
+0.012 times with 4 (1,000 agent-hours, simulated)."""
 N_CALLS_MIN = 10.0
 """Calls behind a share of retries before anything is said of it."""
 N_BEGIN = 5
