@@ -258,7 +258,7 @@ class Gate(GateParts):
         self.refused.release(now_ns)
         released = self._release(now_ns)
         if not self.line.n_live:
-            return released
+            return released or ()
         decisions = released + self._dispatch(now_ns)
         while lease := dispatcher.next_expired(now_ns):
             decisions.append(self._answer(now_ns, lease, Reason.PATIENCE_SPENT))

@@ -18,7 +18,6 @@ a lookup is O(1) whatever callers send.
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Callable
 from heapq import nlargest
 from typing import TYPE_CHECKING
@@ -61,7 +60,7 @@ class IdentityTable:
         Attained upstream seconds per entry, weighted by :class:`Identities`' clock.
     seen_at_ns : list of int
         Last arrival per entry.
-    n_calls, n_retries : array of int64
+    n_calls, n_retries : list of int
         Arrivals per entry, and those of them that repeat an earlier one.
     n_overflowed : int
         Lookups that ended in the shared entry.
@@ -92,8 +91,8 @@ class IdentityTable:
         self.capacity = capacity
         self.n_overflowed = 0
         self.on_handover: Callable[[int], None] | None = None
-        self.n_calls = array("q")
-        self.n_retries = array("q")
+        self.n_calls = [0]
+        self.n_retries = [0]
         self.n_open = [0]
         self.service = [0.0]
         self.seen_at_ns = [0]
@@ -154,6 +153,8 @@ class IdentityTable:
         if size < self.capacity:
             self._keys.append(0)
             self.n_open.append(0)
+            self.n_calls.append(0)
+            self.n_retries.append(0)
             self.service.append(0.0)
             self.seen_at_ns.append(0)
             return size
@@ -200,8 +201,6 @@ class Identities:
     ) -> None:
         self.tenants = IdentityTable("tenant", n_tenants)
         self.flows = IdentityTable("flow", n_flows)
-        self.flows.n_calls = array("q", bytes(8 * n_flows))
-        self.flows.n_retries = array("q", bytes(8 * n_flows))
         self.restraints: dict[int, Restraint] = {}
         self.trees = IdentityTable("tree", n_trees)
         self._tables = (self.tenants, self.flows, self.trees)

@@ -65,7 +65,7 @@ class Profiles:
     upstreams : int64 array
         Bit per upstream called lately.
     calls : int64 array
-        Requests since the flow was first seen.
+        Requests since the flow was first seen, as of the last reading.
     now_ns : int
         Of the latest tick.
     n_used : int
@@ -77,9 +77,7 @@ class Profiles:
         self._restraints = identities.restraints
         self._shared = shared
         n = identities.flows.capacity
-        self.calls = np.frombuffer(identities.flows.n_calls, np.int64)
-        self._retries = np.frombuffer(identities.flows.n_retries, np.int64)
-        self._calls_before = np.zeros(n, np.int64)
+        self.calls = np.zeros(n, np.int64)
         self._retries_before = np.zeros(n, np.int64)
         self.measures = np.zeros((n, N_MEASURES))
         self.calls_hz = np.zeros(n)
@@ -103,9 +101,9 @@ class Profiles:
 
     def forget(self, flow: int) -> None:
         """Begin a profile anew: its number stands for another caller."""
-        self.calls[flow] = self._retries[flow] = 0
+        self._flows.n_calls[flow] = self._flows.n_retries[flow] = 0
         for column in (
-            *(self._calls_before, self._retries_before, self.measures, self.calls_hz),
+            *(self.calls, self._retries_before, self.measures, self.calls_hz),
             *(self._retries_hz, self._squares, self.peak_hz, self.peak_in_flight),
             *(self.first_seen_ns, self.family, self.tenant, self.patience_ns),
             *(self.upstreams, self._upstreams_next),
@@ -142,10 +140,11 @@ class Profiles:
         return part
 
     def _read_counts(self, part: slice, took_s: float) -> None:
-        calls, retries = self.calls[part], self._retries[part]
-        n_calls = (calls - self._calls_before[part]) / took_s
+        calls = np.array(self._flows.n_calls[part], np.int64)
+        retries = np.array(self._flows.n_retries[part], np.int64)
+        n_calls = (calls - self.calls[part]) / took_s
         n_retries = (retries - self._retries_before[part]) / took_s
-        self._calls_before[part] = calls
+        self.calls[part] = calls
         self._retries_before[part] = retries
         measures = self.measures[part]
         measures[:, Measure.IN_FLIGHT] = self._flows.n_open[part]

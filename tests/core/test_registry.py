@@ -51,7 +51,7 @@ def test_a_profile_is_what_the_counters_say() -> None:
     profiles = world.registry.profiles
     assert profiles.measures[3, Measure.RATE] == pytest.approx(4.0, rel=0.05)
     assert profiles.measures[3, Measure.RETRIES] == 0.0
-    assert profiles.calls[3] == 480
+    assert world.gate.identities.flows.n_calls[3] == 480
     steadiness = profiles.dispersion(3)
     assert steadiness is not None
     assert steadiness < 0.5

@@ -57,7 +57,7 @@ def test_a_held_flow_has_no_more_in_flight_than_its_cap() -> None:
     assert [x.action for x in own] == [Action.ADMIT] * 2 + [Action.WAIT] * 3
     assert own[2].reason is Reason.CAPPED
     assert gate.arrive(0, Arrival(flow=4)).action is Action.ADMIT
-    assert gate.tick(50 * MS) == []
+    assert gate.tick(50 * MS) == ()
     gate.depart(60 * MS, own[0].lease, Outcome.COMPLETED, 200)
     late = gate.arrive(70 * MS, Arrival(flow=3))
     assert late.action is Action.WAIT  # nobody overtakes who waits

@@ -140,7 +140,7 @@ class AgentPages:
             "state": state,
             "turned_away": restraint.n_turned_away if restraint else 0,
             "waiting_for_release": restraint.n_parked if restraint else 0,
-            "calls": int(profiles.calls[flow]),
+            "calls": flows.n_calls[flow],
             "cost": round(cost_s * _LOAD_PER_S, 6),
             "first_seen": _instant_s(int(profiles.first_seen_ns[flow]), now),
             "last_seen": _instant_s(flows.seen_at_ns[flow], now),
