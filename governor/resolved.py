@@ -19,8 +19,8 @@ def modes_of(policies: Policies, own: RoutePolicies | None = None) -> Modes:
     return Modes(*states)
 
 
-def switches_of(policies: Policies, own: RoutePolicies) -> int:
-    """Return the states for a route's requests; with ``mode: observe`` nothing governs."""
+def switches_of(policies: Policies, own: RoutePolicies | None = None) -> int:
+    """Return the states, packed, for all or for a route; with ``mode: observe`` nothing governs."""
     switches = modes_of(policies, own).pack()
     return observe_all(switches) if policies.mode == "observe" else switches
 
@@ -28,7 +28,7 @@ def switches_of(policies: Policies, own: RoutePolicies) -> int:
 def terms_of(policies: Policies, own: RoutePolicies) -> Terms:
     """Return what a route lays down; where it is what the file says anyway, nothing."""
     switches = switches_of(policies, own)
-    is_same = switches == switches_of(policies, RoutePolicies())
+    is_same = switches == switches_of(policies)
     return Terms(
         NO_SWITCHES if is_same else switches,
         int((own.max_wait_s or 0.0) * _NS),

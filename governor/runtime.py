@@ -13,24 +13,28 @@ import os
 import signal
 from collections.abc import Callable
 from functools import partial
-from time import monotonic_ns
+from time import monotonic_ns, time_ns
 from typing import NamedTuple
 
 import governor
 import signals as signal_kernels
+from governor.config.agents import Envelope as EnvelopeConfig
 from governor.config.durations import Address
 from governor.config.model import Config, Upstream
 from governor.config.model import Route as RouteConfig
 from governor.control import AccessLogWriter, ControlPlane, LoopLag, RequestTally
+from governor.control.agents import AuditTrail
 from governor.control.collector import GovernorCollector
 from governor.control.telemetry import make_telemetry
 from governor.core.decision_log import DecisionLog, Intervention
 from governor.core.gate import Gate
 from governor.core.identity import Identities
+from governor.core.registry import Learning, Registry, Rule
 from governor.core.shaping import Shaping
 from governor.core.spread import SpreadGate
 from governor.errors import ConfigError, Problem
 from governor.footprint import release_compiler
+from governor.proxy.agents import AgentMatcher
 from governor.proxy.arrivals import ArrivalReader
 from governor.proxy.exchange import Exchange, apply_all
 from governor.proxy.pool import EndpointPool
@@ -38,6 +42,7 @@ from governor.proxy.router import Route, Router
 from governor.proxy.server import ProxyServer
 from governor.proxy.stats import DoneHook, ProxyStats, RequestRecord
 from governor.resolved import modes_of, switches_of, terms_of
+from policies.envelope import UNLIMITED, Envelope
 from policies.limit import AdaptiveLimit, FixedLimit, Limit
 from signals import Shared, SignalBank
 
@@ -101,7 +106,9 @@ class Runtime:
         self.shared_signals = Shared(
             n_trees=self.identities.trees.capacity, n_flows=self.identities.flows.capacity
         )
-        self.identities.flows.on_handover = self.shared_signals.forget_flow
+        self.registry = self._make_registry()
+        self.identities.flows.on_handover = self._forget_flow
+        self.audit = AuditTrail(config.admin.audit_file)
         self.gates = {
             name: self._make_gate(idx, name, upstream)
             for idx, (name, upstream) in enumerate(config.upstreams.items())
@@ -113,12 +120,13 @@ class Runtime:
             name: tuple(EndpointPool(x, upstream, self.stats) for x in upstream.addresses)
             for name, upstream in config.upstreams.items()
         }
+        agents = AgentMatcher([x.match for x in config.agents], self.registry)
         router = Router(self._make_route(route) for route in config.routes)
         self.proxy = ProxyServer(
             config.listeners,
             router,
             self.stats,
-            ArrivalReader(self.identities),
+            ArrivalReader(self.identities, agents=agents if config.agents else None),
             [pool for pools in self.pools.values() for pool in pools],
             on_done=self._done_hook(),
             logs_touched_only=config.access_log.mode != "all",
@@ -129,6 +137,28 @@ class Runtime:
         self.control = ControlPlane(self)
         self._tick_timer: asyncio.TimerHandle | None = None
         self._tick_due_s = 0.0
+
+    def _make_registry(self) -> Registry:
+        """Return the registry of agents, with its rules as configured."""
+        config = self.config
+        names = list(config.upstreams)
+        rules = [
+            Rule(agent.name, _make_envelope(agent, names), agent.on_deviation)
+            for agent in config.agents
+        ]
+        default = learning = None
+        if config.agents_default is not None:
+            envelope = _make_envelope(config.agents_default, names)
+            default = Rule("", envelope, config.agents_default.on_deviation)
+        if config.agents_learned is not None:
+            learned = config.agents_learned
+            learning = Learning(int(learned.after_s * _NS), learned.margin, learned.on_deviation)
+        return Registry(self.identities, self.shared_signals, rules, default, learning)
+
+    def _forget_flow(self, flow: int) -> None:
+        """A flow's number stands for another caller from now on."""
+        self.shared_signals.forget_flow(flow)
+        self.registry.forget(flow)
 
     def _make_route(self, route: RouteConfig) -> Route:
         name = (route.match.host or "") + route.match.path_prefix
@@ -212,6 +242,10 @@ class Runtime:
         except OSError as error:
             raise _cannot("access_log.path", self.config.access_log.path, error) from error
         try:
+            self.audit.open()
+        except OSError as error:
+            raise _cannot("admin.audit_file", self.config.admin.audit_file or "", error) from error
+        try:
             await self.proxy.start()
             await self.control.start()
         except OSError as error:
@@ -249,7 +283,7 @@ class Runtime:
             await self.telemetry.close()
 
     def switch(self, name: str, value: str) -> None:
-        """Set ``mode``, ``hold`` or ``contain`` of every upstream; a restart forgets it.
+        """Set ``mode`` or one policy of every upstream and route; a restart forgets it.
 
         Who waits already goes on waiting: a place or its patience ends it, as promised.
         """
@@ -257,9 +291,9 @@ class Runtime:
         self.config = self.config.model_copy(update={"policies": policies})
         for gate in self.gates.values():
             gate.is_observing = policies.mode == "observe"
-            gate.shaping.modes = gate.shaping.modes._replace(
-                hold=policies.hold, contain=policies.contain
-            )
+            gate.shaping.switch(switches_of(policies))
+        for route in self.proxy.router.routes:
+            route.lay_down(terms_of(policies, route.policies))
         _log.warning("policy switch: %s is %s from now on", name, value)
 
     @property
@@ -284,6 +318,13 @@ class Runtime:
                 apply_all(gate.tick(now_ns))
             except Exception as error:
                 gate.ledger.n_faults += 1
+                _report_fault(error)
+        try:
+            self.registry.tick(now_ns)
+            self.audit.collect(self.registry, now_ns, time_ns())
+        except Exception as error:
+            self.registry.n_faults += 1
+            if self.registry.n_faults == 1:  # once: it would come with every tick
                 _report_fault(error)
 
 
@@ -318,6 +359,16 @@ async def serve(config: Config, *, on_ready: Callable[[RuntimeInfo], None] | Non
         await asyncio.gather(drained, hurried, return_exceptions=True)
     finally:
         await runtime.close()
+
+
+def _make_envelope(config: EnvelopeConfig, upstreams: list[str]) -> Envelope:
+    """Return an envelope in the core's terms: infinite where nothing is said, bits for names."""
+    allowed = -1
+    if config.upstreams is not None:
+        allowed = sum(1 << upstreams.index(name) for name in set(config.upstreams))
+    limits = (config.in_flight, config.rate, config.fan_out, config.retries)
+    in_flight, rate_hz, fan_out, retries = (UNLIMITED if x is None else float(x) for x in limits)
+    return Envelope(in_flight, rate_hz, fan_out, retries, allowed)
 
 
 def _request_id_of(owner: object) -> str:

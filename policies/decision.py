@@ -62,6 +62,10 @@ class Reason(StrEnum):
     """The upstream refused in a storm; its refusal went on with the caller's own slot."""
     NO_RETRY = "no_retry"
     """The upstream refused in a storm, and no retry of this caller could still be served."""
+    CAPPED = "capped"
+    """Its agent is held: as many of its calls are in flight as its envelope allows."""
+    QUARANTINED = "quarantined"
+    """Its agent is quarantined; it is answered so until a person releases it."""
     OBSERVED = "observed"
     """Observe mode: admitted, though governing would have acted."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterator
 
+from governor.config.agents import Agent, Envelope, format_rate
 from governor.config.durations import format_duration, format_size
 from governor.config.model import Config, Listener, Match, Route, Upstream
 from governor.config.policies import Policies, RoutePolicies
@@ -45,6 +46,7 @@ def describe(config: Config, name: str) -> Iterator[str]:
             f"wait in vain (patience {format_duration(config.policies.patience_s)} where unknown)."
         )
     yield from _policies(config.policies)
+    yield from _agents(config)
     where = "standard error" if config.access_log.path == "-" else config.access_log.path
     words = _LOG_WORDS[config.access_log.mode]
     yield f"  {words}" if config.access_log.mode == "off" else f"  {words}, to {where}."
@@ -62,7 +64,12 @@ def notes(config: Config) -> Iterator[str]:
     if not any(route.match == Match() for route in config.routes):
         yield "no route takes every request: what none takes is answered 404."
     if config.admin.parsed is not None and not _is_loopback(config.admin.parsed.host):
-        yield f"the control plane on {config.admin.address} has no authentication."
+        reads = " for reading" if config.admin.token is not None else ""
+        yield f"the control plane on {config.admin.address} has no authentication{reads}."
+    envelopes = [*config.agents, config.agents_default, config.agents_learned]
+    is_acting = any(x is not None and x.on_deviation != "event" for x in envelopes)
+    if is_acting and config.admin.token is None:
+        yield "agents can be held or quarantined, and without admin.token nobody can release them."
     for route in config.routes:
         yield from _note_idle_terms(config, route)
     for name, upstream in config.upstreams.items():
@@ -101,6 +108,51 @@ def _policies(policies: Policies) -> Iterator[str]:
             f"  Leave {policies.holdback_share:.1%} of the callers ungoverned, and compare how "
             "their calls end."
         )
+
+
+_ACTS = {
+    "event": "else tell of it",
+    "hold": "else hold it to its calls in flight until a person releases it",
+    "quarantine": "else answer it 403 until a person releases it",
+}
+
+
+def _agents(config: Config) -> Iterator[str]:
+    """Yield who may do what."""
+    for agent in config.agents:
+        yield f"  Allow agent {agent.name} ({_whose(agent)}) {_envelope(agent)}."
+    if config.agents_default is not None:
+        rest = "every other agent" if config.agents else "every agent"
+        yield f"  Allow {rest} {_envelope(config.agents_default)}."
+    learned = config.agents_learned
+    if learned is not None:
+        yield (
+            f"  Allow any agent without such limits {learned.margin:g} times what it has done "
+            f"before, once known for {_d(learned.after_s)}; {_ACTS[learned.on_deviation]}."
+        )
+    if config.admin.audit_file is not None:
+        yield f"  Append who held, quarantined or released whom to {config.admin.audit_file}."
+
+
+def _whose(agent: Agent) -> str:
+    match = agent.match
+    conditions = [
+        f"named in {match.header}" if match.header else "",
+        "by its credential" if match.credential else "",
+    ]
+    return " and ".join(filter(None, conditions))
+
+
+def _envelope(envelope: Envelope) -> str:
+    limits = [
+        f"{envelope.in_flight} calls in flight" if envelope.in_flight is not None else "",
+        f"{format_rate(envelope.rate)}" if envelope.rate is not None else "",
+        f"a fan-out of {envelope.fan_out}" if envelope.fan_out is not None else "",
+        f"{envelope.retries:.0%} of retries" if envelope.retries is not None else "",
+        f"upstreams {', '.join(envelope.upstreams)} only" if envelope.upstreams is not None else "",
+    ]
+    words = ", ".join(filter(None, limits))
+    return f"{words}; {_ACTS[envelope.on_deviation]}" if words else "anything"
 
 
 _STATE_WORDS = {"govern": "governs", "observe": "is only counted", "off": "is off"}

@@ -72,6 +72,7 @@ def find_conflicts(config: Config) -> Iterator[Conflict]:
     yield from _find_bad_fallbacks(config)
     yield from _find_hidden_routes(config)
     yield from _find_contradictions(config)
+    yield from _find_bad_envelopes(config)
     own: dict[Address, str] = {}
     for path, address in _own_addresses(config):
         if address.port and address in own:
@@ -100,6 +101,24 @@ def _find_bad_fallbacks(config: Config) -> Iterator[Conflict]:
                 step = upstreams[step].fallback
             if step == name:
                 yield where, f"must not lead back: {' to '.join([*seen, name])}"
+
+
+def _find_bad_envelopes(config: Config) -> Iterator[Conflict]:
+    """Yield envelopes that name unknown upstreams, and agents of the same name."""
+    envelopes: list[tuple[Path, tuple[str, ...] | None]] = [
+        (("agents", idx), agent.upstreams) for idx, agent in enumerate(config.agents)
+    ]
+    if config.agents_default is not None:
+        envelopes.append((("agents_default",), config.agents_default.upstreams))
+    for path, upstreams in envelopes:
+        for idx, name in enumerate(upstreams or ()):
+            if name not in config.upstreams:
+                hint = did_you_mean(name, config.upstreams)
+                yield (*path, "upstreams", idx), f"must name one of the upstreams; {hint}"
+    names = [agent.name for agent in config.agents]
+    for idx, name in enumerate(names):
+        if name in names[:idx]:
+            yield ("agents", idx, "name"), f"must differ from agents[{names.index(name)}].name"
 
 
 def _own_addresses(config: Config) -> Iterator[tuple[Path, Address]]:

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationInfo, model_validator
 
+from governor.config.agents import Agent, Envelope, LearnedEnvelopes, Token
 from governor.config.conflicts import dotted, find_conflicts
 from governor.config.durations import Address, EndpointAddress, parse_address, parse_endpoint
 from governor.config.fields import (
@@ -91,6 +92,12 @@ class Admin(Section):
     hosts: tuple[Host, ...] = ()
     """Names by which it may be asked for, beside its address and localhost, as in a cluster.
     Default none: a name that a web page brings is refused."""
+    token: Token | None = None
+    """What a request must bear to change anything (to quarantine or release an agent), at least 16
+    characters, as ${NAME} from the environment. Default none: nothing can be changed."""
+    audit_file: str | None = None
+    """File that every act on an agent is appended to, one JSON line each. Default none: the log
+    alone."""
 
     @property
     def parsed(self) -> Address | None:
@@ -242,6 +249,12 @@ class Config(Section):
     """Which requests go where; the most specific wins. Default with one upstream: all to it."""
     policies: Policies = Policies()
     """How Governor intervenes."""
+    agents: tuple[Agent, ...] = ()
+    """Agents with an envelope of their own; the first that matches wins. Default none."""
+    agents_default: Envelope | None = None
+    """The envelope of every other agent. Default none."""
+    agents_learned: LearnedEnvelopes | None = None
+    """Learn an envelope for each agent that neither of the two limits. Default none: off."""
     access_log: AccessLog = AccessLog()
     """What is logged per request."""
     drain_timeout_s: Seconds = 30.0

@@ -16,7 +16,7 @@ from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
-from governor.config import model, policies
+from governor.config import agents, model, policies
 from governor.config.conflicts import Path
 from governor.config.durations import format_duration, format_size
 from governor.config.model import Config
@@ -93,11 +93,13 @@ def json_schema() -> dict[str, Any]:
     """Return the JSON Schema (2020-12) of the configuration file."""
     schema = Config.model_json_schema(by_alias=True)
     references = field_references()
+    known = {**vars(agents), **vars(policies), **vars(model)}
     for name, section in {**schema["$defs"], "Config": schema}.items():
-        for key, text in references.get(name, {}).items():
+        inherited = [references.get(base.__name__, {}) for base in known[name].__mro__]
+        for key, text in (item for found in inherited for item in found.items()):
             section["properties"][key]["description"] = text
             section["properties"][key].pop("title", None)
-        for attribute, field in getattr(model, name).model_fields.items():
+        for attribute, field in known[name].model_fields.items():
             if attribute.endswith(("_s", "_bytes")):
                 write = format_duration if attribute.endswith("_s") else format_size
                 if field.default is not None:
@@ -112,7 +114,9 @@ def json_schema() -> dict[str, Any]:
 def field_references() -> Mapping[str, Mapping[str, str]]:
     """Return the reference text of every field: section name, key, text."""
     found: dict[str, dict[str, str]] = {}
-    nodes = [node for x in (model, policies) for node in ast.parse(inspect.getsource(x)).body]
+    nodes = [
+        node for x in (model, policies, agents) for node in ast.parse(inspect.getsource(x)).body
+    ]
     for node in nodes:
         if not isinstance(node, ast.ClassDef):
             continue

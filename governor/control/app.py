@@ -22,6 +22,7 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 from prometheus_client.exposition import choose_encoder
 
+from governor.control.agents import AgentRoutes
 from governor.control.collector import GovernorCollector
 from governor.control.dashboard.routes import PAGE, STREAM, DashboardRoutes
 from governor.control.decisions import LAST_MAX, BadParameter, describe_decisions, parse_last
@@ -37,6 +38,9 @@ INDEX = {
     "/metrics": "Prometheus metrics",
     "/state": "what every signal reads and every policy does now (?pretty to read it)",
     "/decisions": f"recent interventions and the readings behind them (?last=1..{LAST_MAX})",
+    "/agents": "who calls, how, and what each may do; POST to /agents/ID/release, quarantine, hold",
+    "/agents.html": "the same as a page",
+    "/audit": "who held, quarantined or released whom, and why",
     "/healthz/live": "200 while the process turns",
     "/healthz/ready": "200 while it takes traffic, 503 while starting or draining",
 }
@@ -114,6 +118,7 @@ class ControlPlane:
         self._runner: web.AppRunner | None = None
         host = self._address.host if self._address is not None else None
         self._dashboard = DashboardRoutes(runtime, host)
+        self._agents = AgentRoutes(runtime, answer_json, answer_error)
         self.app = self._make_app()
 
     @property
@@ -166,6 +171,7 @@ class ControlPlane:
         app.router.add_get("/state", self._state)
         app.router.add_get("/decisions", self._decisions)
         self._dashboard.add_to(app)
+        self._agents.add_to(app)
         for path in LIVE_PATHS:
             app.router.add_get(path, self._live)
         for path in READY_PATHS:

@@ -149,6 +149,7 @@ class GovernorCollector(Collector):
         faults = {
             "gate": sum(gate.ledger.n_faults for gate in runtime.gates.values()),
             "proxy": runtime.proxy.stats.n_faults,
+            "registry": runtime.registry.n_faults,
             "decision_log": runtime.decision_log.n_faults,
             "access_log": log.n_faults if log else 0,
         }

@@ -37,6 +37,8 @@ REASON_WORDS: dict[str, str] = {
     Reason.COALESCED: "It shares the answer of an identical request that was under way.",
     Reason.SLOT_GIVEN: "The upstream refused it in a storm; it was given its own time to return.",
     Reason.NO_RETRY: "The upstream refused it in a storm, and no retry could still be served.",
+    Reason.CAPPED: "Its agent is held to as many calls in flight as its envelope allows.",
+    Reason.QUARANTINED: "Its agent is quarantined until a person releases it.",
     Reason.OBSERVED: "Admitted, though governing would have acted.",
 }
 """Every reason as a sentence."""

@@ -76,7 +76,7 @@ def put_shaping_in_words(gate: Gate) -> Iterator[str]:
             f"Calls that hold their places for long have {containment.n_long}; "
             f"{containment.kept_places} of {gate.limit} are kept for brief ones."
         )
-    if containment.n_hung_kinds and shaping.modes.contain == "govern":
+    if containment.n_hung_kinds and unpack(shaping.switches).contain == "govern":
         yield (
             f"Calls of one kind are not answered, others are: {containment.n_hung} hold places, "
             f"and no more may than {containment.hung_cap}."

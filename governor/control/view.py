@@ -11,12 +11,14 @@ from typing import Protocol
 
 from governor.config.model import Config
 from governor.control.access_log import AccessLogWriter
+from governor.control.agents.audit import AuditTrail
 from governor.control.lag import LoopLag
 from governor.control.tally import RequestTally
 from governor.control.telemetry import Telemetry
 from governor.core.decision_log import DecisionLog
 from governor.core.gate import Gate
 from governor.core.identity import Identities
+from governor.core.registry import Registry
 from governor.proxy.stats import ProxyStats
 
 
@@ -42,6 +44,14 @@ class RuntimeView(Protocol):
     @property
     def identities(self) -> Identities:
         """The identity tables."""
+
+    @property
+    def registry(self) -> Registry:
+        """Profiles, envelopes and restraints."""
+
+    @property
+    def audit(self) -> AuditTrail:
+        """Who did what to which agent."""
 
     @property
     def proxy(self) -> ProxyView:

@@ -61,6 +61,10 @@ class Gate(Telling):
         if arrival.is_exempt:
             return self._exempt(now_ns, arrival, owner)
         tenant, flow, tree = arrival.tenant, arrival.flow, arrival.tree
+        self._n_calls_by_flow[flow] += 1
+        restraints = self._restraints
+        if restraints and (decision := self._turn_away(now_ns, arrival, owner)) is not None:
+            return decision
         is_crowd = False
         try:
             is_crowd = self._is_crowd(now_ns, flow)
@@ -88,11 +92,14 @@ class Gate(Telling):
             self._signal(PARENT, now_ns, lease, arrival.parent_flow)
         if call & ATTEMPT_MASK:
             ledger.n_attempts_repeated += 1
+            self._n_retries_by_flow[flow] += 1
         if self.reservations.n_outstanding:
             self.refused.redeem(now_ns, lease)
         self._n_open_by_tenant[tenant] += 1  # as Identities.opened does
         self._n_open_by_flow[flow] += 1
         self._n_open_by_tree[tree] += 1
+        if restraints and (decision := self._park(now_ns, lease)) is not None:
+            return decision
         endpoint = self._only
         if endpoint is None:
             return self._spread(now_ns, lease, is_crowd)
@@ -110,9 +117,9 @@ class Gate(Telling):
             kind.n_open += 1
             kind.sent_sum_ns += now_ns
             ledger.n_untouched += 1
-            decision: Decision = Untouched()
-            decision.lease = lease
-            return decision
+            admitted: Decision = Untouched()
+            admitted.lease = lease
+            return admitted
         return self._consider(now_ns, lease, endpoint, is_crowd)
 
     def answered(self, now_ns: int, lease: Lease, status: int) -> None:
@@ -264,9 +271,11 @@ class Gate(Telling):
             self.ledger.n_faults += 1
         self.reservations.expire(now_ns)
         self.refused.release(now_ns)
+        released = self._release(now_ns)
         if not self.line.n_live:
-            return ()
+            return released or ()
         decisions = [self._answer(now_ns, x, Reason.DOOMED) for x in self._doomed(now_ns)]
+        decisions += released
         decisions += self._dispatch(now_ns)
         while lease := dispatcher.next_expired(now_ns):
             decisions.append(self._answer(now_ns, lease, Reason.PATIENCE_SPENT))
@@ -277,6 +286,38 @@ class Gate(Telling):
         return decisions
 
     # -- parts ---------------------------------------------------------------
+
+    def _turn_away(self, now_ns: int, arrival: Arrival, owner: Any) -> Decision | None:
+        """Answer a request of a quarantined flow."""
+        try:
+            return self.restrained.turn_away(now_ns, arrival, owner)
+        except Exception:
+            self.ledger.n_faults += 1
+            return None
+
+    def _park(self, now_ns: int, lease: Lease) -> Decision | None:
+        """Let a request of a held flow wait for a place of its own."""
+        try:
+            return self.restrained.park(now_ns, lease)
+        except Exception:
+            self.ledger.n_faults += 1
+            return None
+
+    def _release(self, now_ns: int) -> list[Decision]:
+        """Let held flows' requests go on that may."""
+        try:
+            return self.restrained.release(now_ns)
+        except Exception:
+            self.ledger.n_faults += 1
+            return []
+
+    def send_back(self, now_ns: int, lease: Lease, reason: Reason) -> Decision:
+        """Close a pending lease with an invitation to come back."""
+        return self._answer(now_ns, lease, reason)
+
+    def close_unserved(self, now_ns: int, lease: Lease) -> None:
+        """Close a pending lease of which the signals are to expect nothing."""
+        self._settle(now_ns, lease, GONE)
 
     def _exempt(self, now_ns: int, arrival: Arrival, owner: Any) -> Decision:
         """Admit what is never held, beside the limit and unseen by the signals."""

@@ -20,6 +20,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from heapq import nlargest
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from governor.core.restraint import Restraint
 
 from governor.core.roots import Roots
 
@@ -58,6 +62,8 @@ class IdentityTable:
         Attained upstream seconds per entry, weighted by :class:`Identities`' clock.
     seen_at_ns : list of int
         Last arrival per entry.
+    n_calls, n_retries : list of int
+        Arrivals per entry, and those of them that repeat an earlier one.
     n_overflowed : int
         Lookups that ended in the shared entry.
     on_handover : Callable, optional
@@ -70,8 +76,10 @@ class IdentityTable:
         "_index",
         "_keys",
         "capacity",
+        "n_calls",
         "n_open",
         "n_overflowed",
+        "n_retries",
         "on_handover",
         "prefix",
         "seen_at_ns",
@@ -85,6 +93,8 @@ class IdentityTable:
         self.capacity = capacity
         self.n_overflowed = 0
         self.on_handover: Callable[[int], None] | None = None
+        self.n_calls = [0]
+        self.n_retries = [0]
         self.n_open = [0]
         self.service = [0.0]
         self.seen_at_ns = [0]
@@ -118,6 +128,24 @@ class IdentityTable:
             return f"{self.prefix}-others"
         return f"{self.prefix}-{self._keys[idx] & 0xFFFFFFFF:08x}"
 
+    def find_labelled(self, text: str) -> list[int]:
+        """Return the entries whose hash ends in the digits of ``flow-3f9a01c2``, eight or sixteen.
+
+        Eight are what pages show; among tens of thousands two entries may share them.
+        """
+        digits = text.removeprefix(f"{self.prefix}-")
+        if len(digits) not in (8, 16) or not all(x in "0123456789abcdef" for x in digits):
+            return []
+        mask = (1 << 4 * len(digits)) - 1
+        wanted = int(digits, 16)
+        return [idx for key, idx in self._index.items() if key & mask == wanted]
+
+    def long_label(self, idx: int) -> str:
+        """Return the label with all of the keyed hash: no two entries share it."""
+        if idx == OVERFLOW:
+            return self.label(idx)
+        return f"{self.prefix}-{self._keys[idx] & 0xFFFF_FFFF_FFFF_FFFF:016x}"
+
     def heaviest(self, n: int) -> list[int]:
         """Return the indices of the ``n`` entries with the most attained service, most first."""
         return nlargest(n, range(len(self.service)), key=self.service.__getitem__)
@@ -127,6 +155,8 @@ class IdentityTable:
         if size < self.capacity:
             self._keys.append(0)
             self.n_open.append(0)
+            self.n_calls.append(0)
+            self.n_retries.append(0)
             self.service.append(0.0)
             self.seen_at_ns.append(0)
             return size
@@ -149,6 +179,11 @@ class Identities:
     ----------
     n_tenants, n_flows, n_trees : int
         Sizes of the tables; memory is about 150 bytes an entry, taken as callers appear.
+
+    Attributes
+    ----------
+    restraints : dict of int to Restraint
+        Flows that are held or quarantined (:mod:`governor.core.registry`); empty nearly always.
     """
 
     __slots__ = (
@@ -158,6 +193,7 @@ class Identities:
         "_tables",
         "_weight",
         "flows",
+        "restraints",
         "roots",
         "tenants",
         "trees",
@@ -168,6 +204,7 @@ class Identities:
     ) -> None:
         self.tenants = IdentityTable("tenant", n_tenants)
         self.flows = IdentityTable("flow", n_flows)
+        self.restraints: dict[int, Restraint] = {}
         self.trees = IdentityTable("tree", n_trees)
         self._tables = (self.tenants, self.flows, self.trees)
         self._n_open = tuple(table.n_open for table in self._tables)

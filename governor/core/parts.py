@@ -18,10 +18,11 @@ from governor.core.newcomers import Newcomers
 from governor.core.outlook import Outlook
 from governor.core.refused import Refused
 from governor.core.reservations import Reservations
+from governor.core.restraint import Restrained
 from governor.core.shaping import Shaping
 from governor.core.shed import Shed
 from policies.decision import Action, Outcome, Reason
-from policies.switches import GOVERN, OBSERVE, POLICY_OF, state_of
+from policies.switches import GOVERN, OBSERVE, POLICY_OF, observe_all, state_of
 
 if TYPE_CHECKING:
     from governor.core.gate import Gate
@@ -94,10 +95,11 @@ class GateParts:
         self.patience = self.dispatcher.patience
         self.reservations = Reservations(slot_horizon_ns)
         self.refused = Refused(self)
+        self.restrained = Restrained(self)
         self.ledger = Ledger()
         self.shaping = shaping or Shaping()
         if is_observing:
-            self.shaping.observe_all()
+            self.shaping.switch(observe_all(self.shaping.switches))
         self.newcomers = Newcomers()
         self.roots = identities.roots
         self.shed = Shed()
@@ -110,6 +112,10 @@ class GateParts:
         self._n_open_by_tenant = identities.tenants.n_open
         self._n_open_by_flow = identities.flows.n_open
         self._n_open_by_tree = identities.trees.n_open
+        self._n_calls_by_flow = identities.flows.n_calls
+        self._n_retries_by_flow = identities.flows.n_retries
+        self._restraints = identities.restraints
+        self.restrained.by_flow = identities.restraints
         self._closed = identities.closed
         self._is_crowd = self.shaping.herd.note
         self._kinds = self.shaping.containment.kinds

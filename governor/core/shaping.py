@@ -24,7 +24,7 @@ from policies.decision import Reason
 from policies.herd import Herd
 from policies.holdback import Holdback
 from policies.quota import Quota
-from policies.switches import GOVERN, OBSERVE, OFF, Policy, observe_all, observes_any, state_of
+from policies.switches import GOVERN, OBSERVE, OFF, Policy, observes_any, state_of
 from policies.switches import Modes as Modes
 
 _REASONS = (Reason.OVER_LIMIT, Reason.CONTAINED, Reason.HELD, Reason.CONTAINED)
@@ -63,7 +63,6 @@ class Shaping:
         "holdback",
         "is_calm",
         "is_limiting",
-        "modes",
         "quota",
         "switches",
     )
@@ -75,22 +74,21 @@ class Shaping:
         holdback_share: float = 0.0,
         n_flows: int = 65_536,
     ) -> None:
-        self.modes = modes or Modes()
+        states = modes or Modes()
         self.herd = Herd(n_flows)
         self.containment = Containment()
-        is_ramping = acceleration is not None and self.modes.acceleration != "off"
+        is_ramping = acceleration is not None and states.acceleration != "off"
         self.acceleration = Acceleration(acceleration) if acceleration and is_ramping else None
         self.quota = Quota()
         self.holdback = Holdback(holdback_share)
         self.is_calm = self.acceleration is None and not holdback_share
-        self.switches = self.modes.pack()
-        self.is_limiting = state_of(self.switches, Policy.LIMIT) == GOVERN
         self._kept_from_crowd = 0
+        self.switch(states.pack())
 
-    def observe_all(self) -> None:
-        """Let nothing govern any more; what is off stays off."""
-        self.switches = observe_all(self.switches)
-        self.is_limiting = False
+    def switch(self, switches: int) -> None:
+        """Set every policy's state, as packed by :mod:`policies.switches`."""
+        self.switches = switches
+        self.is_limiting = state_of(switches, Policy.LIMIT) == GOVERN
 
     def switches_of(self, arrival: Arrival) -> int:
         """Return the policies' states for one request: its route's, else the file's."""

@@ -45,6 +45,7 @@ from signals.families import MCP, STAINLESS
 
 if TYPE_CHECKING:
     from governor.core.identity import Identities
+    from governor.proxy.agents import AgentMatcher
     from governor.proxy.headers import RequestHead
     from governor.proxy.peer import Peer
     from governor.proxy.router import Route
@@ -110,6 +111,8 @@ class ArrivalReader:
         Secret of this process: without it no hash can be tried against a guess.
     clock_ns, wall_s : callable, optional
         Monotonic nanoseconds; Unix seconds (for the one hint that is an instant).
+    agents : AgentMatcher, optional
+        Told of each flow that is new, where agents are configured.
 
     Attributes
     ----------
@@ -117,7 +120,15 @@ class ArrivalReader:
         Hints that could not be understood.
     """
 
-    __slots__ = ("_clock_ns", "_identities", "_request_ids", "_salt", "_wall_s", "n_malformed")
+    __slots__ = (
+        "_agents",
+        "_clock_ns",
+        "_identities",
+        "_request_ids",
+        "_salt",
+        "_wall_s",
+        "n_malformed",
+    )
 
     def __init__(
         self,
@@ -125,6 +136,7 @@ class ArrivalReader:
         salt: bytes = b"",
         clock_ns: Callable[[], int] = monotonic_ns,
         wall_s: Callable[[], float] = time,
+        agents: AgentMatcher | None = None,
     ) -> None:
         self._identities = identities
         self._salt = salt or token_bytes(32)
@@ -132,6 +144,9 @@ class ArrivalReader:
         self._wall_s = wall_s
         self._request_ids = array("q", bytes(8 * N_REQUEST_IDS))
         self.n_malformed = 0
+        self._agents = agents
+        if agents is not None:
+            agents.hash_rules(self._salt)
 
     def __call__(self, head: RequestHead, peer: Peer, route: Route) -> Arrival:
         """Return the arrival of a request on its route (the data plane's hook)."""
@@ -199,7 +214,10 @@ class ArrivalReader:
         arrival.fingerprint = hash((path_key, head.method, head.content_length))
         arrival.kind = (path_key + len(head.method)) % N_KINDS
         arrival.tenant = identities.tenants.index(tenant_key, now_ns)
-        arrival.flow = identities.flows.index(flow_key, now_ns)
+        flow = arrival.flow = identities.flows.index(flow_key, now_ns)
+        agents = self._agents
+        if agents is not None and agents.rule_of[flow] < 0:
+            agents.meet(flow, tenant_key, values, salt)
         arrival.tree = identities.trees.index(tree_key, now_ns)
         return arrival
 

@@ -79,11 +79,12 @@ def send_away(exchange: Exchange, decision: Decision, now_ns: int) -> None:
     exchange.decision = decision
     exchange.own_reason = reason = decision.reason.value
     if exchange.downstream is not None:
-        text = replies.REASONS[reason].text
+        meaning = replies.REASONS[reason]
         status = decision.status or 503
         retry_after_ns = decision.retry_after_ns or replies.NO_RETRY
         tenant = decision.lease.arrival.tenant
-        answer(exchange, status, reason, "capacity", text, retry_after_ns, tenant)
+        text, fault = meaning.text, meaning.fault
+        answer(exchange, status, reason, fault, text, retry_after_ns, tenant)
     exchange.close(now_ns, Outcome.UNSENT, exchange.status)
 
 

@@ -42,6 +42,9 @@ REASONS: dict[str, Meaning] = {
     "line_too_long": Meaning(429, "capacity", "The line could not be served in your time."),
     "patience_spent": Meaning(429, "capacity", "You would have left before your turn."),
     "line_full": Meaning(429, "capacity", "As many wait already as may wait."),
+    "quarantined": Meaning(
+        403, "governor", "This agent is quarantined until a person releases it."
+    ),
     "too_many_connections": Meaning(503, "governor", "Too many connections are open here."),
     "fell_behind": Meaning(502, "caller", "You read too slowly to share this answer."),
     # the caller's
@@ -162,6 +165,7 @@ def _generic(status: int, reason: str, fault: str, message: str, name: str) -> d
 
 
 _ANTHROPIC_TYPES = {
+    403: "permission_error",
     404: "not_found_error",
     413: "request_too_large",
     429: "rate_limit_error",

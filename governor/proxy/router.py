@@ -93,6 +93,7 @@ class Route:
         "join",
         "name",
         "on_leave",
+        "policies",
         "pools",
         "pools_by_name",
         "terms",
@@ -130,7 +131,8 @@ class Route:
         self.name = name or config.upstream
         self.on_leave = config.on_leave
         self.is_governed = config.governed
-        self.terms = None if terms == NO_TERMS else terms
+        self.policies = config.policies
+        self.lay_down(terms)
         self.absorb_ns = int(config.absorb_s * 1e9)
         if state_of(switches, Policy.ABSORB) == OFF:
             self.absorb_ns = 0
@@ -138,6 +140,10 @@ class Route:
         if config.coalesce and state_of(switches, Policy.COALESCE) != OFF:
             is_shared = state_of(switches, Policy.COALESCE) == GOVERN
             self.join = coalesce.join if is_shared else unshared.watch
+
+    def lay_down(self, terms: Terms) -> None:
+        """Let this bind the requests from now on."""
+        self.terms = None if terms == NO_TERMS else terms
 
     @property
     def is_catch_all(self) -> bool:

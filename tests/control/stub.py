@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from governor.config.model import Config
 from governor.control import AccessLogWriter, LoopLag, RequestTally
+from governor.control.agents import AuditTrail
 from governor.core.arrival import Arrival
 from governor.core.decision_log import DecisionLog
 from governor.core.gate import Gate
 from governor.core.identity import Identities
+from governor.core.registry import Registry
 from governor.proxy.stats import ProxyStats, RequestRecord
 from policies.decision import Action, Outcome
 from policies.limit import FixedLimit
-from signals import SignalBank
+from signals import Shared, SignalBank
 
 MS = 1_000_000
 
@@ -32,6 +34,8 @@ class StubRuntime:
             upstreams={"tools": {"endpoints": ["http://127.0.0.1:9"]}},
         )
         self.identities = Identities(16, 64, 64)
+        self.registry = Registry(self.identities, Shared(64, 64, 64))
+        self.audit = AuditTrail()
         self.decision_log = DecisionLog(get_request_id=lambda owner: f"request-{owner}")
         self.gates = {"tools": self._make_gate()}
         self.proxy = StubProxy()

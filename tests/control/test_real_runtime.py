@@ -16,6 +16,7 @@ from governor.config.model import Config
 from governor.control.metrics import METRICS
 from governor.control.state import describe_runtime
 from governor.runtime import Runtime
+from policies.switches import unpack
 
 
 async def answer(request: web.Request) -> web.Response:
@@ -126,11 +127,12 @@ def test_a_switch_reaches_every_gate_and_every_page() -> None:
     gate = runtime.gates["default"]
     runtime.switch("mode", "observe")
     runtime.switch("hold", "off")
-    assert (gate.is_observing, gate.shaping.modes.hold) == (True, "off")
-    assert gate.shaping.modes.contain == "govern"
+    assert (gate.is_observing, unpack(gate.shaping.switches).hold) == (True, "off")
+    assert unpack(gate.shaping.switches).contain == "observe"
     state = describe_runtime(runtime, 0)
     assert state["mode"] == state["upstreams"]["default"]["mode"] == "observe"
     assert state["upstreams"]["default"]["shaping"]["hold"]["mode"] == "off"
     runtime.switch("mode", "govern")
     assert not gate.is_observing
+    assert unpack(gate.shaping.switches).contain == "govern"
     assert runtime.config.policies.hold == "off"

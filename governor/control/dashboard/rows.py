@@ -139,7 +139,7 @@ class Row:
             gate.refused.n_absorbed,
             ledger.n_by_outcome[Outcome.COALESCED],
             ledger.n_rerouted,
-            ledger.n_observed.total() + gate.shaping.n_observed.total(),
+            ledger.n_observed.total(),
             round(ledger.useful_s, 1),
             round(ledger.total_s - ledger.useful_s, 1),
         ]

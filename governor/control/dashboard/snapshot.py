@@ -17,6 +17,7 @@ import governor
 from governor.control.dashboard.episodes import OPENING, Episodes
 from governor.control.dashboard.rows import COLUMNS, FORECAST_POINTS, SIGNS, TOTALS, Row
 from governor.control.dashboard.sentences import put_decisions_in_words
+from governor.control.dashboard.switch import SWITCHES
 from governor.control.dashboard.who import describe_costliest
 from governor.control.health import compute_readiness
 from governor.control.shaping import put_shaping_in_words
@@ -234,4 +235,4 @@ class Snapshots:
 def read_modes(runtime: RuntimeView) -> dict[str, str]:
     """Return what each switch stands at."""
     policies = runtime.config.policies
-    return {"mode": policies.mode, "hold": policies.hold, "contain": policies.contain}
+    return {name: getattr(policies, name) for name in SWITCHES}

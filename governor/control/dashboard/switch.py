@@ -17,15 +17,16 @@ import ipaddress
 from collections.abc import Mapping
 from typing import Any
 
+from policies.switches import STATES
+
 HEADER = "X-Governor-Switch"
 """Must be there, whatever its value."""
 
 SWITCHES: dict[str, tuple[str, ...]] = {
     "mode": ("govern", "observe"),
-    "hold": ("govern", "observe", "off"),
-    "contain": ("govern", "observe", "off"),
+    **dict.fromkeys(("hold", "contain", "limit", "slots"), STATES),
 }
-"""Each switch and where it can stand."""
+"""Each switch and where it can stand; the other policies are settled at the start."""
 
 
 def is_loopback(host: str | None) -> bool:
