@@ -14,7 +14,7 @@ import signal
 from collections.abc import Callable
 from functools import partial
 from time import monotonic_ns
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import signals as signal_kernels
 from governor.config.durations import Address
@@ -34,6 +34,7 @@ from governor.proxy.pool import EndpointPool
 from governor.proxy.router import Route, Router
 from governor.proxy.server import ProxyServer
 from governor.proxy.stats import ProxyStats
+from governor.record.recorder import Recorder
 from policies.limit import AdaptiveLimit, FixedLimit, Limit
 from signals import Shared, SignalBank
 
@@ -101,6 +102,8 @@ class Runtime:
         for name, upstream in config.upstreams.items():
             if upstream.fallback is not None:
                 self.gates[name].fallback = self.gates[upstream.fallback]
+        is_recording = config.recorder.mode != "off"
+        self.recorder = Recorder(config, self.gates, self.identities) if is_recording else None
         self.pools = {
             name: tuple(EndpointPool(x, upstream, self.stats) for x in upstream.addresses)
             for name, upstream in config.upstreams.items()
@@ -119,6 +122,7 @@ class Runtime:
         self.control = ControlPlane(self)
         self._tick_timer: asyncio.TimerHandle | None = None
         self._tick_due_s = 0.0
+        self._dumps: set[asyncio.Future[dict[str, Any]]] = set()
 
     def _make_route(self, route: RouteConfig) -> Route:
         name = (route.match.host or "") + route.match.path_prefix
@@ -215,6 +219,8 @@ class Runtime:
         self.proxy.close()
         await self.control.close()
         await self.access_log.close()
+        if self.recorder is not None:
+            await self.recorder.close()
 
     @property
     def info(self) -> RuntimeInfo:
@@ -239,6 +245,22 @@ class Runtime:
             except Exception as error:
                 gate.ledger.n_faults += 1
                 _report_fault(error)
+        if self.recorder is not None:
+            self.recorder.tick(now_ns)
+
+    def record_now(self) -> None:
+        """Write what is recorded to its file (SIGUSR1)."""
+        if self.recorder is None:
+            _log.warning("nothing is recorded: set recorder.mode to storm or continuous")
+            return
+        dump = asyncio.ensure_future(self.recorder.dump())
+        self._dumps.add(dump)
+        dump.add_done_callback(self._end_dump)
+
+    def _end_dump(self, dump: asyncio.Future[dict[str, Any]]) -> None:
+        self._dumps.discard(dump)
+        if not dump.cancelled() and (error := dump.exception()) is not None:
+            _log.error("the recording cannot be written: %s", error)
 
 
 async def serve(config: Config, *, on_ready: Callable[[RuntimeInfo], None] | None = None) -> None:
@@ -259,6 +281,7 @@ async def serve(config: Config, *, on_ready: Callable[[RuntimeInfo], None] | Non
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal)
+    loop.add_signal_handler(signal.SIGUSR1, runtime.record_now)
     try:
         await runtime.start()
         if on_ready is not None:

@@ -1,4 +1,4 @@
-"""One record of what a gate was told or decided: 80 bytes of integers.
+"""One record of what a gate was told or decided: 84 bytes of integers.
 
 *Rule of this file*: names and places of the fields; nothing is read or written here.
 
@@ -32,19 +32,22 @@ ABSORB          ``number``, ``delay_ns`` (asked), ``patience_ns`` (bound), ``req
 HANDOVER        ``endpoint`` (0 tenants, 1 flows, 2 trees), ``number`` (the place)
 ==============  ==================================================================
 
-*Cost*: ``Struct.pack_into`` of 23 numbers, see ``python -m bench record``.
+*Cost*: ``Struct.pack_into`` of 25 numbers, see ``python -m bench record``.
 *Considered and rejected*: assigning a tuple to a row of the structured array, three times as
 slow; an object for each event, packed later: the same work, later, and more of it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import IntEnum
+from operator import attrgetter
 from struct import Struct
 from typing import Any
 
 import numpy as np
 
+from governor.core.arrival import Arrival
 from policies.decision import Reason
 
 
@@ -85,12 +88,15 @@ EVENT_DTYPE = np.dtype(
         ("fingerprint", "<i8"),
         ("affinity", "<i8"),
         ("patience_ns", "<i8"),
-        ("attempt", "<i2"),
-        ("flags", "u1"),
+        ("attempt", "<i4"),
+        ("is_identified", "?"),
+        ("is_exempt", "?"),
+        ("can_retry", "?"),
+        ("is_deadline", "?"),
         ("family", "u1"),
         ("urgency", "u1"),
         ("call_kind", "u1"),
-        ("spare", "<i2"),
+        ("spare", "u1"),
     ]
 )
 """One record. The order is that of the two structs below."""
@@ -98,8 +104,15 @@ EVENT_DTYPE = np.dtype(
 HEAD = Struct("<qIIqBBBBhh")
 """The first 32 bytes, all that most kinds need."""
 
-WHOLE = Struct("<qIIqBBBBhhiiiiqqqhBBBBh")
+WHOLE = Struct("<qIIqBBBBhhiiiiqqqi????BBBx")
 """All of it."""
+
+get_shape: Callable[[Arrival], tuple[int, ...]] = attrgetter(
+    *("tenant", "flow", "tree", "parent_flow", "fingerprint", "affinity", "patience_ns"),
+    *("attempt", "is_identified", "is_exempt", "can_retry", "is_deadline"),
+    *("family", "urgency", "kind"),
+)
+"""An arrival's numbers in the order of a record; short to write, not fast."""
 
 EVENT_BYTES = WHOLE.size
 
@@ -108,18 +121,10 @@ TAIL_FIELDS = tuple(EVENT_DTYPE.names or ())[10:]
 
 KINDS_WITH_TAIL = (Kind.ARRIVE, Kind.MEMBER, Kind.QUOTA, Kind.ABSORB)
 
-IS_IDENTIFIED, IS_EXEMPT, CAN_RETRY, IS_DEADLINE = 1, 2, 4, 8
-"""Bits of ``flags``."""
-
 REASONS = tuple(reason.value for reason in Reason)
 """A record's ``reason`` is an index of this; a file brings its own list."""
 
 REASON_CODE: dict[Any, int] = {reason: idx for idx, reason in enumerate(Reason)}
-
-ATTEMPT_MAX = 32_767
-"""A marked attempt above is recorded as this; the signals count to 127."""
-
-LONGEST_NS = (1 << 63) - 1
 
 
 def make_events(n: int) -> np.ndarray[Any, Any]:
@@ -127,4 +132,4 @@ def make_events(n: int) -> np.ndarray[Any, Any]:
     return np.zeros(n, EVENT_DTYPE)
 
 
-assert EVENT_DTYPE.itemsize == EVENT_BYTES == 80
+assert EVENT_DTYPE.itemsize == EVENT_BYTES == 84

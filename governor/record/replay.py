@@ -24,11 +24,7 @@ from governor.core.gate import Gate
 from governor.core.identity import Identities, IdentityTable
 from governor.core.lease import Decision, Lease, LeaseState, make_lease
 from governor.record.events import (
-    CAN_RETRY,
     EVENT_DTYPE,
-    IS_DEADLINE,
-    IS_EXEMPT,
-    IS_IDENTIFIED,
     REASON_CODE,
     Kind,
 )
@@ -287,7 +283,8 @@ assert _NAMES[4:10] == ("kind", "upstream", "action", "reason", "status", "endpo
 def arrival_of(event: tuple[Any, ...]) -> Arrival:
     """Return the arrival of an ARRIVE or MEMBER record, in the order of its fields."""
     tenant, flow, tree, parent, fingerprint, affinity, patience_ns = event[10:17]
-    attempt, flags, family, urgency, kind = event[17:22]
+    attempt, is_identified, is_exempt, can_retry, is_deadline = event[17:22]
+    family, urgency, kind = event[22:25]
     return Arrival(
         tenant,
         flow,
@@ -296,12 +293,12 @@ def arrival_of(event: tuple[Any, ...]) -> Arrival:
         attempt,
         urgency,
         patience_ns,
-        flags & IS_IDENTIFIED != 0,
-        flags & IS_EXEMPT != 0,
-        flags & CAN_RETRY != 0,
+        is_identified,
+        is_exempt,
+        can_retry,
         family,
         parent,
-        flags & IS_DEADLINE != 0,
+        is_deadline,
         kind,
         affinity,
     )

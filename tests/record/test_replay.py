@@ -18,7 +18,7 @@ def record(run: Run, path: Path) -> Recording:
     """Return what a file holds that a run was written to."""
     first, events = run.tap.ring.since(0)
     packed = pack_config(run.runtime.config)
-    path.write_bytes(encode_header(packed, 7, 0, 0, first) + encode_blocks(first, events))
+    path.write_bytes(encode_header(packed, 7, 0, 0, first) + b"".join(encode_blocks(first, events)))
     return read(path)
 
 
@@ -26,7 +26,7 @@ def record(run: Run, path: Path) -> Recording:
 def recording(tmp_path_factory: pytest.TempPathFactory) -> Recording:
     """A run with a storm in it, in a file."""
     run = Run(make_config())
-    run.play(20.0, 90.0)
+    run.play(12.0, 250.0)
     assert run.tap.n_faults == 0
     return record(run, tmp_path_factory.mktemp("rec") / "a.rec")
 

@@ -40,7 +40,7 @@ def make_config(**upstream: Any) -> Config:
                     "fallback": "spare",
                     **upstream,
                 },
-                "spare": {"endpoints": ["http://secret.example:3"], "max_waiting": 40},
+                "spare": {"endpoints": ["http://secret.example:3"], "limit": 6, "max_waiting": 40},
             },
             "routes": [
                 {"match": {"path_prefix": "/secret"}, "upstream": "tools"},
@@ -92,7 +92,7 @@ class Run:
 
     def _arrive(self, value: tuple[int, int]) -> None:
         agent, attempt = value
-        identities, now_ns, rng = self.runtime.identities, self.now_ns, self.rng
+        identities, now_ns = self.runtime.identities, self.now_ns
         self.n_sent += 1
         owner = Owner(self.n_sent)
         arrival = Arrival(
@@ -110,7 +110,7 @@ class Run:
             kind=agent % 256,
             affinity=-agent,
         )
-        owner.upstream = int(agent % 9 == 0)
+        owner.upstream = int(agent % 3 == 0)
         self._ask(owner, arrival, agent, attempt)
 
     def _ask(self, owner: Owner, arrival: Arrival, agent: int, attempt: int) -> None:
@@ -130,6 +130,7 @@ class Run:
         owner, agent, attempt = lease.owner
         if decision.action is Action.ADMIT:
             took_ns = int(self.rng.expovariate(20.0) * 1e9) + 5 * MS
+            took_ns = int(took_ns * max(1.0, self.gates[owner.upstream].in_flight / 8))
             if self._is_storm():
                 took_ns *= 6
             self._later(self.now_ns + took_ns // 2, "answer", lease)
