@@ -3,7 +3,8 @@
 *Rule of this file*: HTTP only; what the pages say is in their own files.
 
 *Security*: there is no authentication, so it listens on loopback unless told
-otherwise, only reads, and sends no CORS header. A web page in the operator's
+otherwise, only reads (but for ``POST /record``, which asks for a header that no
+page of another site can send), and sends no CORS header. A web page in the operator's
 own browser can still point a DNS name of its own at 127.0.0.1 (DNS rebinding):
 requests whose ``Host`` is a name other than localhost or the configured one
 are refused. IP addresses are fine: no page can forge those.
@@ -23,6 +24,7 @@ from prometheus_client.exposition import choose_encoder
 
 from governor.control.collector import GovernorCollector
 from governor.control.decisions import LAST_MAX, BadParameter, describe_decisions, parse_last
+from governor.control.explain import describe_life
 from governor.control.health import LIVE_PATHS, READY_PATHS, compute_readiness
 from governor.control.state import describe_runtime
 from governor.control.view import RuntimeView
@@ -33,11 +35,18 @@ INDEX = {
     "/metrics": "Prometheus metrics",
     "/state": "what every signal reads and every policy does now (?pretty to read it)",
     "/decisions": f"recent interventions and the readings behind them (?last=1..{LAST_MAX})",
+    "/explain": "the life of one request (?id=REQUEST-ID)",
     "/healthz/live": "200 while the process turns",
     "/healthz/ready": "200 while it takes traffic, 503 while starting or draining",
 }
 
 HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+
+RECORD_HEADER = "X-Governor-Record"
+"""Asked of who has something written: a browser sends a header of another site's page only
+after a preflight (Fetch, CORS protocol), and none is ever answered here."""
+
+MAX_ID_CHARS = 256
 
 CLOSE_S = 1.0
 """Time that open scrapes get to finish when the control plane closes."""
@@ -159,6 +168,8 @@ class ControlPlane:
         app.router.add_get("/metrics", self._metrics)
         app.router.add_get("/state", self._state)
         app.router.add_get("/decisions", self._decisions)
+        app.router.add_get("/explain", self._explain)
+        app.router.add_post("/record", self._record)
         for path in LIVE_PATHS:
             app.router.add_get(path, self._live)
         for path in READY_PATHS:
@@ -180,7 +191,8 @@ class ControlPlane:
         except web.HTTPNotFound:
             return answer_error(404, "not_found", f"there is: {' '.join(INDEX)}")
         except web.HTTPMethodNotAllowed as error:
-            answer = answer_error(405, "method_not_allowed", "the control plane only reads: GET")
+            message = "the control plane only reads: GET; only /record takes POST"
+            answer = answer_error(405, "method_not_allowed", message)
             answer.headers["Allow"] = error.headers["Allow"]
             return answer
         except BadParameter as error:
@@ -211,3 +223,25 @@ class ControlPlane:
         last = parse_last(request.query.get("last"))
         page = describe_decisions(self._runtime, last, time.monotonic_ns(), time.time_ns())
         return answer_json(page, is_pretty="pretty" in request.query)
+
+    async def _explain(self, request: web.Request) -> web.Response:
+        request_id = request.query.get("id", "")
+        if not 0 < len(request_id) <= MAX_ID_CHARS:
+            raise BadParameter("id", f"a request id of 1 to {MAX_ID_CHARS} characters")
+        page = describe_life(self._runtime, request_id, time.monotonic_ns(), time.time_ns())
+        return answer_json(page, is_pretty="pretty" in request.query)
+
+    async def _record(self, request: web.Request) -> web.Response:
+        """Write the recording now. A page of another site cannot send the header unasked."""
+        if request.headers.get(RECORD_HEADER) != "1":
+            message = f"send the header {RECORD_HEADER}: 1, as `governor record` does"
+            return answer_error(403, "header_missing", message)
+        recorder = self._runtime.recorder
+        if recorder is None:
+            message = "nothing is recorded: set recorder.mode to storm or continuous"
+            return answer_error(409, "not_recording", message)
+        try:
+            return answer_json(await recorder.dump())
+        except OSError as error:
+            message = f"the recording cannot be written: {error.strerror or error}"
+            return answer_error(500, "cannot_write", message)

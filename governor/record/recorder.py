@@ -29,6 +29,7 @@ from governor.core.gate import Gate
 from governor.core.identity import Identities
 from governor.record.configuration import pack_config
 from governor.record.events import EVENT_BYTES
+from governor.record.explain import find_life
 from governor.record.ring import N_MIN, Events, Ring
 from governor.record.store import encode_blocks, encode_header
 from governor.record.tap import Tap
@@ -101,6 +102,7 @@ class Recorder:
         self.file = RecordFile(Path(settings.file), settings.size_bytes)
         self.n_faults = 0
         self._gates = tuple(gates.values())
+        self._names = tuple(gates)
         self._config = pack_config(config)
         self._clocks = (time.time_ns(), time.monotonic_ns())
         self._is_writing = self.mode == "continuous"
@@ -164,6 +166,10 @@ class Recorder:
             "kept": min(self.ring.n_written, self.ring.capacity),
             "faults": self.n_faults + self.tap.n_faults,
         }
+
+    def life(self, request_id: bytes) -> dict[str, Any] | None:
+        """Return the life of a request that is still in memory."""
+        return find_life(self.ring.since(0)[1], request_id, self.salt, self._names)
 
     def header(self, first: int) -> bytes:
         """Return the beginning of a file whose first record has this number."""
