@@ -90,9 +90,7 @@ class Recorder:
         Writes that failed.
     """
 
-    def __init__(
-        self, config: Config, gates: Mapping[str, Gate], identities: Identities
-    ) -> None:
+    def __init__(self, config: Config, gates: Mapping[str, Gate], identities: Identities) -> None:
         settings = config.recorder
         self.mode = settings.mode
         self.salt = secrets.randbits(32)

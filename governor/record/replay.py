@@ -67,16 +67,17 @@ class Replayed(NamedTuple):
 
 def make_room(identities: Identities, events: Any) -> None:
     """Give every place that a recording names to somebody, so that it can be used."""
-    for table, name in (
-        (identities.tenants, "tenant"),
-        (identities.flows, "flow"),
-        (identities.trees, "tree"),
-    ):
-        n_places = int(events[name].max(initial=0))
-        if name == "flow":
-            n_places = max(n_places, int(events["parent_flow"].max(initial=0)))
+    flow = max(int(events[name].max(initial=0)) for name in ("flow", "parent_flow"))
+    tenant, tree = (int(events[name].max(initial=0)) for name in ("tenant", "tree"))
+    make_places(identities, tenant, flow, tree)
+
+
+def make_places(identities: Identities, tenant: int, flow: int, tree: int) -> None:
+    """Give the places up to these to somebody."""
+    tables = (identities.tenants, identities.flows, identities.trees)
+    for table, n_places in zip(tables, (tenant, flow, tree), strict=True):
         if n_places >= table.capacity:
-            raise RecordingError(f"the recording has {n_places} {name}s, more than a table holds")
+            raise RecordingError(f"there are {n_places} {table.prefix}s, more than a table holds")
         for key in range(1, n_places + 1):
             table.index(key, 0)
 
