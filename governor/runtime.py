@@ -30,6 +30,7 @@ from governor.errors import ConfigError, Problem
 from governor.footprint import release_compiler
 from governor.proxy.arrivals import ArrivalReader
 from governor.proxy.exchange import apply_all
+from governor.proxy.marks import LEVELS
 from governor.proxy.pool import EndpointPool
 from governor.proxy.router import Route, Router
 from governor.proxy.server import ProxyServer
@@ -119,6 +120,7 @@ class Runtime:
             logs_touched_only=config.access_log.mode == "touched",
             on_fault=_report_fault,
         )
+        self.proxy.marks = LEVELS[config.decision_headers]
         self.control = ControlPlane(self)
         self._tick_timer: asyncio.TimerHandle | None = None
         self._tick_due_s = 0.0

@@ -35,6 +35,7 @@ from governor.config.section import Section
 HostHeader = Literal["auto", "preserve", "rewrite"]
 OnLeave = Literal["keep", "cancel"]
 AccessLogMode = Literal["off", "touched", "all"]
+DecisionHeaders = Literal["off", "touched", "all"]
 RecorderMode = Literal["off", "storm", "continuous"]
 
 DEFAULT_LISTEN = "127.0.0.1:8080"
@@ -261,6 +262,9 @@ class Config(Section):
     """What is logged per request."""
     recorder: Recorder = Recorder()
     """What is recorded to be played again."""
+    decision_headers: DecisionHeaders = "touched"
+    """Response headers x-governor-request-id, -decision, -delay-ms, -reason: off; touched, on what
+    was delayed, answered or sent elsewhere; all. Default touched: the rest passes byte for byte."""
     drain_timeout_s: Seconds = 30.0
     """After SIGTERM, time for what is in flight to finish. Default 30s, Kubernetes' grace
     period."""

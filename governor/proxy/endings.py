@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, cast
 
 from governor.core.lease import Decision
 from governor.errors import Fault, GovernorError, UpstreamError
-from governor.proxy import replies
+from governor.proxy import marks, replies
 from governor.proxy.framing import HEAD_END
 from governor.proxy.headers import new_request_id
 from governor.proxy.quota import SAMPLE_NS, read_quotas, read_retry_after_ns
@@ -111,6 +111,7 @@ def answer(
         retry_after_ns,
         exchange.keep_alive and not downstream.is_draining,
     )
+    data = marks.mark(exchange, data)
     if exchange.is_head:
         data = data[: data.index(HEAD_END) + 4]
     exchange.n_out_bytes += len(data)

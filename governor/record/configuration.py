@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from governor.config.model import Config
+from governor.config.model import Config, Upstream
+from governor.config.policies import Policies
 
 _SECRET = {"endpoints", "tls"}
 """Of an upstream, what tells where it is."""
@@ -36,7 +37,6 @@ def unpack_config(packed: dict[str, Any]) -> Config:
 
     Fields that this version does not know are left out: a recording may come from another.
     """
-    from governor.config.model import Policies, Upstream
 
     def known(values: dict[str, Any], section: type[Policies] | type[Upstream]) -> dict[str, Any]:
         names = {field.alias or name for name, field in section.model_fields.items()}

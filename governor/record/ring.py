@@ -46,7 +46,7 @@ class Ring:
         if n_records < N_MIN:
             raise ValueError(f"n_records is {n_records}: must be at least {N_MIN}")
         self._events = make_events(n_records)
-        self.memory = memoryview(self._events).cast("B")
+        self.memory = memoryview(self._events.view(np.uint8).data)
         self.end = n_records * EVENT_BYTES
         self.offset = 0
         self.n_laps = 0

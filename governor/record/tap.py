@@ -132,8 +132,17 @@ class Tap:
 class GateTap:
     """Stands in front of one gate."""
 
-    __slots__ = ("_answered", "_arrive", "_depart", "_leave", "_observe_quota")
-    __slots__ += ("_reroute", "_tick", "idx", "tap")
+    __slots__ = (
+        "_answered",
+        "_arrive",
+        "_depart",
+        "_leave",
+        "_observe_quota",
+        "_reroute",
+        "_tick",
+        "idx",
+        "tap",
+    )
 
     def __init__(self, tap: Tap, gate: Gate, idx: int) -> None:
         self.tap = tap
