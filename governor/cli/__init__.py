@@ -134,7 +134,7 @@ def replay(
     ] = None,
 ) -> None:
     """Play a recording or a trace again: the same decisions, or those of another --config."""
-    from governor.cli.replay import replay_file
+    from governor.cli.replay_command import replay_file
 
     raise typer.Exit(replay_file(file, config, form))
 
@@ -150,7 +150,7 @@ def inspect(
     ] = None,
 ) -> None:
     """Say what a recording shows, and draw it."""
-    from governor.cli.replay import inspect_file
+    from governor.cli.replay_command import inspect_file
 
     raise typer.Exit(inspect_file(file, html, png))
 
@@ -166,7 +166,7 @@ def explain(
     ] = None,
 ) -> None:
     """Tell the life of one request: what was read, what was decided, how long each part took."""
-    from governor.cli.explain import explain as explain_request
+    from governor.cli.explain_command import explain as explain_request
 
     raise typer.Exit(explain_request(request_id, admin, file))
 
@@ -174,7 +174,7 @@ def explain(
 @app.command()
 def record(admin: ControlPort = DEFAULT_ADMIN) -> None:
     """Have a running Governor write its recording now."""
-    from governor.cli.explain import record_now
+    from governor.cli.explain_command import record_now
 
     raise typer.Exit(record_now(admin))
 

@@ -225,7 +225,9 @@ class ControlPlane:
         return answer_json(page, is_pretty="pretty" in request.query)
 
     async def _explain(self, request: web.Request) -> web.Response:
-        request_id = request.query.get("id", "")
+        if "id" not in request.query:
+            return answer_json({"usage": "/explain?id=REQUEST-ID", "see": INDEX["/explain"]})
+        request_id = request.query["id"]
         if not 0 < len(request_id) <= MAX_ID_CHARS:
             raise BadParameter("id", f"a request id of 1 to {MAX_ID_CHARS} characters")
         page = describe_life(self._runtime, request_id, time.monotonic_ns(), time.time_ns())

@@ -27,13 +27,14 @@ class Owner:
         self.upstream = 0
 
 
-def make_config(**upstream: Any) -> Config:
+def make_config(recorder: dict[str, Any] | None = None, **upstream: Any) -> Config:
     """Return two upstreams, the first with two endpoints and a fallback."""
     return Config.model_validate(
         {
             "listeners": [{"address": "127.0.0.1:0"}],
             "admin": {"address": "off"},
             "access_log": {"mode": "off"},
+            "recorder": recorder or {},
             "upstreams": {
                 "tools": {
                     "endpoints": ["http://127.0.0.1:1", "http://127.0.0.1:2"],
