@@ -34,7 +34,8 @@ from governor.record.ring import Ring
 from policies.decision import Outcome
 from policies.ejection import Verdict
 
-_MEMBER, _DEPART, _ANSWERED = int(Kind.MEMBER), int(Kind.DEPART), int(Kind.ANSWERED)
+_MEMBER, _DECIDE = int(Kind.MEMBER), int(Kind.DECIDE)
+_DEPART, _ANSWERED = int(Kind.DEPART), int(Kind.ANSWERED)
 _pack_head, _pack_whole = HEAD.pack_into, WHOLE.pack_into
 
 MAX_UPSTREAMS = 256
@@ -305,18 +306,27 @@ class GateTap:
 
     def note_decision(self, now_ns: int, decision: Decision) -> None:
         """Write what was decided about a lease that was there before."""
+        tap = self.tap
+        ring = tap.ring
         lease = decision.lease
-        self.tap.note(
-            now_ns,
-            Kind.DECIDE,
-            self.idx,
-            number_of(lease),
-            delay_ns=decision.retry_after_ns,
-            action=decision.action,
-            reason=REASON_CODE[decision.reason],
-            status=decision.status,
-            endpoint=lease.endpoint_idx,
-        )
+        try:
+            _pack_head(
+                ring.memory,
+                ring.offset,
+                now_ns,
+                lease.number & 0xFFFFFFFF,
+                0,
+                decision.retry_after_ns,
+                _DECIDE,
+                self.idx,
+                decision.action._value_,
+                REASON_CODE[decision.reason],
+                decision.status,
+                lease.endpoint_idx,
+            )
+            ring.step()
+        except Exception:
+            tap.n_faults += 1
 
 
 class RecordedRefused(Refused):
