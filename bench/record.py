@@ -40,7 +40,9 @@ class TappedTraffic(Traffic):
     def __init__(self, mix: Mix, seed: int, n_records: int) -> None:
         super().__init__(mix, seed)
         self.tap = Tap(Ring(n_records))
-        self.tap.ring.memory[:] = bytes(len(self.tap.ring.memory))  # as after a lap: pages are there
+        self.tap.ring.memory[:] = bytes(
+            len(self.tap.ring.memory)
+        )  # as after a lap: pages are there
         self.tap.attach([self.gate], self.gate.identities)
 
 
