@@ -33,7 +33,7 @@ HANDOVER        ``endpoint`` (0 tenants, 1 flows, 2 trees), ``number`` (the plac
 ==============  ==================================================================
 
 *Cost*: ``Struct.pack_into`` of 25 numbers, see ``python -m bench record``.
-*Considered and rejected*: assigning a tuple to a row of the structured array, three times as
+*Considered and rejected*: assigning a tuple to a row of the structured array, 1.7 times as
 slow; an object for each event, packed later: the same work, later, and more of it.
 """
 

@@ -37,7 +37,8 @@ from governor.record.calls import Demand, Fate, Task
 from policies.decision import Action, Outcome
 
 TICK_NS = 50_000_000
-"""As the proxy ticks; a silence in which nobody waits is one tick, which changes no reading."""
+"""As the proxy ticks; a silence in which nobody waits is one tick: the signals
+read the same however often they are asked."""
 
 SETTLE_NS = 120_000_000_000
 """After the last task arrived; what is open then is not counted as done."""
