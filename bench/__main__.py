@@ -15,6 +15,7 @@ COMMANDS = {
     "storm": ("bench.storm", "fleets against services in trouble, ten scenarios, peers in turn"),
     "density": ("bench.density", "the wasted share of a service against the number of agents"),
     "replay": ("bench.replay", "a recorded fleet through the proxy"),
+    "record": ("bench.record", "what recording costs, and how fast a recording replays"),
     "limit": ("bench.limit", "the adaptive limit on a virtual clock"),
     "detect": ("bench.detect", "what the signals see, when, and what they mistake"),
 }

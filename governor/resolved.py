@@ -1,14 +1,20 @@
-"""What the configuration's words about policies come to: numbers, settled before the first request.
+"""What the configuration's words about policies and agents come to: numbers, settled at the start.
 
 *Rule of this file*: from frozen configuration to the core's integers, once at the start.
 """
 
 from __future__ import annotations
 
+from governor.config.agents import Envelope as EnvelopeConfig
+from governor.config.model import Config
 from governor.config.policies import Policies, RoutePolicies
 from governor.core.arrival import URGENCY_DEFAULT
+from governor.core.identity import Identities
+from governor.core.registry import Learning, Registry, Rule
 from governor.core.terms import Terms
+from policies.envelope import UNLIMITED, Envelope
 from policies.switches import NO_SWITCHES, Modes, observe_all
+from signals import Shared
 
 _NS = 1_000_000_000
 
@@ -35,3 +41,29 @@ def terms_of(policies: Policies, own: RoutePolicies) -> Terms:
         int((own.patience_s or 0.0) * _NS),
         URGENCY_DEFAULT if own.urgency is None else own.urgency,
     )
+
+
+def make_registry(config: Config, identities: Identities, signals: Shared) -> Registry:
+    """Return the registry of agents, with its rules as configured."""
+    names = list(config.upstreams)
+    rules = [
+        Rule(agent.name, envelope_of(agent, names), agent.on_deviation) for agent in config.agents
+    ]
+    default = learning = None
+    if config.agents_default is not None:
+        envelope = envelope_of(config.agents_default, names)
+        default = Rule("", envelope, config.agents_default.on_deviation)
+    if config.agents_learned is not None:
+        learned = config.agents_learned
+        learning = Learning(int(learned.after_s * _NS), learned.margin, learned.on_deviation)
+    return Registry(identities, signals, rules, default, learning)
+
+
+def envelope_of(config: EnvelopeConfig, upstreams: list[str]) -> Envelope:
+    """Return an envelope in the core's terms: infinite where nothing is said, bits for names."""
+    allowed = -1
+    if config.upstreams is not None:
+        allowed = sum(1 << upstreams.index(name) for name in set(config.upstreams))
+    limits = (config.in_flight, config.rate, config.fan_out, config.retries)
+    in_flight, rate_hz, fan_out, retries = (UNLIMITED if x is None else float(x) for x in limits)
+    return Envelope(in_flight, rate_hz, fan_out, retries, allowed)

@@ -14,11 +14,10 @@ import signal
 from collections.abc import Callable
 from functools import partial
 from time import monotonic_ns, time_ns
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import governor
 import signals as signal_kernels
-from governor.config.agents import Envelope as EnvelopeConfig
 from governor.config.durations import Address
 from governor.config.model import Config, Upstream
 from governor.config.model import Route as RouteConfig
@@ -29,7 +28,6 @@ from governor.control.telemetry import make_telemetry
 from governor.core.decision_log import DecisionLog, Intervention
 from governor.core.gate import Gate
 from governor.core.identity import Identities
-from governor.core.registry import Learning, Registry, Rule
 from governor.core.shaping import Shaping
 from governor.core.spread import SpreadGate
 from governor.errors import ConfigError, Problem
@@ -37,12 +35,13 @@ from governor.footprint import release_compiler
 from governor.proxy.agents import AgentMatcher
 from governor.proxy.arrivals import ArrivalReader
 from governor.proxy.exchange import Exchange, apply_all
+from governor.proxy.marks import LEVELS
 from governor.proxy.pool import EndpointPool
 from governor.proxy.router import Route, Router
 from governor.proxy.server import ProxyServer
 from governor.proxy.stats import DoneHook, ProxyStats, RequestRecord
-from governor.resolved import modes_of, switches_of, terms_of
-from policies.envelope import UNLIMITED, Envelope
+from governor.record.recorder import Recorder
+from governor.resolved import make_registry, modes_of, switches_of, terms_of
 from policies.limit import AdaptiveLimit, FixedLimit, Limit
 from signals import Shared, SignalBank
 
@@ -106,7 +105,7 @@ class Runtime:
         self.shared_signals = Shared(
             n_trees=self.identities.trees.capacity, n_flows=self.identities.flows.capacity
         )
-        self.registry = self._make_registry()
+        self.registry = make_registry(config, self.identities, self.shared_signals)
         self.identities.flows.on_handover = self._forget_flow
         self.audit = AuditTrail(config.admin.audit_file)
         self.gates = {
@@ -116,6 +115,8 @@ class Runtime:
         for name, upstream in config.upstreams.items():
             if upstream.fallback is not None:
                 self.gates[name].fallback = self.gates[upstream.fallback]
+        is_recording = config.recorder.mode != "off"
+        self.recorder = Recorder(config, self.gates, self.identities) if is_recording else None
         self.pools = {
             name: tuple(EndpointPool(x, upstream, self.stats) for x in upstream.addresses)
             for name, upstream in config.upstreams.items()
@@ -134,26 +135,11 @@ class Runtime:
             on_fault=_report_fault,
             tells_quota=config.policies.ratelimit_headers,
         )
+        self.proxy.marks = LEVELS[config.decision_headers]
         self.control = ControlPlane(self)
         self._tick_timer: asyncio.TimerHandle | None = None
         self._tick_due_s = 0.0
-
-    def _make_registry(self) -> Registry:
-        """Return the registry of agents, with its rules as configured."""
-        config = self.config
-        names = list(config.upstreams)
-        rules = [
-            Rule(agent.name, _make_envelope(agent, names), agent.on_deviation)
-            for agent in config.agents
-        ]
-        default = learning = None
-        if config.agents_default is not None:
-            envelope = _make_envelope(config.agents_default, names)
-            default = Rule("", envelope, config.agents_default.on_deviation)
-        if config.agents_learned is not None:
-            learned = config.agents_learned
-            learning = Learning(int(learned.after_s * _NS), learned.margin, learned.on_deviation)
-        return Registry(self.identities, self.shared_signals, rules, default, learning)
+        self._dumps: set[asyncio.Future[dict[str, Any]]] = set()
 
     def _forget_flow(self, flow: int) -> None:
         """A flow's number stands for another caller from now on."""
@@ -279,6 +265,8 @@ class Runtime:
         self.proxy.close()
         await self.control.close()
         await self.access_log.close()
+        if self.recorder is not None:
+            await self.recorder.close()
         if self.telemetry is not None:
             await self.telemetry.close()
 
@@ -326,6 +314,22 @@ class Runtime:
             self.registry.n_faults += 1
             if self.registry.n_faults == 1:  # once: it would come with every tick
                 _report_fault(error)
+        if self.recorder is not None:
+            self.recorder.tick(now_ns)
+
+    def record_now(self) -> None:
+        """Write what is recorded to its file (SIGUSR1)."""
+        if self.recorder is None:
+            _log.warning("nothing is recorded: set recorder.mode to storm or continuous")
+            return
+        dump = asyncio.ensure_future(self.recorder.dump())
+        self._dumps.add(dump)
+        dump.add_done_callback(self._end_dump)
+
+    def _end_dump(self, dump: asyncio.Future[dict[str, Any]]) -> None:
+        self._dumps.discard(dump)
+        if not dump.cancelled() and (error := dump.exception()) is not None:
+            _log.error("the recording cannot be written: %s", error)
 
 
 async def serve(config: Config, *, on_ready: Callable[[RuntimeInfo], None] | None = None) -> None:
@@ -346,6 +350,7 @@ async def serve(config: Config, *, on_ready: Callable[[RuntimeInfo], None] | Non
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal)
+    loop.add_signal_handler(signal.SIGUSR1, runtime.record_now)
     try:
         await runtime.start()
         if on_ready is not None:
@@ -359,16 +364,6 @@ async def serve(config: Config, *, on_ready: Callable[[RuntimeInfo], None] | Non
         await asyncio.gather(drained, hurried, return_exceptions=True)
     finally:
         await runtime.close()
-
-
-def _make_envelope(config: EnvelopeConfig, upstreams: list[str]) -> Envelope:
-    """Return an envelope in the core's terms: infinite where nothing is said, bits for names."""
-    allowed = -1
-    if config.upstreams is not None:
-        allowed = sum(1 << upstreams.index(name) for name in set(config.upstreams))
-    limits = (config.in_flight, config.rate, config.fan_out, config.retries)
-    in_flight, rate_hz, fan_out, retries = (UNLIMITED if x is None else float(x) for x in limits)
-    return Envelope(in_flight, rate_hz, fan_out, retries, allowed)
 
 
 def _request_id_of(owner: object) -> str:

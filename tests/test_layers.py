@@ -22,6 +22,8 @@ LAYERS = {
     "governor.load": {"governor.load", "governor.config", "governor.errors", "governor"},
     "governor.proxy": {"governor.proxy", "governor.core", "policies", "signals"}
     | {"governor.config", "governor.errors", "governor"},
+    "governor.record": {"governor.record", "governor.core", "policies", "signals"}
+    | {"governor.config", "governor.errors", "governor"},
     "governor.control": {"governor.control", "governor.core", "policies", "signals"}
     | {"governor.config", "governor.errors", "governor"}
     | {"governor.proxy.histogram", "governor.proxy.stats"},  # plain counts and records

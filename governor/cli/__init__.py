@@ -14,7 +14,8 @@ from typing import Annotated
 import typer
 
 from governor.cli.storm_command import storm
-from governor.errors import ConfigError
+from governor.config.model import DEFAULT_ADMIN
+from governor.errors import ConfigError, GovernorError
 
 app = typer.Typer(
     name="governor",
@@ -149,6 +150,71 @@ def sample(
     raise typer.Exit(serve_sample(listen, slots, service_time))
 
 
+RecordingFile = Annotated[Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False)]
+ControlPort = Annotated[
+    str, typer.Option("--admin", metavar="HOST:PORT", help="Control plane of a running Governor.")
+]
+
+
+@app.command()
+def replay(
+    file: RecordingFile,
+    config: ConfigFile = None,
+    form: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            metavar="azure|mooncake|otlp|clf|har|table",
+            help="Of a trace that is no recording. [default: guessed]",
+        ),
+    ] = None,
+) -> None:
+    """Play a recording or a trace again: the same decisions, or those of another --config."""
+    from governor.cli.replay_command import replay_file
+
+    raise typer.Exit(replay_file(file, config, form))
+
+
+@app.command()
+def inspect(
+    file: RecordingFile,
+    html: Annotated[
+        Path | None, typer.Option(metavar="PAGE", help="Draw it here; needs plotly.")
+    ] = None,
+    png: Annotated[
+        Path | None, typer.Option(metavar="PICTURE", help="Draw it here; needs matplotlib.")
+    ] = None,
+) -> None:
+    """Say what a recording shows, and draw it."""
+    from governor.cli.replay_command import inspect_file
+
+    raise typer.Exit(inspect_file(file, html, png))
+
+
+@app.command()
+def explain(
+    request_id: Annotated[
+        str, typer.Argument(metavar="ID", help="As in the log, or X-Governor-Request-Id.")
+    ],
+    admin: ControlPort = DEFAULT_ADMIN,
+    file: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Look in a recording instead.")
+    ] = None,
+) -> None:
+    """Tell the life of one request: what was read, what was decided, how long each part took."""
+    from governor.cli.explain_command import explain as explain_request
+
+    raise typer.Exit(explain_request(request_id, admin, file))
+
+
+@app.command()
+def record(admin: ControlPort = DEFAULT_ADMIN) -> None:
+    """Have a running Governor write its recording now."""
+    from governor.cli.explain_command import record_now
+
+    raise typer.Exit(record_now(admin))
+
+
 app.command()(storm)
 
 
@@ -158,6 +224,9 @@ def main() -> None:
         app()
     except ConfigError as exc:
         _fail(exc)
+    except GovernorError as exc:
+        print(exc.message, file=sys.stderr)
+        sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:  # as in `governor schema | head`

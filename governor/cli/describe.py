@@ -50,6 +50,10 @@ def describe(config: Config, name: str) -> Iterator[str]:
     where = "standard error" if config.access_log.path == "-" else config.access_log.path
     words = _LOG_WORDS[config.access_log.mode]
     yield f"  {words}" if config.access_log.mode == "off" else f"  {words}, to {where}."
+    if config.recorder.mode != "off":
+        is_storm = config.recorder.mode == "storm"
+        when = "when a storm is foreseen or when asked" if is_storm else "always"
+        yield f"  Record the shape of requests, no content, {when}, to {config.recorder.file}."
     yield f"  On SIGTERM, finish what is in flight within {_d(config.drain_timeout_s)}."
     yield from (f"note: {note}" for note in notes(config))
 

@@ -36,6 +36,8 @@ from governor.config.section import Section
 HostHeader = Literal["auto", "preserve", "rewrite"]
 OnLeave = Literal["keep", "cancel"]
 AccessLogMode = Literal["off", "touched", "all"]
+DecisionHeaders = Literal["off", "touched", "all"]
+RecorderMode = Literal["off", "storm", "continuous"]
 
 DEFAULT_LISTEN = "127.0.0.1:8080"
 DEFAULT_ADMIN = "127.0.0.1:9090"
@@ -236,6 +238,23 @@ class AccessLog(Section):
     """File to append to, or - for standard error. Default -."""
 
 
+class Recorder(Section):
+    """The flight recorder: the shape of the last minutes, without content."""
+
+    mode: RecorderMode = "off"
+    """off; storm: kept in memory, written when a storm is foreseen or when asked (SIGUSR1,
+    governor record); continuous: written every second. Default off: a file is never written
+    unasked."""
+    file: str = "governor.rec"
+    """Where it is written; the file before is kept beside it as FILE.1. Default governor.rec."""
+    memory_bytes: Annotated[Bytes, Field(ge=1 << 20, le=1 << 30)] = 32 << 20
+    """Of the last records, 1MiB to 1GiB; a request takes about 200 bytes. Default 32MiB: the
+    last 13 minutes at 200 requests/s."""
+    size_bytes: Annotated[Bytes, Field(ge=4 << 20, le=1 << 40)] = 64 << 20
+    """On disk at most, both files together, 4MiB to 1TiB. Default 64MiB, about two million
+    requests."""
+
+
 class Config(Section):
     """Everything that one Governor process is told. Valid as a whole, never changed."""
 
@@ -257,6 +276,11 @@ class Config(Section):
     """Learn an envelope for each agent that neither of the two limits. Default none: off."""
     access_log: AccessLog = AccessLog()
     """What is logged per request."""
+    recorder: Recorder = Recorder()
+    """What is recorded to be played again."""
+    decision_headers: DecisionHeaders = "touched"
+    """Response headers x-governor-request-id, -decision, -delay-ms, -reason: off; touched, on what
+    was delayed, answered or sent elsewhere; all. Default touched: the rest passes byte for byte."""
     drain_timeout_s: Seconds = 30.0
     """After SIGTERM, time for what is in flight to finish. Default 30s, Kubernetes' grace
     period."""

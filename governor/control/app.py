@@ -2,10 +2,11 @@
 
 *Rule of this file*: HTTP only; what the pages say is in their own files.
 
-*Security*: there is no authentication, so it listens on loopback unless told
-otherwise, only reads (but for the switches of
-:mod:`governor.control.dashboard.switch`), and sends no CORS header. A web page in
-the operator's own browser can still point a DNS name of its own at 127.0.0.1 (DNS rebinding):
+*Security*: reading needs no authentication, so it listens on loopback unless told
+otherwise, and sends no CORS header. What changes anything asks for more: a token
+(:mod:`governor.control.agents.routes`), or a header that no page of another site can
+send (:mod:`governor.control.dashboard.switch`, ``POST /record``). A web page in the
+operator's own browser can still point a DNS name of its own at 127.0.0.1 (DNS rebinding):
 requests whose ``Host`` is a name other than localhost or the configured one
 are refused. IP addresses are fine: no page can forge those.
 """
@@ -26,6 +27,7 @@ from governor.control.agents import AgentRoutes
 from governor.control.collector import GovernorCollector
 from governor.control.dashboard.routes import PAGE, STREAM, DashboardRoutes
 from governor.control.decisions import LAST_MAX, BadParameter, describe_decisions, parse_last
+from governor.control.explain import describe_life
 from governor.control.health import LIVE_PATHS, READY_PATHS, compute_readiness
 from governor.control.state import describe_runtime
 from governor.control.view import RuntimeView
@@ -41,11 +43,18 @@ INDEX = {
     "/agents": "who calls, how, and what each may do; POST to /agents/ID/release, quarantine, hold",
     "/agents.html": "the same as a page",
     "/audit": "who held, quarantined or released whom, and why",
+    "/explain": "the life of one request (?id=REQUEST-ID)",
     "/healthz/live": "200 while the process turns",
     "/healthz/ready": "200 while it takes traffic, 503 while starting or draining",
 }
 
 HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+
+RECORD_HEADER = "X-Governor-Record"
+"""Asked of who has something written: a browser sends a header of another site's page only
+after a preflight (Fetch, CORS protocol), and none is ever answered here."""
+
+MAX_ID_CHARS = 256
 
 CLOSE_S = 1.0
 """Time that open scrapes get to finish when the control plane closes."""
@@ -172,6 +181,8 @@ class ControlPlane:
         app.router.add_get("/decisions", self._decisions)
         self._dashboard.add_to(app)
         self._agents.add_to(app)
+        app.router.add_get("/explain", self._explain)
+        app.router.add_post("/record", self._record)
         for path in LIVE_PATHS:
             app.router.add_get(path, self._live)
         for path in READY_PATHS:
@@ -227,3 +238,27 @@ class ControlPlane:
         last = parse_last(request.query.get("last"))
         page = describe_decisions(self._runtime, last, time.monotonic_ns(), time.time_ns())
         return answer_json(page, is_pretty="pretty" in request.query)
+
+    async def _explain(self, request: web.Request) -> web.Response:
+        if "id" not in request.query:
+            return answer_json({"usage": "/explain?id=REQUEST-ID", "see": INDEX["/explain"]})
+        request_id = request.query["id"]
+        if not 0 < len(request_id) <= MAX_ID_CHARS:
+            raise BadParameter("id", f"a request id of 1 to {MAX_ID_CHARS} characters")
+        page = describe_life(self._runtime, request_id, time.monotonic_ns(), time.time_ns())
+        return answer_json(page, is_pretty="pretty" in request.query)
+
+    async def _record(self, request: web.Request) -> web.Response:
+        """Write the recording now. A page of another site cannot send the header unasked."""
+        if request.headers.get(RECORD_HEADER) != "1":
+            message = f"send the header {RECORD_HEADER}: 1, as `governor record` does"
+            return answer_error(403, "header_missing", message)
+        recorder = self._runtime.recorder
+        if recorder is None:
+            message = "nothing is recorded: set recorder.mode to storm or continuous"
+            return answer_error(409, "not_recording", message)
+        try:
+            return answer_json(await recorder.dump())
+        except OSError as error:
+            message = f"the recording cannot be written: {error.strerror or error}"
+            return answer_error(500, "cannot_write", message)

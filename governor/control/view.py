@@ -7,7 +7,7 @@ them; tests bring a stub.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
 from governor.config.model import Config
 from governor.control.access_log import AccessLogWriter
@@ -28,6 +28,19 @@ class ProxyView(Protocol):
     @property
     def stats(self) -> ProxyStats:
         """Its counters."""
+
+
+class RecorderView(Protocol):
+    """The flight recorder."""
+
+    def describe(self) -> dict[str, Any]:
+        """What it does now."""
+
+    async def dump(self) -> dict[str, Any]:
+        """Write what is in memory; return where and how much."""
+
+    def life(self, request_id: bytes) -> dict[str, Any] | None:
+        """The life of a request that is still in memory."""
 
 
 class RuntimeView(Protocol):
@@ -76,6 +89,10 @@ class RuntimeView(Protocol):
     @property
     def telemetry(self) -> Telemetry | None:
         """What sends spans and metrics, if the environment asks for it."""
+
+    @property
+    def recorder(self) -> RecorderView | None:
+        """The flight recorder, if there is one."""
 
     @property
     def started_at_ns(self) -> int:

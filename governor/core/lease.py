@@ -49,6 +49,8 @@ class Lease:
         Bookkeeping of the adaptive limit.
     tried : int
         Bit per endpoint that has failed it before its first byte.
+    number : int
+        In a recording; set only while one is made (:mod:`governor.record.tap`).
     """
 
     __slots__ = (
@@ -61,6 +63,7 @@ class Lease:
         "has_left",
         "in_flight_at_dispatch",
         "line_key",
+        "number",
         "owner",
         "phase",
         "state",
@@ -77,6 +80,7 @@ class Lease:
     has_left: bool
     in_flight_at_dispatch: int
     line_key: int
+    number: int
     owner: Any
     phase: int
     state: LeaseState

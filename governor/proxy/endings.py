@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, cast
 from governor.core.lease import Decision
 from governor.core.quotas import read_quotas_left
 from governor.errors import Fault, GovernorError, UpstreamError
-from governor.proxy import replies
+from governor.proxy import marks, replies
 from governor.proxy.framing import HEAD_END
 from governor.proxy.header_names import TRACEPARENT
 from governor.proxy.headers import new_request_id
@@ -118,6 +118,7 @@ def answer(
         exchange.keep_alive and not downstream.is_draining,
         _quota_lines(exchange, status, retry_after_ns, tenant),
     )
+    data = marks.mark(exchange, data)
     if exchange.is_head:
         data = data[: data.index(HEAD_END) + 4]
     exchange.n_out_bytes += len(data)

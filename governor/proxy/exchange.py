@@ -27,9 +27,9 @@ from __future__ import annotations
 from time import monotonic_ns
 from typing import TYPE_CHECKING, cast
 
-from governor.core.lease import Decision
+from governor.core.lease import Decision, Untouched
 from governor.errors import GovernorError
-from governor.proxy import detour, endings, refusals
+from governor.proxy import detour, endings, marks, refusals
 from governor.proxy.endings import apply_all as apply_all
 from governor.proxy.exchange_parts import NOTHING, ExchangeParts
 from governor.proxy.headers import build_request_head
@@ -214,13 +214,16 @@ class Exchange(ExchangeParts):
         if downstream is None:
             return head
         minor = self.minor
+        extra = b""
+        if type(self.decision) is not Untouched or self.server.marks == marks.ALL:
+            extra = b"" if is_weighed else marks.fields(self)  # a refusal may get another reason
         if self.keep_alive and self.is_request_done and not downstream.is_draining:
             if minor:
-                return parsed.encode(head, 1)
+                return parsed.encode(head, 1, extra)
             if parsed.body <= 1:  # NONE or COUNTED: only these end without a close
-                return parsed.encode(head, 0, b"Connection: keep-alive\r\n")
+                return parsed.encode(head, 0, b"Connection: keep-alive\r\n" + extra)
         self.keep_alive = False
-        return parsed.encode(head, minor, b"Connection: close\r\n" if minor else b"")
+        return parsed.encode(head, minor, (b"Connection: close\r\n" if minor else b"") + extra)
 
     def begin_stream(self, data: bytes, now_ns: int) -> None:
         """Send the head of an answer whose body is still to come."""

@@ -23,6 +23,7 @@ from time import monotonic_ns
 from typing import TYPE_CHECKING, cast
 
 from governor.core.lease import make_lease
+from governor.proxy import marks
 from governor.proxy.endings import apply_all
 from governor.proxy.framing import HEAD_END
 from governor.proxy.state import SENT, WAITING
@@ -77,7 +78,7 @@ def encode(exchange: Exchange, parsed: ResponseHead, head: bytes) -> bytes:
     except Exception as error:
         _survive(exchange, error)
     out = exchange.encode_head(parsed, head, is_weighed=True)
-    return out if exchange.is_carrier else give_slot(exchange, out)
+    return out if exchange.is_carrier else marks.mark(exchange, give_slot(exchange, out))
 
 
 def give_slot(exchange: Exchange, data: bytes) -> bytes:

@@ -19,6 +19,7 @@ from governor.errors import GovernorError
 from governor.proxy import endings
 from governor.proxy.downstream import Downstream
 from governor.proxy.exchange import Exchange
+from governor.proxy.marks import TOUCHED
 from governor.proxy.stats import DoneHook, ProxyStats, SampleHook
 from governor.proxy.sweep import SWEEP_INTERVAL_S, sweep_connection
 from governor.proxy.tls import make_listener_context
@@ -149,6 +150,7 @@ class ProxyServer:
         self.unshared: dict[object, Exchange] = {}
         self.watched: set[Watched] = set()
         self.is_draining = False
+        self.marks = TOUCHED
         self._all_lost = asyncio.Event()
         self._servers: list[asyncio.Server] = []
         self._sweeper: asyncio.TimerHandle | None = None

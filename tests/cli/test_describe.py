@@ -121,3 +121,12 @@ def test_loopback_by_name_is_not_noted() -> None:
     """Localhost is as private as 127.0.0.1."""
     data = {"upstreams": {"a": {"endpoints": ["http://a"]}}, "admin": {"address": "localhost:1"}}
     assert list(notes(Config.model_validate(data))) == []
+
+
+def test_a_recorder_is_named_with_its_file() -> None:
+    """Who checks a configuration learns that a file will be written, and when."""
+    plain = Config.single("http://127.0.0.1:9000")
+    assert "Record" not in "\n".join(describe(plain, "x"))
+    recorder = plain.recorder.model_copy(update={"mode": "storm", "file": "a.rec"})
+    words = "\n".join(describe(plain.model_copy(update={"recorder": recorder}), "x"))
+    assert "when a storm is foreseen or when asked, to a.rec." in words

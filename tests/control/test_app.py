@@ -174,3 +174,24 @@ async def test_a_taken_port_is_an_error_at_the_start(control: ControlPlane) -> N
     with pytest.raises(OSError, match="in use"):
         await other.start()
     assert other.address is None
+
+
+async def test_a_recording_is_written_only_for_who_sends_the_header(
+    session: ClientSession, runtime: StubRuntime
+) -> None:
+    """A page of another site can send a plain POST; it cannot send this header unasked."""
+    async with session.post("/record") as answer:
+        assert answer.status == 403
+        assert (await answer.json())["error"]["reason"] == "header_missing"
+    async with session.post("/record", headers={"X-Governor-Record": "1"}) as answer:
+        assert answer.status == 409
+        assert (await answer.json())["error"]["reason"] == "not_recording"
+
+
+async def test_a_life_is_asked_for_by_id(session: ClientSession) -> None:
+    """Without a recorder the interventions are what is known; a foolish id is refused."""
+    status, page = await get(session, "/explain", params={"id": "request-2"})
+    assert (status, page["is_found"], page["is_recording"]) == (200, True, False)
+    assert page["decisions"][0]["reason"] == "line_full"
+    status, page = await get(session, "/explain", params={"id": "x" * 300})
+    assert (status, page["error"]["field"]) == (400, "id")

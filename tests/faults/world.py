@@ -40,6 +40,7 @@ class World:
         route: dict[str, Any] | None = None,
         others: Sequence[Handler] = (),
         spare: Handler | None = None,
+        **config: Any,
     ) -> None:
         self.service = Service(handler or answering())
         self.services = [self.service, *map(Service, others)]
@@ -51,6 +52,7 @@ class World:
         self._listener = listener or {}
         self._upstream = upstream or {}
         self._route = route or {}
+        self._config = {"decision_headers": "off", **config}
         self._gc_threshold = gc.get_threshold()
 
     async def __aenter__(self) -> Self:
@@ -70,6 +72,7 @@ class World:
                 "upstreams": upstreams,
                 "routes": [{"upstream": "service", **self._route}],
                 "access_log": {"mode": "off"},
+                **self._config,
             }
         )
         self.runtime = Runtime(config)

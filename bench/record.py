@@ -1,0 +1,118 @@
+"""``python -m bench record``: what recording costs a request, a file, and how fast it replays.
+
+The traffic of ``bench gate`` with a tap and without, in turn, processor time of one
+core; then what it recorded as a file, and that file through new gates.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+import signals
+from bench.gate import GC_THRESHOLD, MIXES, Mix, Traffic
+from bench.report import save, table
+from governor.record.replay import replay
+from governor.record.ring import Ring
+from governor.record.store import encode_blocks, encode_header, read
+from governor.record.tap import Tap
+
+BOUND_US = 1.0
+"""Of one record; an untouched request makes two, or three where its answer streams."""
+
+RECORDED = (MIXES[1], MIXES[2], MIXES[3])
+
+
+class Owner:
+    """Has a request id, as an exchange has."""
+
+    request_id = b"0123456789abcdef0123"
+
+
+class TappedTraffic(Traffic):
+    """The traffic of ``bench gate``, recorded."""
+
+    def __init__(self, mix: Mix, seed: int, n_records: int) -> None:
+        super().__init__(mix, seed)
+        self.tap = Tap(Ring(n_records))
+        self.tap.ring.memory[:] = bytes(
+            len(self.tap.ring.memory)
+        )  # as after a lap: pages are there
+        self.tap.attach([self.gate], self.gate.identities)
+
+
+def measure(mix: Mix, n_batches: int, size: int) -> dict[str, float]:
+    """Return the cost of one arrive + depart with and without, and of what was recorded."""
+    plain, tapped = Traffic(mix, 1), TappedTraffic(mix, 1, 8 * n_batches * size)
+    pairs = []
+    for _ in range(n_batches):
+        arrivals = plain.arrivals(size)
+        without = plain.batch(arrivals) / size
+        pairs.append((without, tapped.batch(tapped.arrivals(size)) / size))
+    without_ns, with_ns = np.median(np.array(pairs[n_batches // 10 :]), axis=0)
+    n_records = tapped.tap.ring.n_written
+    per_call = n_records / (n_batches * size)
+    first, events = tapped.tap.ring.since(0)
+    began = time.thread_time()
+    blocks = b"".join(encode_blocks(first, events))
+    encode_s = time.thread_time() - began
+    packed = {"upstreams": {mix.name: {}}, "policies": {}}
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "a.rec"
+        path.write_bytes(encode_header(packed, 0, 0, 0, first) + blocks)
+        began = time.thread_time()
+        recording = read(path)
+        read_s = time.thread_time() - began
+    fresh = Traffic(mix, 1)
+    began = time.thread_time()
+    found = replay(recording, [fresh.gate], fresh.gate.identities)
+    replay_s = time.thread_time() - began
+    return {
+        "without_us": float(without_ns) / 1e3,
+        "with_us": float(with_ns) / 1e3,
+        "records_per_call": per_call,
+        "record_us": float(with_ns - without_ns) / 1e3 / per_call,
+        "bytes_per_record": len(blocks) / n_records,
+        "encode_us_per_record": encode_s / n_records * 1e6,
+        "read_us_per_record": read_s / n_records * 1e6,
+        "replayed_arrivals_per_s": found.n_arrivals / replay_s,
+        "n_different": found.n_different,
+        "n_lost": tapped.tap.n_faults,
+    }
+
+
+def main(argv: list[str]) -> int:
+    """Run the benchmark; status 1 if a record costs more than the bound or replay differs."""
+    parser = argparse.ArgumentParser(prog="bench record", description=__doc__)
+    parser.add_argument("--batches", type=int, default=60)
+    parser.add_argument("--batch-size", type=int, default=2_000)
+    options = parser.parse_args(argv)
+    signals.warm_up()
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(GC_THRESHOLD, 20, 50)
+    seen = {mix.label: measure(mix, options.batches, options.batch_size) for mix in RECORDED}
+    rows = [
+        [
+            name,
+            f"{cost['without_us']:.2f} / {cost['with_us']:.2f}",
+            f"{cost['records_per_call']:.1f}",
+            f"{cost['record_us']:.2f}",
+            f"{cost['bytes_per_record']:.1f}",
+            f"{cost['encode_us_per_record']:.2f}",
+            f"{cost['replayed_arrivals_per_s']:,.0f}",
+            int(cost["n_different"]),
+        ]
+        for name, cost in seen.items()
+    ]
+    head = ["arrive + depart", "µs off / on", "records a call", "µs a record", "bytes a record"]
+    head += ["µs to compress one", "replayed arrivals/s", "decisions that differ"]
+    text = f"Bound: {BOUND_US:.0f} µs a record. Processor time of one core."
+    save("record", " ".join(["record", *argv]), f"{text}\n\n{table(head, rows)}", {"mixes": seen})
+    is_good = all(x["record_us"] <= BOUND_US and not x["n_different"] for x in seen.values())
+    return 0 if is_good else 1

@@ -1,0 +1,129 @@
+"""What a recording shows, in numbers: for a person, a table and a picture.
+
+*Rule of this file*: records in, plain values out.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from governor.record.calls import Demand, demand_of
+from governor.record.events import REASONS, Kind
+from governor.record.store import Recording
+from policies.decision import Action, Outcome
+
+N_BINS_MAX = 600
+"""Of the picture: more are finer than a screen."""
+
+
+class Series(NamedTuple):
+    """Rates over time, per second, by upstream."""
+
+    at_s: list[float]
+    lines: dict[str, list[float]]
+
+
+class Summary(NamedTuple):
+    """All that is shown of one recording."""
+
+    rows: list[tuple[str, str]]
+    decisions: list[tuple[str, str, int]]
+    """Action, reason, count; most first."""
+    series: dict[str, Series]
+    demand: Demand
+
+
+def summarise(recording: Recording) -> Summary:
+    """Return what is shown."""
+    events = recording.events
+    demand = demand_of(recording)
+    series = {
+        name: _series(events[events["upstream"] == idx], recording)
+        for idx, name in enumerate(recording.upstreams)
+    }
+    return Summary(_rows(recording, demand), _count(events), series, demand)
+
+
+def _rows(recording: Recording, demand: Demand) -> list[tuple[str, str]]:
+    events, fate = recording.events, demand.fate
+    if not len(events) or fate is None:
+        return [("records", "0")]
+    span_s = float(events["t_ns"][-1] - events["t_ns"][0]) / 1e9
+    is_call = events["kind"] == Kind.ARRIVE
+    n_calls = int(is_call.sum())
+    n_marked = int((events["attempt"][is_call] > 0).sum())
+    first = recording.header.get("first")
+    lost = f"{recording.n_lost:,} records, {recording.n_bytes_skipped:,} bytes of broken blocks"
+    return [
+        ("records", f"{len(events):,}"),
+        ("span", f"{span_s:.1f} s"),
+        ("begins with the process", "yes" if first == 0 else f"no, at record {first:,}"),
+        ("lost", lost),
+        ("configuration", str(recording.header["config_id"])),
+        (
+            "calls",
+            f"{n_calls:,} ({n_calls / max(span_s, 1e-9):.1f}/s), {n_marked:,} marked retries",
+        ),
+        ("tasks", f"{fate.n_tasks:,} ({n_calls / max(1, fate.n_tasks):.2f} calls a task)"),
+        (
+            "callers",
+            " ".join(
+                f"{len(np.unique(events[name][is_call])):,} {name}s"
+                for name in ("tenant", "flow", "tree")
+            ),
+        ),
+        ("held", f"{fate.n_held:,}, {fate.waited_s:.1f} s in all"),
+        ("answered by Governor", f"{fate.n_answered:,}"),
+        ("failed or refused by the service", f"{fate.n_failed:,}"),
+        ("callers that left", f"{fate.n_left:,}"),
+        ("service time useful / wasted", f"{fate.useful_s:.1f} s / {fate.wasted_s:.1f} s"),
+        ("wasted share", f"{fate.wasted_share:.1%}"),
+        ("most in flight", " ".join(map(str, demand.n_slots))),
+    ]
+
+
+def _count(events: Any) -> list[tuple[str, str, int]]:
+    is_decision = np.isin(events["kind"], (Kind.ARRIVE, Kind.DECIDE))
+    codes = events["action"][is_decision].astype(np.int64) * 256 + events["reason"][is_decision]
+    values, counts = np.unique(codes, return_counts=True)
+    found = [
+        (
+            Action(int(code) // 256).name.lower(),
+            REASONS[code % 256] if code % 256 < len(REASONS) else "unknown",
+            int(count),
+        )
+        for code, count in zip(values.tolist(), counts.tolist(), strict=True)
+    ]
+    return sorted(found, key=lambda row: -row[2])
+
+
+def _series(events: Any, recording: Recording) -> Series:
+    whole = recording.events["t_ns"]
+    if not len(whole):
+        return Series([], {})
+    begin_ns, end_ns = int(whole[0]), int(whole[-1])
+    width_s = max(0.1, (end_ns - begin_ns) / 1e9 / N_BINS_MAX)
+    edges = np.arange(0.0, (end_ns - begin_ns) / 1e9 + width_s, width_s)
+    if len(edges) < 2:
+        edges = np.array([0.0, width_s])
+    at_s = (events["t_ns"] - begin_ns) / 1e9
+    kind, action = events["kind"], events["action"]
+    is_arrival = kind == Kind.ARRIVE
+    is_end = kind == Kind.DEPART
+    is_decided = is_arrival | (kind == Kind.DECIDE)
+    chosen = {
+        "calls/s": is_arrival,
+        "marked retries/s": is_arrival & (events["attempt"] > 0),
+        "completed/s": is_end & (action == Outcome.COMPLETED),
+        "held/s": is_decided & (action == Action.WAIT),
+        "answered by Governor/s": is_decided & (action == Action.ANSWER),
+        "failed or refused/s": is_end & np.isin(action, (Outcome.REFUSED, Outcome.FAILED)),
+        "wasted: nobody waits/s": is_end & np.isin(action, (Outcome.ORPHANED, Outcome.CANCELLED)),
+    }
+    lines = {
+        name: (np.histogram(at_s[mask], edges)[0] / width_s).tolist()
+        for name, mask in chosen.items()
+    }
+    return Series(edges[:-1].tolist(), lines)

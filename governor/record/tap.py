@@ -1,0 +1,387 @@
+"""Listens at the gates: what each was told and decided goes into the ring.
+
+*Rule of this file*: a tap stands in front of a gate and changes nothing. Where none
+is attached, a gate is as it always was: attaching puts the tap's methods in place of
+the gate's own on that one object, so that being off costs nothing at all.
+
+A fault here is counted and never reaches the request. A record that could not be
+written (a number out of its range) is lost and counted with the faults.
+
+*Cost*: about a third on top of the gate's own: 1.4 to 1.9 us a record where an arrival and
+its end cost the gate 8 to 9 us (``python -m bench record``, a shared machine).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+from zlib import crc32
+
+from governor.core.arrival import Arrival
+from governor.core.gate import Gate
+from governor.core.identity import Identities, IdentityTable
+from governor.core.lease import Decision, Lease, Untouched
+from governor.core.parts import GateParts
+from governor.core.refused import Refused
+from governor.record.events import (
+    EVENT_BYTES,
+    HEAD,
+    REASON_CODE,
+    WHOLE,
+    Kind,
+    get_shape,
+)
+from governor.record.ring import Ring
+from policies.decision import Outcome
+from policies.ejection import Verdict
+
+_MEMBER, _DECIDE = int(Kind.MEMBER), int(Kind.DECIDE)
+_DEPART, _ANSWERED = int(Kind.DEPART), int(Kind.ANSWERED)
+_pack_head, _pack_whole = HEAD.pack_into, WHOLE.pack_into
+
+MAX_UPSTREAMS = 256
+
+
+class Tap:
+    """Listens at all gates of one process.
+
+    Parameters
+    ----------
+    ring : Ring
+    salt : int
+        Start of the checksums of request ids; 32 bits.
+
+    Attributes
+    ----------
+    n_leases : int
+        Leases seen; the latest one's number.
+    n_faults : int
+        Records lost to a fault.
+    """
+
+    __slots__ = ("n_faults", "n_leases", "ring", "salt")
+
+    def __init__(self, ring: Ring, salt: int = 0) -> None:
+        self.ring = ring
+        self.n_leases = 0
+        self.n_faults = 0
+        self.salt = salt
+
+    def attach(self, gates: Iterable[Gate], identities: Identities) -> None:
+        """Listen from now on; before the first request, or the recording cannot be exact."""
+        for idx, gate in enumerate(gates):
+            if idx >= MAX_UPSTREAMS:
+                break
+            gate_tap = GateTap(self, gate, idx)
+            gate.refused = RecordedRefused(gate, gate_tap)
+            for name in ("arrive", "answered", "leave", "depart", "observe_quota"):
+                setattr(gate, name, getattr(gate_tap, name))
+            for name in ("tick", "reroute"):
+                setattr(gate, name, getattr(gate_tap, name))
+        tables = (identities.tenants, identities.flows, identities.trees)
+        for number, table in enumerate(tables):
+            self._watch(table, number)
+
+    def _watch(self, table: IdentityTable, number: int) -> None:
+        told = table.on_handover
+
+        def on_handover(idx: int) -> None:
+            self.note(table.seen_at_ns[idx], Kind.HANDOVER, 0, idx, endpoint=number)
+            if told is not None:
+                told(idx)
+
+        table.on_handover = on_handover
+
+    def note(
+        self,
+        now_ns: int,
+        kind: int,
+        upstream: int,
+        number: int = 0,
+        request: int = 0,
+        delay_ns: int = 0,
+        action: int = 0,
+        reason: int = 0,
+        status: int = 0,
+        endpoint: int = 0,
+    ) -> None:
+        """Write a record of the head's fields only."""
+        ring = self.ring
+        offset = ring.offset
+        try:
+            _pack_head(
+                *(ring.memory, offset, now_ns, number, request, delay_ns),
+                *(int(kind), upstream, int(action), reason, status, endpoint),
+            )
+        except Exception:
+            self.n_faults += 1
+            return
+        ring.step()
+
+    def write_tail(self, *values: int) -> None:
+        """Complete the record just written: tenant, fingerprint, affinity, patience."""
+        ring = self.ring
+        tenant, fingerprint, affinity, patience_ns = values
+        place = (ring.offset or ring.end) - EVENT_BYTES
+        try:
+            head = HEAD.unpack_from(ring.memory, place)
+            tail = (tenant, 0, 0, 0, fingerprint, affinity, patience_ns, 0, *(False,) * 4, 0, 0, 0)
+            _pack_whole(ring.memory, place, *head, *tail)
+        except Exception:
+            self.n_faults += 1
+
+
+class GateTap:
+    """Stands in front of one gate."""
+
+    __slots__ = (
+        "_answered",
+        "_arrive",
+        "_depart",
+        "_leave",
+        "_observe_quota",
+        "_reroute",
+        "_tick",
+        "idx",
+        "tap",
+    )
+
+    def __init__(self, tap: Tap, gate: Gate, idx: int) -> None:
+        self.tap = tap
+        self.idx = idx
+        self._arrive = gate.arrive
+        self._answered = gate.answered
+        self._leave = gate.leave
+        self._depart = gate.depart
+        self._observe_quota = gate.observe_quota
+        self._tick = gate.tick
+        self._reroute = gate.reroute
+
+    def arrive(self, now_ns: int, arrival: Arrival, owner: Any = None) -> Decision:
+        """As the gate's own."""
+        decision = self._arrive(now_ns, arrival, owner)
+        tap = self.tap
+        ring = tap.ring
+        try:
+            lease = decision.lease
+            if type(decision) is Untouched:
+                action = reason = status = delay_ns = 0
+            else:
+                action, reason = decision.action._value_, REASON_CODE[decision.reason]
+                status, delay_ns = decision.status, decision.retry_after_ns
+            number = tap.n_leases = lease.number = tap.n_leases + 1
+            offset = ring.offset
+            _pack_whole(
+                ring.memory,
+                offset,
+                now_ns,
+                number & 0xFFFFFFFF,
+                crc32(owner.request_id, tap.salt) if owner is not None else 0,
+                delay_ns,
+                1,
+                self.idx,
+                action,
+                reason,
+                status,
+                lease.endpoint_idx,
+                arrival.tenant,
+                arrival.flow,
+                arrival.tree,
+                arrival.parent_flow,
+                arrival.fingerprint,
+                arrival.affinity,
+                arrival.patience_ns,
+                arrival.attempt,
+                arrival.is_identified,
+                arrival.is_exempt,
+                arrival.can_retry,
+                arrival.is_deadline,
+                arrival.family,
+                arrival.urgency,
+                arrival.kind,
+            )
+            offset += EVENT_BYTES  # as Ring.step does
+            if offset < ring.end:
+                ring.offset = offset
+            else:
+                ring.step()
+        except Exception:
+            tap.n_faults += 1
+        return decision
+
+    def note_member(self, lease: Lease) -> None:
+        """Write the arrival of a caller that shares another's call; the gate has not seen it."""
+        tap = self.tap
+        number = tap.n_leases = lease.number = tap.n_leases + 1
+        head = (lease.arrived_at_ns, number & 0xFFFFFFFF, 0, 0, _MEMBER, self.idx, 0, 0, 0, 0)
+        try:
+            _pack_whole(tap.ring.memory, tap.ring.offset, *head, *get_shape(lease.arrival))
+            tap.ring.step()
+        except Exception:
+            tap.n_faults += 1
+
+    def depart(
+        self, now_ns: int, lease: Lease, outcome: Outcome, status: int = 0, retry_after_ns: int = 0
+    ) -> Sequence[Decision]:
+        """As the gate's own."""
+        tap = self.tap
+        ring = tap.ring
+        offset = ring.offset
+        try:
+            _pack_head(
+                ring.memory,
+                offset,
+                now_ns,
+                lease.number & 0xFFFFFFFF,
+                0,
+                retry_after_ns,
+                _DEPART,
+                self.idx,
+                outcome._value_,
+                0,
+                status,
+                0,
+            )
+            offset += EVENT_BYTES  # as Ring.step does
+            if offset < ring.end:
+                ring.offset = offset
+            else:
+                ring.step()
+        except Exception:
+            tap.n_faults += 1
+        decisions = self._depart(now_ns, lease, outcome, status, retry_after_ns)
+        if decisions:
+            self._note_all(now_ns, decisions)
+        return decisions
+
+    def answered(self, now_ns: int, lease: Lease, status: int) -> None:
+        """As the gate's own."""
+        tap = self.tap
+        ring = tap.ring
+        try:
+            _pack_head(
+                *(ring.memory, ring.offset, now_ns, lease.number & 0xFFFFFFFF, 0, 0),
+                *(_ANSWERED, self.idx, 0, 0, status, 0),
+            )
+            ring.step()
+        except Exception:
+            tap.n_faults += 1
+        self._answered(now_ns, lease, status)
+
+    def leave(self, now_ns: int, lease: Lease) -> Sequence[Decision]:
+        """As the gate's own."""
+        self.tap.note(now_ns, Kind.LEAVE, self.idx, number_of(lease))
+        decisions = self._leave(now_ns, lease)
+        self._note_all(now_ns, decisions)
+        return decisions
+
+    def tick(self, now_ns: int) -> Sequence[Decision]:
+        """As the gate's own."""
+        self.tap.note(now_ns, Kind.TICK, self.idx)
+        decisions = self._tick(now_ns)
+        self._note_all(now_ns, decisions)
+        return decisions
+
+    def observe_quota(
+        self, now_ns: int, tenant: int, kind: int, limit: int, remaining: int, reset_ns: int
+    ) -> None:
+        """As the gate's own."""
+        self.tap.note(now_ns, Kind.QUOTA, self.idx, delay_ns=reset_ns, endpoint=kind)
+        self.tap.write_tail(tenant, limit, remaining, 0)
+        self._observe_quota(now_ns, tenant, kind, limit, remaining, reset_ns)
+
+    def reroute(
+        self, now_ns: int, lease: Lease, verdict: Verdict
+    ) -> tuple[Decision | None, Sequence[Decision]]:
+        """As the gate's own."""
+        self.tap.note(now_ns, Kind.REROUTE, self.idx, number_of(lease), endpoint=int(verdict))
+        decision, followers = self._reroute(now_ns, lease, verdict)
+        if decision is not None:
+            self.note_decision(now_ns, decision)
+        self._note_all(now_ns, followers)
+        return decision, followers
+
+    def _note_all(self, now_ns: int, decisions: Sequence[Decision]) -> None:
+        for decision in decisions:
+            self.note_decision(now_ns, decision)
+
+    def note_decision(self, now_ns: int, decision: Decision) -> None:
+        """Write what was decided about a lease that was there before."""
+        tap = self.tap
+        ring = tap.ring
+        lease = decision.lease
+        try:
+            _pack_head(
+                ring.memory,
+                ring.offset,
+                now_ns,
+                lease.number & 0xFFFFFFFF,
+                0,
+                decision.retry_after_ns,
+                _DECIDE,
+                self.idx,
+                decision.action._value_,
+                REASON_CODE[decision.reason],
+                decision.status,
+                lease.endpoint_idx,
+            )
+            ring.step()
+        except Exception:
+            tap.n_faults += 1
+
+
+class RecordedRefused(Refused):
+    """Tells the tap what the gate is told of refusals."""
+
+    __slots__ = ("_tap",)
+
+    def __init__(self, gate: GateParts, tap: GateTap) -> None:
+        super().__init__(gate)
+        self._tap = tap
+
+    def note(self, now_ns: int) -> None:
+        """Count one refusal of the upstream."""
+        tap = self._tap
+        tap.tap.note(now_ns, Kind.REFUSAL, tap.idx)
+        super().note(now_ns)
+
+    def answer(self, now_ns: int, lease: Lease, status: int, asked_ns: int) -> Decision | None:
+        """Decide what a refusal's caller is told; None: what the upstream said."""
+        tap = self._tap
+        if number_of(lease) == 0:  # it shares another's call: the gate has not seen it yet
+            tap.note_member(lease)
+        decision = super().answer(now_ns, lease, status, asked_ns)
+        tap.tap.note(
+            now_ns,
+            Kind.SLOT,
+            tap.idx,
+            number_of(lease),
+            delay_ns=asked_ns,
+            action=int(decision is not None),
+            status=status,
+        )
+        if decision is not None:
+            tap.note_decision(now_ns, decision)
+        return decision
+
+    def absorb(
+        self, now_ns: int, lease: Lease, asked_ns: int, bound_ns: int
+    ) -> tuple[Decision, Sequence[Decision]] | None:
+        """Take an open lease back until its slot, if its refusal may be waited out."""
+        taken = super().absorb(now_ns, lease, asked_ns, bound_ns)
+        tap = self._tap
+        again = 0
+        if taken is not None:
+            again = tap.tap.n_leases = taken[0].lease.number = tap.tap.n_leases + 1
+        number = number_of(lease)
+        tap.tap.note(now_ns, Kind.ABSORB, tap.idx, number, again & 0xFFFFFFFF, asked_ns)
+        tap.tap.write_tail(0, 0, 0, bound_ns)
+        if taken is not None:
+            tap.note_decision(now_ns, taken[0])
+            tap._note_all(now_ns, taken[1])
+        return taken
+
+
+def number_of(lease: Lease) -> int:
+    """Return a lease's number in the recording; 0 for one that is not in it."""
+    return getattr(lease, "number", 0) & 0xFFFFFFFF
