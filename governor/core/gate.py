@@ -116,6 +116,7 @@ class Gate(Telling):
             kind = self._kinds.get(arrival.kind) or self._meet_kind(arrival.kind)
             kind.n_open += 1
             kind.sent_sum_ns += now_ns
+            self._n_held_by_tenant[tenant] += 1
             ledger.n_untouched += 1
             admitted: Decision = Untouched()
             admitted.lease = lease
@@ -237,7 +238,11 @@ class Gate(Telling):
             self._signal_later(self._signals_root, how, now_ns, lease.call, retry_after_ns)
         except Exception:
             self.ledger.n_faults += 1
-        return self._dispatch(now_ns) if self.line.n_live else ()
+        self._n_held_by_tenant[arrival.tenant] -= 1
+        if not self.line.n_live:
+            return ()
+        self.line.released(arrival.tenant)
+        return self._dispatch(now_ns)
 
     def fill(self, now_ns: int) -> Sequence[Decision]:
         """Give places that came free outside of a departure to those who wait."""
@@ -376,7 +381,7 @@ class Gate(Telling):
         """Give a place on arrival, or, where nothing is held, one beyond the limit."""
         is_bound = endpoint.in_flight + 1 >= endpoint.limit.limit
         endpoint.open(now_ns, lease, is_bound)
-        self.shaping.opened(now_ns, lease)
+        self._opened(now_ns, lease)
         if unheeded is not None:
             return self.saw(now_ns, lease, unheeded)
         if reason is Reason.UNTOUCHED:
@@ -413,7 +418,7 @@ class Gate(Telling):
             waited_ns = now_ns - lease.waits_since_ns
             self.ledger.waited_s += waited_ns * 1e-9
             endpoint.open(now_ns, lease, is_bound=True)
-            self.shaping.opened(now_ns, lease)
+            self._opened(now_ns, lease)
             reason = Reason.ABSORBED if isinstance(lease, Returning) else Reason.CAPACITY_FREED
             decision = Decision(_ADMIT, reason, lease)
             self._note(now_ns, decision, waited_ns)

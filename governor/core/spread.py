@@ -167,7 +167,7 @@ class SpreadGate(Gate):
         elif other.has_room or not self.shaping.is_limiting:
             # it has had its turn: it does not wait behind others
             other.open(now_ns, lease, other.in_flight + 1 >= other.limit.limit)
-            self.shaping.opened(now_ns, lease)
+            self._opened(now_ns, lease)
         else:
             action = Action.WAIT
             lease.state, lease.endpoint_idx = LeaseState.PENDING, -1
@@ -186,7 +186,7 @@ class SpreadGate(Gate):
             return
         endpoint.in_flight -= 1
         endpoint.limit.on_depart(now_ns, now_ns - sent_at_ns, False)
-        self.shaping.containment.close(lease.arrival.kind, sent_at_ns, now_ns - sent_at_ns, False)
+        self.unanswered(now_ns, lease)
         self.routing.closed(now_ns, endpoint, sent_at_ns, lease, verdict, False)
 
     def _divert(self, now_ns: int, lease: Lease) -> Decision:
@@ -216,7 +216,7 @@ class SpreadGate(Gate):
             return self._consider(now_ns, lease, endpoint, is_crowd)
         # nearly every request takes this way
         endpoint.open(now_ns, lease, endpoint.in_flight + 1 >= endpoint.limit.limit)
-        self.shaping.containment.open(now_ns, lease.arrival.kind)
+        self._opened(now_ns, lease)
         self.ledger.n_untouched += 1
         decision: Decision = Untouched()
         decision.lease = lease
