@@ -23,10 +23,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from governor.core.admission import STATUS_WAIT
 from governor.core.arrival import Arrival
 from governor.core.bands import Band, Room
 from governor.core.endpoint import Endpoint, is_normal
-from governor.core.gate import STATUS_WAIT, Gate
+from governor.core.gate import Gate
 from governor.core.lease import Decision, Lease, LeaseState, Untouched, make_lease
 from governor.core.line import INVITED
 from governor.core.outlook import count_spill
