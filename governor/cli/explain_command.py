@@ -103,7 +103,10 @@ def words(page: dict[str, Any]) -> Iterator[str]:
             waited = f", after {entry['waited_s'] * 1e3:.0f} ms" if entry["waited_s"] else ""
             what = f"{entry['action']}, {entry['reason']}{waited}"
             yield f"  {what}: {entry['in_words']}"
-            readings = ", ".join(f"{k} {v:g}" for k, v in entry["readings"].items())
+            readings = ", ".join(
+                f"{name} {'unknown' if value is None else format(value, 'g')}"
+                for name, value in entry["readings"].items()
+            )
             yield f"    read: {readings}"
         return
     read = life["read"]
