@@ -7,9 +7,9 @@ same configuration gets the same decisions, and every difference is told.
 decisions are a function of its configuration and its events. What is kept outside of it
 and decides with it (attained service by place of the identity tables, a place that is handed
 on, a switch thrown, a flow held or quarantined) is in the recording as well, in one order for
-all gates: they share the roots of trees and who has how much open. Only a recording that begins with its process
-(``Recording.is_whole``) can be exact: one of a ring that has gone round begins with gates
-that have learned nothing; its agreement is a figure, not a promise.
+all gates: they share the roots of trees and who has how much open. Only a recording that
+begins with its process (``Recording.is_whole``) can be exact: one of a ring that has gone round
+begins with gates that have learned nothing; its agreement is a figure, not a promise.
 
 *Cost*: that of the gate, and about as much again for Python's side of it.
 """

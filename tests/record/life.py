@@ -69,11 +69,11 @@ class Life:
         self.now_ns = 10 * S
         self.seen: set[str] = set()
         self._tick_at_ns = self.now_ns
-        self._script: list[tuple[int, int, Callable[[], None]]] = []
+        self._script: list[tuple[int, int, Callable[[], object]]] = []
         self._n = 0
         self._tokens, self._filled_ns = 5.0, self.now_ns
 
-    def at(self, at_s: float, act: Callable[[], None]) -> None:
+    def at(self, at_s: float, act: Callable[[], object]) -> None:
         """Let something happen so long after the beginning."""
         self._n += 1
         heappush(self._script, (10 * S + int(at_s * S), self._n, act))
@@ -143,7 +143,7 @@ class Life:
             lease = decision.lease
             if decision.action is Action.ADMIT and lease.owner[0]:
                 after_s = (self.now_ns - 10 * S) / 1e9 + lease.owner[0]
-                self.at(after_s, lambda lease=lease: self.end(gate.name, lease))  # type: ignore[misc]
+                self.at(after_s, lambda lease=lease: self.end(gate.name, lease))
 
     def _has_token(self) -> bool:
         gained = (self.now_ns - self._filled_ns) / 1e9 * RATE_HZ
@@ -165,7 +165,7 @@ def play_life() -> Life:
         while (at_s := at_s + rng.expovariate(hz)) < end_s:
             who = f"agent-{rng.randrange(12)}"
             took_s = 0.02 + rng.expovariate(12.0)
-            life.at(at_s, lambda who=who, took_s=took_s: life.call(upstream, who, took_s, **call))  # type: ignore[misc]
+            life.at(at_s, lambda who=who, took_s=took_s: life.call(upstream, who, took_s, **call))
 
     many("tools", 40.0, 0.0, 12.0)
     many("tools", 15.0, 0.0, 12.0, route=0)
@@ -176,7 +176,7 @@ def play_life() -> Life:
         who = f"agent-{number % 12}"
         life.at(
             6.0 + number * 0.05,
-            lambda who=who: life.call("wide", who, kind=HANGING) and None,  # type: ignore[misc]
+            lambda who=who: life.call("wide", who, kind=HANGING),
         )
     # a tree: its root waits for a child behind a full service, and leaves
     held: dict[str, Lease] = {}
@@ -192,7 +192,7 @@ def play_life() -> Life:
         (9.0, "contain", "observe"),
         (9.5, "contain", "govern"),
     ):
-        life.at(at_s, lambda name=name, to=to: runtime.switch(name, to))  # type: ignore[misc]
+        life.at(at_s, lambda name=name, to=to: runtime.switch(name, to))
     registry = runtime.registry
 
     def act(who: str, cap: int) -> None:
@@ -209,6 +209,6 @@ def play_life() -> Life:
         (7.0, "agent-2", -1),
         (10.0, "agent-1", -1),
     ):
-        life.at(at_s, lambda who=who, cap=cap: act(who, cap))  # type: ignore[misc]
+        life.at(at_s, lambda who=who, cap=cap: act(who, cap))
     life.run()
     return life

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from governor.core.arrival import Arrival
-from governor.core.lease import Lease, LeaseState, make_lease
+from governor.core.lease import LeaseState, make_lease
 from governor.record.configuration import pack_config, unpack_config
 from governor.record.events import REASONS, Kind
 from governor.record.replay import Replayed, replay
@@ -105,17 +105,14 @@ def play_handover() -> Life:
     flows.capacity = 4
     gate = life.gates["deep"]
 
-    def ask(who: str) -> Lease:
-        return life.call("deep", who, 0.2)
+    def ask(at_s: float, who: str, took_s: float) -> None:
+        life.at(at_s, lambda: life.call("deep", who, took_s, tree=ord(who)))
 
-    for number, who in enumerate(("a", "f", "k")):  # one tenant's; a has had the most by far
-        took_s = 0.5 if number else 3.0
-        life.at(
-            number * 4.0,
-            lambda who=who, took_s=took_s: life.call("deep", who, took_s) and None,  # type: ignore[misc]
-        )
+    ask(0.0, "a", 3.0)  # three callers of one tenant; a has had the most by far
+    ask(4.0, "f", 0.5)
+    ask(5.0, "k", 0.5)
     for who in ("k", "f", "p"):  # later p takes the place of a, and goes before who was there
-        life.at(70.0, lambda who=who: ask(who) and None)  # type: ignore[misc]
+        ask(70.0, who, 0.2)
     life.at(80.0, lambda: None)
     life.run()
     assert gate.in_flight == 0
