@@ -104,8 +104,7 @@ def words(page: dict[str, Any]) -> Iterator[str]:
             what = f"{entry['action']}, {entry['reason']}{waited}"
             yield f"  {what}: {entry['in_words']}"
             readings = ", ".join(
-                f"{name} {'unknown' if value is None else format(value, 'g')}"
-                for name, value in entry["readings"].items()
+                f"{k} {v:g}" for k, v in entry["readings"].items() if v is not None
             )
             yield f"    read: {readings}"
         return

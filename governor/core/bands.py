@@ -23,7 +23,7 @@ from enum import IntEnum
 from typing import NamedTuple
 
 from governor.core.lease import Lease
-from governor.core.line import CLASSES_PER_URGENCY, Line
+from governor.core.line import CLASSES_PER_URGENCY, N_TENANTS, Line
 from policies.herd import HOLD_MAX_NS
 
 N_BEFORE_CROWD = 7
@@ -64,13 +64,21 @@ class Room(NamedTuple):
 
 
 class Bands:
-    """All waiting requests of one upstream, by band."""
+    """All waiting requests of one upstream, by band.
 
-    __slots__ = ("_is_longs_turn", "_lines", "_n_since_crowd", "_n_since_hung", "n_live")
+    Attributes
+    ----------
+    held : list of int
+        Places that each tenant holds. The gate adds one for each that it gives, and
+        takes one away before it calls :meth:`released`.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_is_longs_turn", "_lines", "_n_since_crowd", "_n_since_hung", "held", "n_live")
+
+    def __init__(self, n_tenants: int = N_TENANTS) -> None:
         self.n_live = 0
-        self._lines = tuple(Line(band * _KEYS_PER_BAND) for band in Band)
+        self.held = [0] * n_tenants
+        self._lines = tuple(Line(band * _KEYS_PER_BAND, self.held) for band in Band)
         self._n_since_crowd = self._n_since_hung = 0
         self._is_longs_turn = False
 
@@ -129,6 +137,12 @@ class Bands:
         self._n_since_hung = 0 if band is Band.HUNG else self._n_since_hung + 1
         self._lines[band].charge(lease.arrival.tenant, service_s)
         self.forget(lease)
+
+    def released(self, tenant: int) -> None:
+        """Take note that a tenant holds one place less: it may be its turn now."""
+        for line in self._lines:
+            if line.n_live:
+                line.released(tenant)
 
     def last(self, is_newest_first: bool, shed: Collection[int] = ()) -> Lease | None:
         """Return the lease to send away first; among equals, one of the trees in ``shed``."""

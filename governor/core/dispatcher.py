@@ -17,6 +17,7 @@ from heapq import heapify, heappop, heappush
 
 from governor.core.bands import Band, Bands, Room
 from governor.core.lease import Lease, LeaseState
+from governor.core.line import N_TENANTS
 from governor.core.patience import Patience
 
 WAIT_SHARE = 0.5
@@ -63,8 +64,10 @@ class Dispatcher:
         "response_ns",
     )
 
-    def __init__(self, patience_ns: int, max_wait_ns: int, max_waiting: int) -> None:
-        self.line = Bands()
+    def __init__(
+        self, patience_ns: int, max_wait_ns: int, max_waiting: int, n_tenants: int = N_TENANTS
+    ) -> None:
+        self.line = Bands(n_tenants)
         self.patience = Patience(patience_ns)
         self.max_wait_ns = max_wait_ns
         self.max_waiting = max_waiting

@@ -25,19 +25,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from governor.core.admission import Admission
 from governor.core.arrival import Arrival
-from governor.core.bands import Band
-from governor.core.endpoint import Endpoint, is_normal
+from governor.core.endpoint import is_normal
 from governor.core.lease import Decision, Lease, LeaseState, Untouched, make_lease
-from governor.core.line import INVITED
 from governor.core.outlook import look_ahead
-from governor.core.refused import Returning
-from governor.core.telling import Telling
 from policies.decision import Action, Outcome, Reason
-from signals import ANSWERED, ATTEMPT_MASK, FAILED, FIRST_BYTE, GONE, LEFT, PARENT, REFUSED
-
-STATUS_WAIT = 429
-"""Capacity exists and is taken: come back at your slot (RFC 6585 section 4)."""
+from signals import ANSWERED, ATTEMPT_MASK, FAILED, FIRST_BYTE, GONE, LEFT, PARENT
 
 _ADMIT = Action.ADMIT
 _COMPLETED = Outcome.COMPLETED
@@ -46,7 +40,7 @@ _OPEN = LeaseState.OPEN
 _CLOSED = LeaseState.CLOSED
 
 
-class Gate(Telling):
+class Gate(Admission):
     """Admission control of one upstream; made as :class:`~governor.core.parts.GateParts` says."""
 
     # -- events -----------------------------------------------------------
@@ -116,6 +110,7 @@ class Gate(Telling):
             kind = self._kinds.get(arrival.kind) or self._meet_kind(arrival.kind)
             kind.n_open += 1
             kind.sent_sum_ns += now_ns
+            self._n_held_by_tenant[tenant] += 1
             ledger.n_untouched += 1
             admitted: Decision = Untouched()
             admitted.lease = lease
@@ -237,7 +232,11 @@ class Gate(Telling):
             self._signal_later(self._signals_root, how, now_ns, lease.call, retry_after_ns)
         except Exception:
             self.ledger.n_faults += 1
-        return self._dispatch(now_ns) if self.line.n_live else ()
+        self._n_held_by_tenant[arrival.tenant] -= 1
+        if not self.line.n_live:
+            return ()
+        self.line.released(arrival.tenant)
+        return self._dispatch(now_ns)
 
     def fill(self, now_ns: int) -> Sequence[Decision]:
         """Give places that came free outside of a departure to those who wait."""
@@ -343,89 +342,3 @@ class Gate(Telling):
 
     def _spread(self, now_ns: int, lease: Lease, is_crowd: bool) -> Decision:
         return self._consider(now_ns, lease, self._pick(now_ns, lease), is_crowd)
-
-    def _consider(self, now_ns: int, lease: Lease, endpoint: Endpoint, is_crowd: bool) -> Decision:
-        """Admit a request for which there is room, let it wait, or send it away."""
-        shaping = self.shaping
-        try:
-            if shaping.holdback.is_held_back(lease.arrival.flow):
-                return self._admit(now_ns, lease, endpoint, Reason.HELD_BACK)
-            is_crowd = is_crowd and lease.line_key != INVITED  # what was promised is kept
-            band = shaping.band(lease, is_crowd)
-            room = self._room()
-            unheeded: Reason | None = None
-            may_go = room.opens_to(band) and not self.line.n_ahead(band)
-            if may_go and shaping.observes(lease.arrival):
-                unheeded = self._unheeded(lease, endpoint, is_crowd)
-        except Exception:
-            self.ledger.n_faults += 1
-            return self._admit(now_ns, lease, endpoint, Reason.UNTOUCHED)
-        if may_go:
-            return self._admit(now_ns, lease, endpoint, Reason.UNTOUCHED, unheeded)
-        has_place = endpoint.in_flight < endpoint.limit.limit or not shaping.is_limiting
-        return self._wait(now_ns, lease, band, shaping.reason(band, room, has_place))
-
-    def _admit(
-        self,
-        now_ns: int,
-        lease: Lease,
-        endpoint: Endpoint,
-        reason: Reason,
-        unheeded: Reason | None = None,
-    ) -> Decision:
-        """Give a place on arrival, or, where nothing is held, one beyond the limit."""
-        is_bound = endpoint.in_flight + 1 >= endpoint.limit.limit
-        endpoint.open(now_ns, lease, is_bound)
-        self.shaping.opened(now_ns, lease)
-        if unheeded is not None:
-            return self.saw(now_ns, lease, unheeded)
-        if reason is Reason.UNTOUCHED:
-            self.ledger.n_untouched += 1
-        else:
-            self.ledger.n_held_back += 1
-        return Decision(_ADMIT, reason, lease)
-
-    def _wait(self, now_ns: int, lease: Lease, band: Band, reason: Reason) -> Decision:
-        if self.dispatcher.is_full:
-            return self._answer(now_ns, lease, Reason.LINE_FULL)
-        arrival = lease.arrival
-        service_s = self.dispatcher.response_ns * 1e-9
-        attained_s = self.identities.attained_s(arrival.flow, arrival.tree, service_s)
-        if self.identities.is_newcomer(arrival.flow):
-            before_s = self.newcomers.charge(now_ns, arrival.tenant, service_s)
-            attained_s = max(attained_s, before_s)
-        self.dispatcher.join(now_ns, lease, attained_s, band)
-        self.ledger.n_waited_for[reason] += 1
-        return Decision(Action.WAIT, reason, lease)
-
-    def _dispatch(self, now_ns: int) -> list[Decision]:
-        """Fill every place that is open to somebody who waits; return what was decided."""
-        decisions: list[Decision] = []
-        dispatcher = self.dispatcher
-        while lease := dispatcher.first(now_ns, self._room()):
-            endpoint = self._only or self._pick(now_ns, lease)
-            if self.shaping.is_limiting and endpoint.in_flight >= endpoint.limit.limit:
-                break
-            if dispatcher.is_too_late(now_ns, lease):
-                decisions.append(self._answer(now_ns, lease, Reason.PATIENCE_SPENT))
-                continue
-            dispatcher.take(lease)
-            waited_ns = now_ns - lease.waits_since_ns
-            self.ledger.waited_s += waited_ns * 1e-9
-            endpoint.open(now_ns, lease, is_bound=True)
-            self.shaping.opened(now_ns, lease)
-            reason = Reason.ABSORBED if isinstance(lease, Returning) else Reason.CAPACITY_FREED
-            decision = Decision(_ADMIT, reason, lease)
-            self._note(now_ns, decision, waited_ns)
-            decisions.append(decision)
-        return decisions
-
-    def _answer(self, now_ns: int, lease: Lease, reason: Reason) -> Decision:
-        """Close a pending lease with an invitation to come back."""
-        retry_after_ns = self.refused.invite(now_ns, lease.arrival, lease.arrived_at_ns)
-        is_waiting = lease.line_key >= 0
-        self._settle(now_ns, lease, REFUSED, retry_after_ns)
-        self.ledger.n_answered[reason] += 1
-        decision = Decision(Action.ANSWER, reason, lease, retry_after_ns, STATUS_WAIT)
-        self._note(now_ns, decision, now_ns - lease.arrived_at_ns if is_waiting else 0)
-        return decision

@@ -3,9 +3,13 @@
 *Theory*: three orders, nested so that a claimed name gains nothing over a
 neighbour's credential.
 
-1. Between tenants: start-time fair queueing on upstream seconds (Goyal, Vin,
-   Cheng, "Start-time Fair Queuing", SIGCOMM 1996, section 2). A tenant that
-   comes back from idling starts at the virtual time of now, not in the past.
+1. Between tenants: whoever holds fewest places goes first, so the places, and
+   with them the seconds, are shared max-min fairly however long each tenant's
+   calls last, which nobody knows before they end. Among those that hold equally
+   many: start-time fair queueing on upstream seconds (Goyal, Vin, Cheng,
+   "Start-time Fair Queuing", SIGCOMM 1996, section 2), which decides where
+   places are fewer than tenants. A tenant that comes back from idling starts at
+   the virtual time of now, not in the past.
 2. Within a tenant: urgency (RFC 9218), then least attained service of the flow
    and of its tree, in classes of a factor two. Requests already waiting or in
    flight count as attained, so the hundredth call of a fan-out ranks behind an
@@ -17,7 +21,9 @@ neighbour's credential.
 Leases that close while waiting are skipped when met, and swept out when they
 outnumber the living, so leaving is O(1) and memory stays bounded.
 
-*Considered and rejected*: one FIFO (serves the dead; goodput fell to 1 % in a
+*Considered and rejected*: start-time fair queueing alone, each call charged with
+what a typical one takes (the longer a tenant's calls, the more of the places it
+ends up with); one FIFO (serves the dead; goodput fell to 1 % in a
 stall); exact attained service (noise of one call reorders equals).
 """
 
@@ -44,6 +50,12 @@ SWEEP_MIN = 64
 N_EQUALS = 32
 """Equals looked at for one whose tree has lost a call already."""
 
+N_TENANTS = 4096
+"""Tenants told apart, as in the identity tables."""
+
+N_STALE = 64
+"""Outdated entries tolerated in the tenants' order, beside four for each tenant."""
+
 N_FINISH_MAX = 4096
 """Idle tenants remembered as served ahead of their share; beyond it all start level."""
 
@@ -56,11 +68,12 @@ def attained_class(attained_s: float) -> int:
 class TenantLine:
     """One tenant's waiting requests, bucketed by urgency and attained class."""
 
-    __slots__ = ("buckets", "n_live", "n_stored", "order", "start_s", "tenant")
+    __slots__ = ("buckets", "n_live", "n_stored", "order", "rank", "start_s", "tenant")
 
     def __init__(self, tenant: int, start_s: float) -> None:
         self.tenant = tenant
         self.start_s = start_s
+        self.rank = (0, start_s)
         self.n_live = 0
         self.n_stored = 0
         self.buckets: dict[int, deque[Lease]] = {}
@@ -137,15 +150,18 @@ class Line:
     ----------
     first_key : int
         Where the line's keys begin, so that a key tells its line.
+    held : list of int, optional
+        Places that each tenant holds; the owner keeps it true.
     """
 
-    __slots__ = ("_by_tenant", "_finish_s", "_first_key", "_order", "_virtual_s", "n_live")
+    __slots__ = ("_by_tenant", "_finish_s", "_first_key", "_held", "_order", "_virtual_s", "n_live")
 
-    def __init__(self, first_key: int = 0) -> None:
+    def __init__(self, first_key: int = 0, held: list[int] | None = None) -> None:
         self.n_live = 0
+        self._held = [0] * N_TENANTS if held is None else held
         self._first_key = first_key
         self._by_tenant: dict[int, TenantLine] = {}
-        self._order: list[tuple[float, int]] = []
+        self._order: list[tuple[int, float, int]] = []
         self._finish_s: dict[int, float] = {}
         self._virtual_s = 0.0
 
@@ -164,17 +180,21 @@ class Line:
             start_s = max(self._virtual_s, self._finish_s.pop(arrival.tenant, 0.0))
             tenant_line = TenantLine(arrival.tenant, start_s)
             self._by_tenant[arrival.tenant] = tenant_line
-            heappush(self._order, (tenant_line.start_s, arrival.tenant))
+            self._rank(tenant_line)
         tenant_line.push(lease)
         self.n_live += 1
 
     def first(self, is_newest_first: bool) -> Lease | None:
         """Return who goes next without taking it, or None when nobody waits."""
         while self._order:
-            start_s, tenant = self._order[0]
+            n_held, start_s, tenant = self._order[0]
             tenant_line = self._by_tenant.get(tenant)
-            if tenant_line is None or tenant_line.start_s != start_s:
+            if tenant_line is None or tenant_line.rank != (n_held, start_s):
                 heappop(self._order)
+                continue
+            if n_held != self._held[tenant]:  # it was given places on arrival meanwhile
+                heappop(self._order)
+                self._rank(tenant_line)
                 continue
             lease = tenant_line.first(is_newest_first)
             if lease is not None:
@@ -190,7 +210,22 @@ class Line:
             return
         self._virtual_s = max(self._virtual_s, tenant_line.start_s)
         tenant_line.start_s += max(service_s, 1e-6)
-        heappush(self._order, (tenant_line.start_s, tenant))
+        self._rank(tenant_line)
+
+    def released(self, tenant: int) -> None:
+        """Take note that a tenant holds one place less."""
+        tenant_line = self._by_tenant.get(tenant)
+        if tenant_line is not None:
+            self._rank(tenant_line)
+
+    def _rank(self, tenant_line: TenantLine) -> None:
+        """Put a tenant where it stands now; where it stood before is skipped when met."""
+        tenant = tenant_line.tenant
+        tenant_line.rank = rank = (self._held[tenant], tenant_line.start_s)
+        heappush(self._order, (*rank, tenant))
+        if len(self._order) > N_STALE + 4 * len(self._by_tenant):
+            self._order = [(*x.rank, x.tenant) for x in self._by_tenant.values()]
+            heapify(self._order)
 
     def last(self, is_newest_first: bool, shed: Collection[int] = ()) -> Lease | None:
         """Return the lease to send away first: the worst ranked of the tenant that waits most.

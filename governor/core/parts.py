@@ -90,7 +90,9 @@ class GateParts:
         self.signals = signals
         self.identities = identities
         self.is_observing = is_observing
-        self.dispatcher = Dispatcher(patience_ns, max_wait_ns, max_waiting)
+        self.dispatcher = Dispatcher(
+            patience_ns, max_wait_ns, max_waiting, identities.tenants.capacity + 1
+        )
         self.line = self.dispatcher.line
         self.patience = self.dispatcher.patience
         self.reservations = Reservations(slot_horizon_ns)
@@ -109,6 +111,7 @@ class GateParts:
         self._signals_root = signals.root
         self._signal_arrival = signals.arrive
         self._signal_later = signals.note
+        self._n_held_by_tenant = self.line.held
         self._n_open_by_tenant = identities.tenants.n_open
         self._n_open_by_flow = identities.flows.n_open
         self._n_open_by_tree = identities.trees.n_open
@@ -216,6 +219,18 @@ class GateParts:
             return self._now_ns
         self._now_ns = now_ns
         return now_ns
+
+    def _opened(self, now_ns: int, lease: Lease) -> None:
+        """Note that a request has been given a place."""
+        self.shaping.opened(now_ns, lease)
+        self._n_held_by_tenant[lease.arrival.tenant] += 1
+
+    def unanswered(self, now_ns: int, lease: Lease) -> None:
+        """Note that the place of a call that has got no answer is free again."""
+        arrival, sent_at_ns = lease.arrival, lease.dispatched_at_ns
+        self.shaping.containment.close(arrival.kind, sent_at_ns, now_ns - sent_at_ns, False)
+        self._n_held_by_tenant[arrival.tenant] -= 1
+        self.line.released(arrival.tenant)
 
     def _room(self, as_seen: bool = False) -> Room:
         """Return whom a place is open to now; ``as_seen`` as if what observes governed."""

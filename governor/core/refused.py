@@ -229,7 +229,7 @@ class Refused:
         endpoint.limit.on_depart(now_ns, held_ns, False)
         endpoint.limit.on_refused(now_ns, lease.in_flight_at_dispatch)
         gate.shaping.quota.on_refused(now_ns, lease.dispatched_at_ns, gate.n_accepted)
-        gate.shaping.containment.close(arrival.kind, lease.dispatched_at_ns, held_ns, False)
+        gate.unanswered(now_ns, lease)
         held_s = held_ns * 1e-9
         gate.ledger.refused_s += held_s
         identities = gate.identities

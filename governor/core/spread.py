@@ -23,10 +23,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from governor.core.admission import STATUS_WAIT
 from governor.core.arrival import Arrival
 from governor.core.bands import Band, Room
 from governor.core.endpoint import Endpoint, is_normal
-from governor.core.gate import STATUS_WAIT, Gate
+from governor.core.gate import Gate
 from governor.core.lease import Decision, Lease, LeaseState, Untouched, make_lease
 from governor.core.line import INVITED
 from governor.core.outlook import count_spill
@@ -172,7 +173,7 @@ class SpreadGate(Gate):
         elif other.has_room or not self.shaping.is_limiting:
             # it has had its turn: it does not wait behind others
             other.open(now_ns, lease, other.in_flight + 1 >= other.limit.limit)
-            self.shaping.opened(now_ns, lease)
+            self._opened(now_ns, lease)
         else:
             action = Action.WAIT
             lease.state, lease.endpoint_idx = LeaseState.PENDING, -1
@@ -191,7 +192,7 @@ class SpreadGate(Gate):
             return
         endpoint.in_flight -= 1
         endpoint.limit.on_depart(now_ns, now_ns - sent_at_ns, False)
-        self.shaping.containment.close(lease.arrival.kind, sent_at_ns, now_ns - sent_at_ns, False)
+        self.unanswered(now_ns, lease)
         self.routing.closed(now_ns, endpoint, sent_at_ns, lease, verdict, False)
 
     def _divert(self, now_ns: int, lease: Lease) -> Decision:
@@ -221,7 +222,7 @@ class SpreadGate(Gate):
             return self._consider(now_ns, lease, endpoint, is_crowd)
         # nearly every request takes this way
         endpoint.open(now_ns, lease, endpoint.in_flight + 1 >= endpoint.limit.limit)
-        self.shaping.containment.open(now_ns, lease.arrival.kind)
+        self._opened(now_ns, lease)
         self.ledger.n_untouched += 1
         decision: Decision = Untouched()
         decision.lease = lease

@@ -339,3 +339,29 @@ def test_invariants(events: list[tuple[str, int, int, Outcome, bool]], is_observ
         assert gate.in_flight == len(is_open)
         assert gate.line_length == sum(x.state is LeaseState.PENDING for x in leases)
     assert gate.ledger.n_arrived == len(leases)
+
+
+def test_a_tenant_of_long_calls_keeps_no_more_places_than_one_of_brief_calls() -> None:
+    """Two tenants that always have somebody waiting: 20 s a call and 2 s a call, ten places."""
+    gate = make_gate(10, max_wait_ns=1_000 * S, patience_ns=1_000 * S)
+    lasts_s = {1: 20, 2: 2}
+    ends: list[tuple[int, int, Lease]] = []
+    n_held: list[tuple[int, int]] = []
+
+    def begin(decisions: list[Decision], now_s: int) -> None:
+        for decision in decisions:
+            if decision.action is Action.ADMIT:
+                lease = decision.lease
+                ends.append((now_s + lasts_s[lease.arrival.tenant], lease.arrival.tenant, lease))
+
+    for now_s in range(200):
+        for end_s, _, lease in [x for x in ends if x[0] <= now_s]:
+            ends.remove(next(x for x in ends if x[2] is lease))
+            assert end_s == now_s
+            begin(list(gate.depart(now_s * S, lease, Outcome.COMPLETED, 200)), now_s)
+        for tenant in (1, 2):
+            while sum(x.arrival.tenant == tenant for x in gate.line) < 12:
+                begin([gate.arrive(now_s * S, Arrival(tenant=tenant, flow=tenant))], now_s)
+        n_held.append((sum(x[1] == 1 for x in ends), sum(x[1] == 2 for x in ends)))
+    assert all(abs(ones - twos) <= 2 for ones, twos in n_held[100:])
+    assert gate.line.held[1] == n_held[-1][0]

@@ -166,3 +166,57 @@ def test_nobody_is_lost_or_served_twice(
         assert (line.first(is_newest_first) is None) == (not pending)
         assert (line.last(is_newest_first) is None) == (not pending)
     assert sorted(map(id, line)) == sorted(map(id, pending))
+
+
+def test_who_holds_fewest_places_goes_first() -> None:
+    """Whatever was charged before: places are shared, and with them the seconds."""
+    held = [0] * 4
+    line = Line(held=held)
+    held[1], held[2] = 3, 1
+    for tenant in (1, 2, 3):
+        for _ in range(4):
+            waiting(line, tenant=tenant)
+    order = []
+    for _ in range(8):
+        lease = take(line)
+        held[lease.arrival.tenant] += 1
+        order.append(lease.arrival.tenant)
+    assert order[:3] == [3, 2, 3]
+    assert held[1:] == [4, 4, 4]
+
+
+def test_a_place_given_back_is_noticed() -> None:
+    """A tenant whose call ends moves up; one that was given places on arrival moves down."""
+    held = [0, 2, 1, 0]
+    line = Line(held=held)
+    ours, theirs = waiting(line, tenant=1), waiting(line, tenant=2)
+    assert line.first(False) is theirs
+    held[1] = 0
+    line.released(1)
+    assert line.first(False) is ours
+    held[1] = 5
+    assert line.first(False) is theirs
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 5), st.sampled_from(["push", "take", "end"])), max_size=200)
+)
+def test_nobody_who_holds_fewer_places_is_passed_over(steps: list[tuple[int, str]]) -> None:
+    """At every dispatch, of those who wait; and outdated entries do not pile up."""
+    held = [0] * 6
+    line = Line(held=held)
+    n_waiting = [0] * 6
+    for tenant, what in steps:
+        if what == "push":
+            waiting(line, tenant=tenant)
+            n_waiting[tenant] += 1
+        elif what == "end" and held[tenant]:
+            held[tenant] -= 1
+            line.released(tenant)
+        elif what == "take" and line.n_live:
+            fewest = min(held[x] for x in range(6) if n_waiting[x])
+            chosen = take(line).arrival.tenant
+            assert held[chosen] == fewest
+            held[chosen] += 1
+            n_waiting[chosen] -= 1
+        assert len(line._order) <= 64 + 4 * 5 + 1

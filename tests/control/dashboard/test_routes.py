@@ -159,7 +159,8 @@ async def test_a_switch_is_thrown_by_the_right_request_only(
     async with session.post(SWITCH, data=b"x" * 5_000, headers=headers) as answer:
         assert answer.status == 403
     async with session.post(SWITCH, json=body, headers=headers) as answer:
-        expected = {"mode": "observe", "hold": "govern", "contain": "govern"}
+        policies = ("hold", "contain", "limit", "slots")
+        expected = {"mode": "observe", **dict.fromkeys(policies, "govern")}
         assert (answer.status, await answer.json()) == (200, expected)
     assert runtime.config.policies.mode == "observe"
 

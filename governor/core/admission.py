@@ -1,0 +1,111 @@
+"""What becomes of a request for which there is no place at once: admit, wait, send away.
+
+*Rule of this file*: the ways that are not the short one of
+:meth:`governor.core.gate.Gate.arrive`; each ends in one decision with its reason.
+"""
+
+from __future__ import annotations
+
+from governor.core.bands import Band
+from governor.core.endpoint import Endpoint
+from governor.core.lease import Decision, Lease
+from governor.core.line import INVITED
+from governor.core.refused import Returning
+from governor.core.telling import Telling
+from policies.decision import Action, Reason
+from signals import REFUSED
+
+STATUS_WAIT = 429
+"""Capacity exists and is taken: come back at your slot (RFC 6585 section 4)."""
+
+_ADMIT = Action.ADMIT
+
+
+class Admission(Telling):
+    """The longer ways of a gate; made as :class:`~governor.core.parts.GateParts` says."""
+
+    def _consider(self, now_ns: int, lease: Lease, endpoint: Endpoint, is_crowd: bool) -> Decision:
+        """Admit a request for which there is room, let it wait, or send it away."""
+        shaping = self.shaping
+        try:
+            if shaping.holdback.is_held_back(lease.arrival.flow):
+                return self._admit(now_ns, lease, endpoint, Reason.HELD_BACK)
+            is_crowd = is_crowd and lease.line_key != INVITED  # what was promised is kept
+            band = shaping.band(lease, is_crowd)
+            room = self._room()
+            unheeded: Reason | None = None
+            may_go = room.opens_to(band) and not self.line.n_ahead(band)
+            if may_go and shaping.observes(lease.arrival):
+                unheeded = self._unheeded(lease, endpoint, is_crowd)
+        except Exception:
+            self.ledger.n_faults += 1
+            return self._admit(now_ns, lease, endpoint, Reason.UNTOUCHED)
+        if may_go:
+            return self._admit(now_ns, lease, endpoint, Reason.UNTOUCHED, unheeded)
+        has_place = endpoint.in_flight < endpoint.limit.limit or not shaping.is_limiting
+        return self._wait(now_ns, lease, band, shaping.reason(band, room, has_place))
+
+    def _admit(
+        self,
+        now_ns: int,
+        lease: Lease,
+        endpoint: Endpoint,
+        reason: Reason,
+        unheeded: Reason | None = None,
+    ) -> Decision:
+        """Give a place on arrival, or, where nothing is held, one beyond the limit."""
+        is_bound = endpoint.in_flight + 1 >= endpoint.limit.limit
+        endpoint.open(now_ns, lease, is_bound)
+        self._opened(now_ns, lease)
+        if unheeded is not None:
+            return self.saw(now_ns, lease, unheeded)
+        if reason is Reason.UNTOUCHED:
+            self.ledger.n_untouched += 1
+        else:
+            self.ledger.n_held_back += 1
+        return Decision(_ADMIT, reason, lease)
+
+    def _wait(self, now_ns: int, lease: Lease, band: Band, reason: Reason) -> Decision:
+        if self.dispatcher.is_full:
+            return self._answer(now_ns, lease, Reason.LINE_FULL)
+        arrival = lease.arrival
+        service_s = self.dispatcher.response_ns * 1e-9
+        attained_s = self.identities.attained_s(arrival.flow, arrival.tree, service_s)
+        if self.identities.is_newcomer(arrival.flow):
+            before_s = self.newcomers.charge(now_ns, arrival.tenant, service_s)
+            attained_s = max(attained_s, before_s)
+        self.dispatcher.join(now_ns, lease, attained_s, band)
+        self.ledger.n_waited_for[reason] += 1
+        return Decision(Action.WAIT, reason, lease)
+
+    def _dispatch(self, now_ns: int) -> list[Decision]:
+        """Fill every place that is open to somebody who waits; return what was decided."""
+        decisions: list[Decision] = []
+        dispatcher = self.dispatcher
+        while lease := dispatcher.first(now_ns, self._room()):
+            endpoint = self._only or self._pick(now_ns, lease)
+            if self.shaping.is_limiting and endpoint.in_flight >= endpoint.limit.limit:
+                break
+            if dispatcher.is_too_late(now_ns, lease):
+                decisions.append(self._answer(now_ns, lease, Reason.PATIENCE_SPENT))
+                continue
+            dispatcher.take(lease)
+            waited_ns = now_ns - lease.waits_since_ns
+            self.ledger.waited_s += waited_ns * 1e-9
+            endpoint.open(now_ns, lease, is_bound=True)
+            self._opened(now_ns, lease)
+            reason = Reason.ABSORBED if isinstance(lease, Returning) else Reason.CAPACITY_FREED
+            decision = Decision(_ADMIT, reason, lease)
+            self._note(now_ns, decision, waited_ns)
+            decisions.append(decision)
+        return decisions
+
+    def _answer(self, now_ns: int, lease: Lease, reason: Reason) -> Decision:
+        """Close a pending lease with an invitation to come back."""
+        retry_after_ns = self.refused.invite(now_ns, lease.arrival, lease.arrived_at_ns)
+        is_waiting = lease.line_key >= 0
+        self._settle(now_ns, lease, REFUSED, retry_after_ns)
+        self.ledger.n_answered[reason] += 1
+        decision = Decision(Action.ANSWER, reason, lease, retry_after_ns, STATUS_WAIT)
+        self._note(now_ns, decision, now_ns - lease.arrived_at_ns if is_waiting else 0)
+        return decision
