@@ -116,7 +116,9 @@ class Runtime:
             if upstream.fallback is not None:
                 self.gates[name].fallback = self.gates[upstream.fallback]
         is_recording = config.recorder.mode != "off"
-        self.recorder = Recorder(config, self.gates, self.identities) if is_recording else None
+        self.recorder: Recorder | None = None
+        if is_recording:
+            self.recorder = Recorder(config, self.gates, self.identities, self.registry)
         self.pools = {
             name: tuple(EndpointPool(x, upstream, self.stats) for x in upstream.addresses)
             for name, upstream in config.upstreams.items()
@@ -278,8 +280,7 @@ class Runtime:
         policies = self.config.policies.model_copy(update={name: value})
         self.config = self.config.model_copy(update={"policies": policies})
         for gate in self.gates.values():
-            gate.is_observing = policies.mode == "observe"
-            gate.shaping.switch(switches_of(policies))
+            gate.switch(switches_of(policies), policies.mode == "observe")
         for route in self.proxy.router.routes:
             route.lay_down(terms_of(policies, route.policies))
         _log.warning("policy switch: %s is %s from now on", name, value)

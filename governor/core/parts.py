@@ -176,6 +176,11 @@ class GateParts:
             return 0
         return sum(max(0, x.limit.limit - x.in_flight) for x in self.endpoints if not x.is_out)
 
+    def switch(self, switches: int, is_observing: bool) -> None:
+        """Set every policy's state from now on; who waits already goes on waiting."""
+        self.is_observing = is_observing
+        self.shaping.switch(switches)
+
     def reroute(
         self, now_ns: int, lease: Lease, verdict: Verdict
     ) -> tuple[Decision | None, Sequence[Decision]]:

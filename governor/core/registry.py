@@ -25,7 +25,7 @@ import numpy as np
 
 from governor.core.identity import OVERFLOW, Identities
 from governor.core.profiles import READ_NS, Profiles
-from governor.core.restraint import Restraint
+from governor.core.restraint import impose, lift
 from policies.envelope import (
     LEARNED,
     MEASURES,
@@ -244,21 +244,18 @@ class Registry:
 
     def restrain(self, now_ns: int, flow: int, cap: int, by: str, why: str) -> bool:
         """Hold a flow to ``cap`` calls in flight, or quarantine it (0); return whether it is so."""
-        before = self.restraints.get(flow)
-        if before is None:
-            if flow == OVERFLOW or len(self.restraints) >= N_RESTRAINED_MAX:
-                self.n_not_restrained += 1
-                return False
-            self._identities.flows.n_open[flow] += 1  # pinned: nobody can push it out
-        self.restraints[flow] = Restraint(flow, cap)
+        is_new = flow not in self.restraints
+        if is_new and (flow == OVERFLOW or len(self.restraints) >= N_RESTRAINED_MAX):
+            self.n_not_restrained += 1
+            return False
+        impose(self._identities, flow, cap)
         self._tell(now_ns, "held" if cap else "quarantined", flow, by=by, why=why)
         return True
 
     def release(self, now_ns: int, flow: int, by: str, why: str) -> bool:
         """Let a flow go on; return whether it was restrained."""
-        if self.restraints.pop(flow, None) is None:
+        if not lift(self._identities, flow):
             return False
-        self._identities.flows.n_open[flow] -= 1
         self.deviates[flow] = False
         self._streak[flow] = -(GRACE_S * READ_NS // 1_000_000_000)
         self._tell(now_ns, "released", flow, by=by, why=why)

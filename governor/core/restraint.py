@@ -29,6 +29,7 @@ from policies.decision import Action, Reason
 
 if TYPE_CHECKING:
     from governor.core.gate import Gate
+    from governor.core.identity import Identities
     from governor.core.parts import GateParts
 
 STATUS_QUARANTINED = 403
@@ -59,6 +60,21 @@ class Restraint:
     def is_quarantine(self) -> bool:
         """Whether nothing of it is served."""
         return self.cap == 0
+
+
+def impose(identities: Identities, flow: int, cap: int) -> None:
+    """Restrain a flow from now on; its place is pinned, so that nobody can push it out."""
+    if flow not in identities.restraints:
+        identities.flows.n_open[flow] += 1
+    identities.restraints[flow] = Restraint(flow, cap)
+
+
+def lift(identities: Identities, flow: int) -> bool:
+    """Let a flow go on; return whether it was restrained."""
+    if identities.restraints.pop(flow, None) is None:
+        return False
+    identities.flows.n_open[flow] -= 1
+    return True
 
 
 class Restrained:

@@ -62,6 +62,11 @@ class SpreadGate(Gate):
         self._n_spare = 0
         self._moves = state_of(self.shaping.switches, Policy.REROUTE) == GOVERN
 
+    def switch(self, switches: int, is_observing: bool) -> None:
+        """Set every policy's state, whether calls may move among them."""
+        super().switch(switches, is_observing)
+        self._moves = state_of(switches, Policy.REROUTE) == GOVERN
+
     # -- events -----------------------------------------------------------
 
     def reroute(

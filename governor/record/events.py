@@ -1,12 +1,15 @@
-"""One record of what a gate was told or decided: 84 bytes of integers.
+"""One record of what a gate was told or decided: 104 bytes of integers.
 
 *Rule of this file*: names and places of the fields; nothing is read or written here.
 
 *Theory*: a gate's decisions follow from what it is told and when. So what is told
 is recorded in order, whole; what it decided is recorded beside it, to compare.
 Every number of an :class:`~governor.core.arrival.Arrival` is there, for each may
-decide. Tenant, flow and tree are places in tables whose keys are salted hashes and are
-not recorded; when a place is handed to another caller, that is a record of its own.
+decide; what a route lays down for its requests is among them. Tenant, flow and tree are
+places in tables whose keys are salted hashes and are not recorded; when a place is handed to
+another caller, that is a record of its own. So is what people and envelopes do beside the
+gates: a switch thrown, a flow held, quarantined or released. A record without an upstream of
+its own says 0.
 
 Fields of a record, by kind:
 
@@ -30,9 +33,12 @@ SLOT            ``number``, ``status``, ``delay_ns`` (asked by the upstream); ``
 ABSORB          ``number``, ``delay_ns`` (asked), ``patience_ns`` (bound), ``request`` (number
                 of the lease that goes on; 0: it was not absorbed)
 HANDOVER        ``endpoint`` (0 tenants, 1 flows, 2 trees), ``number`` (the place)
+SWITCH          ``number`` (the policies' states, packed), ``action`` is 1 in observe mode
+RESTRAIN        ``number`` (the flow), ``request`` (its calls in flight; 0: quarantined)
+RELEASE         ``number`` (the flow)
 ==============  ==================================================================
 
-*Cost*: ``Struct.pack_into`` of 25 numbers, see ``python -m bench record``.
+*Cost*: ``Struct.pack_into`` of 28 numbers, see ``python -m bench record``.
 *Considered and rejected*: assigning a tuple to a row of the structured array, 1.7 times as
 slow; an object for each event, packed later: the same work, later, and more of it.
 """
@@ -67,6 +73,9 @@ class Kind(IntEnum):
     SLOT = 11
     ABSORB = 12
     HANDOVER = 13
+    SWITCH = 14
+    RESTRAIN = 15
+    RELEASE = 16
 
 
 EVENT_DTYPE = np.dtype(
@@ -97,6 +106,9 @@ EVENT_DTYPE = np.dtype(
         ("urgency", "u1"),
         ("call_kind", "u1"),
         ("spare", "u1"),
+        ("source", "<i8"),
+        ("max_wait_ns", "<i8"),
+        ("switches", "<i4"),
     ]
 )
 """One record. The order is that of the two structs below."""
@@ -104,13 +116,13 @@ EVENT_DTYPE = np.dtype(
 HEAD = Struct("<qIIqBBBBhh")
 """The first 32 bytes, all that most kinds need."""
 
-WHOLE = Struct("<qIIqBBBBhhiiiiqqqi????BBBx")
+WHOLE = Struct("<qIIqBBBBhhiiiiqqqi????BBBxqqi")
 """All of it."""
 
 get_shape: Callable[[Arrival], tuple[int, ...]] = attrgetter(
     *("tenant", "flow", "tree", "parent_flow", "fingerprint", "affinity", "patience_ns"),
     *("attempt", "is_identified", "is_exempt", "can_retry", "is_deadline"),
-    *("family", "urgency", "kind"),
+    *("family", "urgency", "kind", "source", "max_wait_ns", "switches"),
 )
 """An arrival's numbers in the order of a record; short to write, not fast."""
 
@@ -132,4 +144,4 @@ def make_events(n: int) -> np.ndarray[Any, Any]:
     return np.zeros(n, EVENT_DTYPE)
 
 
-assert EVENT_DTYPE.itemsize == EVENT_BYTES == 84
+assert EVENT_DTYPE.itemsize == EVENT_BYTES == 104

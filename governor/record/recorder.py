@@ -27,6 +27,7 @@ from typing import Any
 from governor.config.model import Config
 from governor.core.gate import Gate
 from governor.core.identity import Identities
+from governor.core.registry import Registry
 from governor.record.configuration import pack_config
 from governor.record.events import EVENT_BYTES
 from governor.record.explain import find_life
@@ -83,6 +84,8 @@ class Recorder:
     gates : mapping of str to Gate
         New ones: nothing has come to them yet.
     identities : Identities
+    registry : Registry, optional
+        Of those who are held and quarantined.
 
     Attributes
     ----------
@@ -90,13 +93,21 @@ class Recorder:
         Writes that failed.
     """
 
-    def __init__(self, config: Config, gates: Mapping[str, Gate], identities: Identities) -> None:
+    def __init__(
+        self,
+        config: Config,
+        gates: Mapping[str, Gate],
+        identities: Identities,
+        registry: Registry | None = None,
+    ) -> None:
         settings = config.recorder
         self.mode = settings.mode
         self.salt = secrets.randbits(32)
         self.ring = Ring(max(N_MIN, settings.memory_bytes // EVENT_BYTES))
         self.tap = Tap(self.ring, self.salt)
         self.tap.attach(gates.values(), identities)
+        if registry is not None:
+            self.tap.attach_registry(registry)
         self.file = RecordFile(Path(settings.file), settings.size_bytes)
         self.n_faults = 0
         self._gates = tuple(gates.values())

@@ -6,9 +6,10 @@ same configuration gets the same decisions, and every difference is told.
 *Theory*: a gate reads no clock and draws no chance that it was not given, so its
 decisions are a function of its configuration and its events. What is kept outside of it
 and decides with it (attained service by place of the identity tables, a place that is handed
-on) is in the recording as well. Only a recording that begins with its process
-(``Recording.is_whole``) can be exact: one of a ring that has gone round begins with gates
-that have learned nothing; its agreement is a figure, not a promise.
+on, a switch thrown, a flow held or quarantined) is in the recording as well, in one order for
+all gates: they share the roots of trees and who has how much open. Only a recording that
+begins with its process (``Recording.is_whole``) can be exact: one of a ring that has gone round
+begins with gates that have learned nothing; its agreement is a figure, not a promise.
 
 *Cost*: that of the gate, and about as much again for Python's side of it.
 """
@@ -19,10 +20,13 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from governor.core.arrival import Arrival
 from governor.core.gate import Gate
 from governor.core.identity import Identities, IdentityTable
 from governor.core.lease import Decision, Lease, LeaseState, make_lease
+from governor.core.restraint import impose, lift
 from governor.record.events import (
     EVENT_DTYPE,
     REASON_CODE,
@@ -68,6 +72,8 @@ class Replayed(NamedTuple):
 def make_room(identities: Identities, events: Any) -> None:
     """Give every place that a recording names to somebody, so that it can be used."""
     flow = max(int(events[name].max(initial=0)) for name in ("flow", "parent_flow"))
+    acts = np.isin(events["kind"], (Kind.RESTRAIN, Kind.RELEASE))
+    flow = max(flow, int(events["number"][acts].max(initial=0)))
     tenant, tree = (int(events[name].max(initial=0)) for name in ("tenant", "tree"))
     make_places(identities, tenant, flow, tree)
 
@@ -106,6 +112,7 @@ class Player:
 
     def __init__(self, gates: Sequence[Gate], identities: Identities) -> None:
         self._gates = gates
+        self._identities = identities
         self._tables: tuple[IdentityTable, ...] = (
             identities.tenants,
             identities.flows,
@@ -128,6 +135,9 @@ class Player:
             Kind.ABSORB: self._absorb,
             Kind.HANDOVER: self._handover,
             Kind.MEMBER: self._member,
+            Kind.SWITCH: self._switch,
+            Kind.RESTRAIN: self._restrain,
+            Kind.RELEASE: self._release,
         }
 
     def play(self, events: Any) -> Replayed:
@@ -236,6 +246,15 @@ class Player:
         lease.number = event[1]
         self._leases[event[1]] = lease
 
+    def _switch(self, gate: Gate, event: tuple[Any, ...]) -> None:
+        gate.switch(event[1], event[6] == 1)
+
+    def _restrain(self, gate: Gate, event: tuple[Any, ...]) -> None:
+        impose(self._identities, event[1], event[2])
+
+    def _release(self, gate: Gate, event: tuple[Any, ...]) -> None:
+        lift(self._identities, event[1])
+
     # -- what was decided -----------------------------------------------------------
 
     def _heard(self, decisions: Sequence[Decision]) -> None:
@@ -285,7 +304,7 @@ def arrival_of(event: tuple[Any, ...]) -> Arrival:
     """Return the arrival of an ARRIVE or MEMBER record, in the order of its fields."""
     tenant, flow, tree, parent, fingerprint, affinity, patience_ns = event[10:17]
     attempt, is_identified, is_exempt, can_retry, is_deadline = event[17:22]
-    family, urgency, kind = event[22:25]
+    family, urgency, kind, _, source, max_wait_ns, switches = event[22:29]
     return Arrival(
         tenant,
         flow,
@@ -302,4 +321,7 @@ def arrival_of(event: tuple[Any, ...]) -> Arrival:
         is_deadline,
         kind,
         affinity,
+        switches,
+        max_wait_ns,
+        source,
     )

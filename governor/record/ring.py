@@ -3,7 +3,7 @@
 *Rule of this file*: one writer, and readers in the same thread. Numbers count records
 since the start; a reader says from which number on, and gets what is still there.
 
-*Cost*: 84 bytes a record; pages are touched only as records come.
+*Cost*: 104 bytes a record; pages are touched only as records come.
 """
 
 from __future__ import annotations

@@ -47,7 +47,7 @@ from governor.record.events import (
 from governor.record.ring import Events
 
 MAGIC = b"GOVREC"
-VERSION = 1
+VERSION = 2
 MARK = b"GVBK"
 
 _PREFIX = Struct("<6sH")

@@ -21,8 +21,7 @@ from governor.core.arrival import Arrival
 from governor.core.gate import Gate
 from governor.core.identity import Identities, IdentityTable
 from governor.core.lease import Decision, Lease, Untouched
-from governor.core.parts import GateParts
-from governor.core.refused import Refused
+from governor.core.registry import Registry
 from governor.record.events import (
     EVENT_BYTES,
     HEAD,
@@ -31,6 +30,7 @@ from governor.record.events import (
     Kind,
     get_shape,
 )
+from governor.record.refusals import RecordedRefused, number_of
 from governor.record.ring import Ring
 from policies.decision import Outcome
 from policies.ejection import Verdict
@@ -76,11 +76,30 @@ class Tap:
             gate.refused = RecordedRefused(gate, gate_tap)
             for name in ("arrive", "answered", "leave", "depart", "observe_quota"):
                 setattr(gate, name, getattr(gate_tap, name))
-            for name in ("tick", "reroute"):
+            for name in ("tick", "reroute", "switch"):
                 setattr(gate, name, getattr(gate_tap, name))
         tables = (identities.tenants, identities.flows, identities.trees)
         for number, table in enumerate(tables):
             self._watch(table, number)
+
+    def attach_registry(self, registry: Registry) -> None:
+        """Listen to who is held, quarantined and released, by people and by envelopes."""
+        restrain, release = registry.restrain, registry.release
+
+        def restrained(now_ns: int, flow: int, cap: int, by: str, why: str) -> bool:
+            is_done = restrain(now_ns, flow, cap, by, why)
+            if is_done:
+                self.note(now_ns, Kind.RESTRAIN, 0, flow, cap)
+            return is_done
+
+        def released(now_ns: int, flow: int, by: str, why: str) -> bool:
+            is_done = release(now_ns, flow, by, why)
+            if is_done:
+                self.note(now_ns, Kind.RELEASE, 0, flow)
+            return is_done
+
+        registry.restrain = restrained  # type: ignore[method-assign]
+        registry.release = released  # type: ignore[method-assign]
 
     def _watch(self, table: IdentityTable, number: int) -> None:
         told = table.on_handover
@@ -125,8 +144,8 @@ class Tap:
         place = (ring.offset or ring.end) - EVENT_BYTES
         try:
             head = HEAD.unpack_from(ring.memory, place)
-            tail = (tenant, 0, 0, 0, fingerprint, affinity, patience_ns, 0, *(False,) * 4, 0, 0, 0)
-            _pack_whole(ring.memory, place, *head, *tail)
+            tail = (tenant, 0, 0, 0, fingerprint, affinity, patience_ns, 0, *(False,) * 4)
+            _pack_whole(ring.memory, place, *head, *tail, *(0,) * 6)
         except Exception:
             self.n_faults += 1
 
@@ -138,9 +157,11 @@ class GateTap:
         "_answered",
         "_arrive",
         "_depart",
+        "_gate",
         "_leave",
         "_observe_quota",
         "_reroute",
+        "_switch",
         "_tick",
         "idx",
         "tap",
@@ -156,6 +177,8 @@ class GateTap:
         self._observe_quota = gate.observe_quota
         self._tick = gate.tick
         self._reroute = gate.reroute
+        self._switch = gate.switch
+        self._gate = gate
 
     def arrive(self, now_ns: int, arrival: Arrival, owner: Any = None) -> Decision:
         """As the gate's own."""
@@ -199,6 +222,9 @@ class GateTap:
                 arrival.family,
                 arrival.urgency,
                 arrival.kind,
+                arrival.source,
+                arrival.max_wait_ns,
+                arrival.switches,
             )
             offset += EVENT_BYTES  # as Ring.step does
             if offset < ring.end:
@@ -251,7 +277,7 @@ class GateTap:
             tap.n_faults += 1
         decisions = self._depart(now_ns, lease, outcome, status, retry_after_ns)
         if decisions:
-            self._note_all(now_ns, decisions)
+            self.note_all(now_ns, decisions)
         return decisions
 
     def answered(self, now_ns: int, lease: Lease, status: int) -> None:
@@ -272,15 +298,21 @@ class GateTap:
         """As the gate's own."""
         self.tap.note(now_ns, Kind.LEAVE, self.idx, number_of(lease))
         decisions = self._leave(now_ns, lease)
-        self._note_all(now_ns, decisions)
+        self.note_all(now_ns, decisions)
         return decisions
 
     def tick(self, now_ns: int) -> Sequence[Decision]:
         """As the gate's own."""
         self.tap.note(now_ns, Kind.TICK, self.idx)
         decisions = self._tick(now_ns)
-        self._note_all(now_ns, decisions)
+        self.note_all(now_ns, decisions)
         return decisions
+
+    def switch(self, switches: int, is_observing: bool) -> None:
+        """As the gate's own; at the latest instant that it was told of."""
+        now_ns = self._gate.now_ns
+        self.tap.note(now_ns, Kind.SWITCH, self.idx, switches, action=int(is_observing))
+        self._switch(switches, is_observing)
 
     def observe_quota(
         self, now_ns: int, tenant: int, kind: int, limit: int, remaining: int, reset_ns: int
@@ -298,10 +330,11 @@ class GateTap:
         decision, followers = self._reroute(now_ns, lease, verdict)
         if decision is not None:
             self.note_decision(now_ns, decision)
-        self._note_all(now_ns, followers)
+        self.note_all(now_ns, followers)
         return decision, followers
 
-    def _note_all(self, now_ns: int, decisions: Sequence[Decision]) -> None:
+    def note_all(self, now_ns: int, decisions: Sequence[Decision]) -> None:
+        """Write each of several decisions."""
         for decision in decisions:
             self.note_decision(now_ns, decision)
 
@@ -328,60 +361,3 @@ class GateTap:
             ring.step()
         except Exception:
             tap.n_faults += 1
-
-
-class RecordedRefused(Refused):
-    """Tells the tap what the gate is told of refusals."""
-
-    __slots__ = ("_tap",)
-
-    def __init__(self, gate: GateParts, tap: GateTap) -> None:
-        super().__init__(gate)
-        self._tap = tap
-
-    def note(self, now_ns: int) -> None:
-        """Count one refusal of the upstream."""
-        tap = self._tap
-        tap.tap.note(now_ns, Kind.REFUSAL, tap.idx)
-        super().note(now_ns)
-
-    def answer(self, now_ns: int, lease: Lease, status: int, asked_ns: int) -> Decision | None:
-        """Decide what a refusal's caller is told; None: what the upstream said."""
-        tap = self._tap
-        if number_of(lease) == 0:  # it shares another's call: the gate has not seen it yet
-            tap.note_member(lease)
-        decision = super().answer(now_ns, lease, status, asked_ns)
-        tap.tap.note(
-            now_ns,
-            Kind.SLOT,
-            tap.idx,
-            number_of(lease),
-            delay_ns=asked_ns,
-            action=int(decision is not None),
-            status=status,
-        )
-        if decision is not None:
-            tap.note_decision(now_ns, decision)
-        return decision
-
-    def absorb(
-        self, now_ns: int, lease: Lease, asked_ns: int, bound_ns: int
-    ) -> tuple[Decision, Sequence[Decision]] | None:
-        """Take an open lease back until its slot, if its refusal may be waited out."""
-        taken = super().absorb(now_ns, lease, asked_ns, bound_ns)
-        tap = self._tap
-        again = 0
-        if taken is not None:
-            again = tap.tap.n_leases = taken[0].lease.number = tap.tap.n_leases + 1
-        number = number_of(lease)
-        tap.tap.note(now_ns, Kind.ABSORB, tap.idx, number, again & 0xFFFFFFFF, asked_ns)
-        tap.tap.write_tail(0, 0, 0, bound_ns)
-        if taken is not None:
-            tap.note_decision(now_ns, taken[0])
-            tap._note_all(now_ns, taken[1])
-        return taken
-
-
-def number_of(lease: Lease) -> int:
-    """Return a lease's number in the recording; 0 for one that is not in it."""
-    return getattr(lease, "number", 0) & 0xFFFFFFFF

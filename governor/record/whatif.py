@@ -35,6 +35,7 @@ from governor.core.gate import Gate
 from governor.core.lease import Decision, Lease, LeaseState
 from governor.record.calls import Demand, Fate, Task
 from policies.decision import Action, Outcome
+from policies.switches import observe_all
 
 TICK_NS = 50_000_000
 """As the proxy ticks; a silence in which nobody waits is one tick: the signals
@@ -112,8 +113,11 @@ class Model:
         self._ask((task, attempt, upstream), arrival)
 
     def _ask(self, owner: tuple[Task, int, int], arrival: Arrival) -> None:
-        task = owner[0]
-        decision = self._gates[owner[2]].arrive(self._now_ns, arrival, owner)
+        task, gate = owner[0], self._gates[owner[2]]
+        if gate.is_observing and arrival.switches >= 0:  # its route's own states observe as well
+            arrival = _copy(arrival)
+            arrival.switches = observe_all(arrival.switches)
+        decision = gate.arrive(self._now_ns, arrival, owner)
         lease = decision.lease
         lease.owner = owner
         if decision.action is Action.WAIT:
@@ -233,8 +237,13 @@ UNKNOWN_HELD_NS = 1_000_000_000
 """Where no call of the recording ever ended."""
 
 
+def _copy(arrival: Arrival) -> Arrival:
+    """Return the same, so that one run changes nothing for the next."""
+    return Arrival(**{name: getattr(arrival, name) for name in _SHAPE})
+
+
 def _again(arrival: Arrival, attempt: int) -> Arrival:
     """Return the arrival of a later attempt: marked, if its caller marks any."""
-    again = Arrival(**{name: getattr(arrival, name) for name in _SHAPE})
+    again = _copy(arrival)
     again.attempt = UNMARKED if arrival.attempt == UNMARKED else attempt
     return again

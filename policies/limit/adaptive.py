@@ -284,14 +284,10 @@ class AdaptiveLimit:
         else:
             self._grow_above = self.limit >> 1
             self._grow_to = UNJUDGED_GROWTH * max(self._initial, control.proven)
-            self._set_brake()
-
-    def _set_brake(self) -> None:
-        control = self._control
-        base = control.base
-        if base.is_ready:
-            margin = 2.5 * sqrt(control.spread * TOP_GAIN / (2.0 - TOP_GAIN) + base.variance)
-            self._grow_below = base.level + max(margin, INFLATED)
+            base = control.base
+            if base.is_ready:
+                margin = 2.5 * sqrt(control.spread * TOP_GAIN / (2.0 - TOP_GAIN) + base.variance)
+                self._grow_below = base.level + max(margin, INFLATED)
 
     def _judge_mature(self, now_ns: int) -> None:
         while self._oldest < self._next_number - 1:

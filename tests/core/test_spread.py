@@ -16,6 +16,7 @@ from governor.core.spread import SpreadGate
 from policies.decision import Action, Outcome, Reason
 from policies.ejection import REST_NS, Verdict
 from policies.limit import FixedLimit
+from policies.switches import observe_all
 from tests.core.test_gate import SilentSignals, make_gate
 
 MS = 1_000_000
@@ -91,6 +92,20 @@ def test_an_unreached_call_moves_with_its_books() -> None:
     assert sum(gate.ledger.n_by_outcome) == gate.ledger.n_arrived == 1
     assert gate.ledger.n_rerouted == 1
     assert all(x.pace.n_unanswered == 0 for x in gate.endpoints)
+
+
+def test_a_switch_stops_moving_calls_and_starts_it_again() -> None:
+    """In observe mode nothing is moved, also where that was switched while it runs."""
+    gate = make(n=2)
+    governs = gate.shaping.switches
+    gate.switch(observe_all(governs), is_observing=True)
+    lease = admit(gate)
+    assert gate.reroute(MS, lease, UNREACHED) == (None, ())
+    assert gate.ledger.n_observed[Reason.REROUTED] == 1
+    gate.depart(2 * MS, lease, Outcome.UNSENT, 502)
+    gate.switch(governs, is_observing=False)
+    lease = admit(gate, 3 * MS)
+    assert gate.reroute(4 * MS, lease, UNREACHED)[0] is not None
 
 
 def test_each_endpoint_fails_a_call_once() -> None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import signal
 import zlib
 from pathlib import Path
 from typing import Any
 
-from governor.record.events import make_events
+from governor.control.state import describe_runtime
+from governor.record.events import Kind, make_events
 from governor.record.recorder import CALM_NS, RecordFile
 from governor.record.store import encode_header, read
-from governor.runtime import Runtime
+from governor.runtime import Runtime, serve
+from tests.control.stub import StubRuntime
 from tests.faults.world import World
 from tests.record.traffic import MS, make_config
 
@@ -70,6 +74,41 @@ async def test_dump_writes_now_and_keeps_the_file_before(tmp_path: Path) -> None
         assert told == {"file": str(path), "records": number + 1, "mode": "storm"}
     assert len(read(path).events) == 3
     assert sorted(x.name for x in tmp_path.iterdir()) == ["a.rec", "a.rec.1"]
+
+
+async def test_sigusr1_writes_what_is_in_memory(tmp_path: Path) -> None:
+    """The signal alone has the ring written; the process goes on."""
+    path = tmp_path / "a.rec"
+    config = make_config({"mode": "storm", "file": str(path)})
+    is_up = asyncio.Event()
+    served = asyncio.ensure_future(serve(config, on_ready=lambda info: is_up.set()))
+    ready = asyncio.ensure_future(is_up.wait())
+    await asyncio.wait((served, ready), return_when=asyncio.FIRST_COMPLETED)
+    assert is_up.is_set()
+    await asyncio.sleep(0.1)  # some ticks, so that there is something
+    assert not path.exists()
+    signal.raise_signal(signal.SIGUSR1)
+    for _ in range(500):
+        if path.exists() and len(read(path).events):
+            break
+        await asyncio.sleep(0.01)
+    assert set(read(path).events["kind"].tolist()) == {Kind.TICK}
+    assert not served.done()
+    signal.raise_signal(signal.SIGTERM)
+    signal.raise_signal(signal.SIGTERM)  # at once
+    await served
+
+
+def test_the_state_page_tells_what_it_does(tmp_path: Path) -> None:
+    """Mode, records and faults; nothing where nothing is recorded."""
+    runtime = StubRuntime()
+    assert describe_runtime(runtime, 0)["recorder"] is None
+    recorder = make_runtime(tmp_path / "a", "storm").recorder
+    assert recorder is not None
+    recorder.tap.note(1, Kind.TICK, 0)
+    runtime.recorder = recorder
+    told = {"mode": "storm", "is_writing": False, "records": 1, "kept": 1, "faults": 0}
+    assert describe_runtime(runtime, 0)["recorder"] == told
 
 
 def test_the_disk_holds_no_more_than_configured(tmp_path: Path) -> None:

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from governor.core.arrival import Arrival
+from governor.core.lease import LeaseState, make_lease
 from governor.record.configuration import pack_config, unpack_config
 from governor.record.events import REASONS, Kind
-from governor.record.replay import replay
+from governor.record.replay import Replayed, replay
 from governor.record.store import Recording, encode_blocks, encode_header, read
 from governor.runtime import Runtime
-from tests.record.traffic import Run, make_config
+from policies.decision import Outcome
+from tests.record.life import Life, play_life
+from tests.record.traffic import MS, Run, make_config
 
 
-def record(run: Run, path: Path) -> Recording:
+def record(run: Run | Life, path: Path) -> Recording:
     """Return what a file holds that a run was written to."""
     first, events = run.tap.ring.since(0)
     packed = pack_config(run.runtime.config)
@@ -41,8 +46,8 @@ def test_a_run_with_a_storm_replays_exactly(recording: Recording) -> None:
     reasons = {REASONS[reason] for _, reason in found.replayed}
     assert {"untouched", "exempt", "over_limit", "capacity_freed", "absorbed"} <= reasons
     kinds = set(recording.events["kind"].tolist())
-    wanted = set(Kind) - {Kind.MEMBER, Kind.HANDOVER}
-    assert wanted <= kinds
+    elsewhere = {Kind.MEMBER, Kind.HANDOVER, Kind.SWITCH, Kind.RESTRAIN, Kind.RELEASE}
+    assert set(Kind) - elsewhere <= kinds
 
 
 def test_another_configuration_is_told_apart(recording: Recording) -> None:
@@ -55,3 +60,87 @@ def test_another_configuration_is_told_apart(recording: Recording) -> None:
     found = replay(recording, list(again.gates.values()), again.identities)
     assert found.n_different > 100
     assert len(found.differences) == 20
+
+
+def replay_anew(recording: Recording) -> Replayed:
+    """Return what new gates of the recorded configuration make of it."""
+    again = Runtime(unpack_config(recording.header["config"]))
+    return replay(recording, list(again.gates.values()), again.identities)
+
+
+def test_what_people_routes_and_other_gates_do_replays_exactly(tmp_path: Path) -> None:
+    """Switches thrown, a route's own terms, a doomed tree, a quota, a hung kind, restraints."""
+    life = play_life()
+    assert life.tap.n_faults == 0
+    wanted = {"observed", "doomed", "over_quota", "contained", "capped", "quarantined"}
+    assert wanted | {"patience_spent"} <= life.seen
+    recording = record(life, tmp_path / "a.rec")
+    assert {Kind.SWITCH, Kind.RESTRAIN, Kind.RELEASE} <= set(recording.events["kind"].tolist())
+    arrivals = recording.events[recording.events["kind"] == Kind.ARRIVE]
+    for name in ("source", "max_wait_ns", "switches"):
+        assert len(set(arrivals[name].tolist())) > 1
+    found = replay_anew(recording)
+    assert found.differences == ()
+    assert (found.n_different, found.n_faults) == (0, 0)
+    assert wanted <= {REASONS[reason] for _, reason in found.replayed}
+
+
+@pytest.mark.parametrize("left_out", [Kind.SWITCH, Kind.RESTRAIN, Kind.HANDOVER])
+def test_without_one_kind_of_input_it_differs(left_out: Kind, tmp_path: Path) -> None:
+    """Each of them decides: what is left out is told as a difference, and not passed over."""
+    if left_out is Kind.HANDOVER:
+        recording = record(play_handover(), tmp_path / "a.rec")
+    else:
+        recording = record(play_life(), tmp_path / "a.rec")
+    kept = recording.events[recording.events["kind"] != left_out]
+    assert len(kept) < len(recording.events)
+    assert replay_anew(recording).n_different == 0
+    assert replay_anew(recording._replace(events=kept)).n_different > 0
+
+
+def play_handover() -> Life:
+    """Return a life in which a place of a full table is handed on, and then ranks its caller."""
+    life = Life()
+    flows = life.runtime.identities.flows
+    flows.capacity = 4
+    gate = life.gates["deep"]
+
+    def ask(at_s: float, who: str, took_s: float) -> None:
+        life.at(at_s, lambda: life.call("deep", who, took_s, tree=ord(who)))
+
+    ask(0.0, "a", 3.0)  # three callers of one tenant; a has had the most by far
+    ask(4.0, "f", 0.5)
+    ask(5.0, "k", 0.5)
+    for who in ("k", "f", "p"):  # later p takes the place of a, and goes before who was there
+        ask(70.0, who, 0.2)
+    life.at(80.0, lambda: None)
+    life.run()
+    assert gate.in_flight == 0
+    return life
+
+
+def test_a_caller_that_shares_a_call_is_in_the_recording(tmp_path: Path) -> None:
+    """The gate never saw it arrive; its slot is given and replayed all the same."""
+    life = Life()
+    gate = life.gates["tools"]
+    for number in range(400):  # refusals enough to be a storm of them
+
+        def refuse(number: int = number) -> None:
+            lease = life.call("tools", f"agent-{number % 40}")
+            if lease.state is not LeaseState.OPEN:
+                return
+            gate.refused.note(life.now_ns)
+            gate.refused.answer(life.now_ns, lease, 429, 200 * MS)
+            member = make_lease(Arrival(1, 2, 0, is_identified=True), life.now_ns, 0)
+            gate.refused.answer(life.now_ns, member, 429, 200 * MS)
+            life._apply(gate, gate.depart(life.now_ns, lease, Outcome.REFUSED, 429))
+
+        life.at(number * 0.01, refuse)
+    life.run()
+    recording = record(life, tmp_path / "a.rec")
+    members = recording.events[recording.events["kind"] == Kind.MEMBER]["number"]
+    slots = recording.events[recording.events["kind"] == Kind.SLOT]
+    given = slots[(slots["action"] == 1) & np.isin(slots["number"], members)]
+    assert len(given) > 10
+    found = replay_anew(recording)
+    assert (found.differences, found.n_faults) == ((), 0)

@@ -6,9 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from governor.record.events import Kind
+from governor.core.arrival import Arrival
+from governor.record.events import EVENT_DTYPE, Kind
+from governor.record.replay import arrival_of
 from governor.record.ring import N_MIN, Ring
 from governor.record.tap import Tap
+from tests.record.traffic import Run, make_config
 
 
 @given(st.integers(0, 4 * N_MIN), st.integers(0, 5 * N_MIN))
@@ -37,3 +40,23 @@ def test_a_ring_too_small_is_refused() -> None:
     """It says what is allowed."""
     with pytest.raises(ValueError, match="at least"):
         Ring(1)
+
+
+def test_every_number_of_an_arrival_comes_back() -> None:
+    """What a gate decides by is all in the record: a new field that is forgotten fails here."""
+    names = Arrival.__slots__
+    told = {name: 10 + place for place, name in enumerate(names)}
+    told |= {name: True for name in names if name.startswith(("is_", "can_"))}
+    arrival = Arrival(is_exempt=True)
+    for name, value in told.items():
+        setattr(arrival, name, value)
+    arrival.tenant = arrival.flow = arrival.tree = 0  # of which each table has an entry
+    run = Run(make_config())
+    run.gates[0].arrive(0, arrival)
+    _, events = run.tap.ring.since(0)
+    found = arrival_of(
+        next(x for x in events.tolist() if x[list(EVENT_DTYPE.names).index("kind")] == Kind.ARRIVE)
+    )
+    assert {name: getattr(found, name) for name in names} == {
+        name: getattr(arrival, name) for name in names
+    }

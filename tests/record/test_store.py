@@ -76,7 +76,7 @@ def test_other_files_and_other_versions_are_refused(tmp_path: Path) -> None:
     for wrong, words in (
         (b"PK\x03\x04" * 10, "no recording"),
         (b"", "no recording"),
-        (data[:6] + (VERSION + 1).to_bytes(2, "little") + data[8:], "version 2"),
+        (data[:6] + (VERSION + 1).to_bytes(2, "little") + data[8:], f"version {VERSION + 1}"),
         (data[:30] + b"\0" + data[31:], "broken header"),
     ):
         path.write_bytes(wrong)

@@ -12,6 +12,7 @@ from governor.core.identity import Identities
 from governor.record.calls import Attempt, Demand, Task, count_slots, demand_of
 from governor.record.whatif import Model
 from policies.limit import FixedLimit
+from policies.switches import Modes
 from signals import SignalBank
 from tests.record.test_replay import record
 from tests.record.traffic import MS, Run, make_config
@@ -42,6 +43,17 @@ def test_whoever_the_limit_admits_is_served_and_the_rest_waits() -> None:
     assert (fate.n_done, fate.n_held, fate.n_answered) == (4, 2, 0)
     assert fate.waited_s == pytest.approx(2.0)
     assert (fate.useful_s, fate.wasted_s) == (4.0, 0.0)
+
+
+def test_a_route_that_governs_observes_where_all_does() -> None:
+    """The ungoverned column holds nobody, whatever the recorded routes laid down."""
+    tasks = make_tasks(4)
+    for task in tasks:
+        task.arrival.switches = Modes(hold="observe").pack()
+        task.arrival.max_wait_ns = MS
+    fate = Model(Demand(tasks, [4], None), [make_gate(2, is_observing=True)]).run()
+    assert (fate.n_done, fate.n_held, fate.n_answered) == (4, 0, 0)
+    assert {task.arrival.switches for task in tasks} == {Modes(hold="observe").pack()}
 
 
 def test_a_service_without_a_limit_before_it_works_for_those_who_left() -> None:
