@@ -81,10 +81,16 @@ class Admission(Telling):
     def _dispatch(self, now_ns: int) -> list[Decision]:
         """Fill every place that is open to somebody who waits; return what was decided."""
         decisions: list[Decision] = []
-        dispatcher = self.dispatcher
-        while lease := dispatcher.first(now_ns, self._room()):
+        dispatcher, only = self.dispatcher, self._only
+        is_limiting = self.shaping.is_limiting
+        while True:
+            if is_limiting and only is not None and only.in_flight >= only.limit.limit:
+                break  # mostly: the place that came free is taken again
+            lease = dispatcher.first(now_ns, self._room())
+            if lease is None:
+                break
             endpoint = self._only or self._pick(now_ns, lease)
-            if self.shaping.is_limiting and endpoint.in_flight >= endpoint.limit.limit:
+            if is_limiting and endpoint.in_flight >= endpoint.limit.limit:
                 break
             if dispatcher.is_too_late(now_ns, lease):
                 decisions.append(self._answer(now_ns, lease, Reason.PATIENCE_SPENT))
