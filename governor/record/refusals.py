@@ -59,9 +59,10 @@ class RecordedRefused(Refused):
         tap = self._tap
         again = 0
         if taken is not None:
-            again = tap.tap.n_leases = taken[0].lease.number = tap.tap.n_leases + 1
+            again = taken[0].lease.number = tap.tap.n_leases + 1 & 0xFFFFFFFF
+            tap.tap.n_leases = again
         number = number_of(lease)
-        tap.tap.note(now_ns, Kind.ABSORB, tap.idx, number, again & 0xFFFFFFFF, asked_ns)
+        tap.tap.note(now_ns, Kind.ABSORB, tap.idx, number, again, asked_ns)
         tap.tap.write_tail(0, 0, 0, bound_ns)
         if taken is not None:
             tap.note_decision(now_ns, taken[0])
@@ -71,4 +72,4 @@ class RecordedRefused(Refused):
 
 def number_of(lease: Lease) -> int:
     """Return a lease's number in the recording; 0 for one that is not in it."""
-    return getattr(lease, "number", 0) & 0xFFFFFFFF
+    return getattr(lease, "number", 0)

@@ -34,20 +34,20 @@ class Ring:
         The bytes of all places: the writer packs into it at :attr:`offset`.
     offset : int
         Where the next record goes.
-    end : int
-        Just behind the last place.
+    last : int
+        The last place: from there the writer goes on at :meth:`turn`.
     n_laps : int
         How often the writer has begun anew at the first place.
     """
 
-    __slots__ = ("_events", "end", "memory", "n_laps", "offset")
+    __slots__ = ("_events", "last", "memory", "n_laps", "offset")
 
     def __init__(self, n_records: int) -> None:
         if n_records < N_MIN:
             raise ValueError(f"n_records is {n_records}: must be at least {N_MIN}")
         self._events = make_events(n_records)
         self.memory = memoryview(self._events.view(np.uint8).data)
-        self.end = n_records * EVENT_BYTES
+        self.last = (n_records - 1) * EVENT_BYTES
         self.offset = 0
         self.n_laps = 0
 
@@ -63,12 +63,13 @@ class Ring:
 
     def step(self) -> None:
         """Go on to the next place: the one at ``offset`` has been written."""
-        offset = self.offset + EVENT_BYTES
-        if offset < self.end:
-            self.offset = offset
-        else:
-            self.offset = 0
-            self.n_laps += 1
+        offset = self.offset
+        self.offset = offset + EVENT_BYTES if offset < self.last else self.turn()
+
+    def turn(self) -> int:
+        """Count a lap; return the first place."""
+        self.n_laps += 1
+        return 0
 
     @property
     def first(self) -> int:

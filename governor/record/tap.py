@@ -23,8 +23,11 @@ from governor.core.identity import Identities, IdentityTable
 from governor.core.lease import Decision, Lease, Untouched
 from governor.core.registry import Registry
 from governor.record.events import (
+    BEGIN,
+    END,
     EVENT_BYTES,
     HEAD,
+    PLAIN,
     REASON_CODE,
     WHOLE,
     Kind,
@@ -35,9 +38,9 @@ from governor.record.ring import Ring
 from policies.decision import Outcome
 from policies.ejection import Verdict
 
-_MEMBER, _DECIDE = int(Kind.MEMBER), int(Kind.DECIDE)
-_DEPART, _ANSWERED = int(Kind.DEPART), int(Kind.ANSWERED)
-_pack_head, _pack_whole = HEAD.pack_into, WHOLE.pack_into
+_ARRIVE, _MEMBER, _DECIDE = int(Kind.ARRIVE), int(Kind.MEMBER), int(Kind.DECIDE)
+_pack_head, _pack_whole, _pack_plain = HEAD.pack_into, WHOLE.pack_into, PLAIN.pack_into
+_pack_end, _pack_begin = END.pack_into, BEGIN.pack_into
 
 MAX_UPSTREAMS = 256
 
@@ -141,7 +144,7 @@ class Tap:
         """Complete the record just written: tenant, fingerprint, affinity, patience."""
         ring = self.ring
         tenant, fingerprint, affinity, patience_ns = values
-        place = (ring.offset or ring.end) - EVENT_BYTES
+        place = ring.offset - EVENT_BYTES if ring.offset else ring.last
         try:
             head = HEAD.unpack_from(ring.memory, place)
             tail = (tenant, 0, 0, 0, fingerprint, affinity, patience_ns, 0, *(False,) * 4)
@@ -155,8 +158,11 @@ class GateTap:
 
     __slots__ = (
         "_answered",
+        "_answered_code",
         "_arrive",
+        "_arrive_code",
         "_depart",
+        "_depart_code",
         "_gate",
         "_leave",
         "_observe_quota",
@@ -179,33 +185,29 @@ class GateTap:
         self._reroute = gate.reroute
         self._switch = gate.switch
         self._gate = gate
+        codes = (kind | idx << 8 for kind in (Kind.ARRIVE, Kind.ANSWERED, Kind.DEPART))
+        self._arrive_code, self._answered_code, self._depart_code = codes
 
     def arrive(self, now_ns: int, arrival: Arrival, owner: Any = None) -> Decision:
         """As the gate's own."""
         decision = self._arrive(now_ns, arrival, owner)
         tap = self.tap
         ring = tap.ring
+        offset = ring.offset
+        lease = decision.lease
+        tap.n_leases = number = lease.number = tap.n_leases + 1 & 0xFFFFFFFF
         try:
-            lease = decision.lease
-            if type(decision) is Untouched:
-                action = reason = status = delay_ns = 0
-            else:
-                action, reason = decision.action._value_, REASON_CODE[decision.reason]
-                status, delay_ns = decision.status, decision.retry_after_ns
-            number = tap.n_leases = lease.number = tap.n_leases + 1
-            offset = ring.offset
-            _pack_whole(
+            request = crc32(owner.request_id, tap.salt) if owner is not None else 0
+            if type(decision) is not Untouched:
+                self._note_touched(now_ns, request, decision)
+                return decision
+            _pack_plain(
                 ring.memory,
                 offset,
                 now_ns,
-                number & 0xFFFFFFFF,
-                crc32(owner.request_id, tap.salt) if owner is not None else 0,
-                delay_ns,
-                1,
-                self.idx,
-                action,
-                reason,
-                status,
+                number,
+                request,
+                self._arrive_code,
                 lease.endpoint_idx,
                 arrival.tenant,
                 arrival.flow,
@@ -216,7 +218,6 @@ class GateTap:
                 arrival.patience_ns,
                 arrival.attempt,
                 arrival.is_identified,
-                arrival.is_exempt,
                 arrival.can_retry,
                 arrival.is_deadline,
                 arrival.family,
@@ -226,23 +227,29 @@ class GateTap:
                 arrival.max_wait_ns,
                 arrival.switches,
             )
-            offset += EVENT_BYTES  # as Ring.step does
-            if offset < ring.end:
-                ring.offset = offset
-            else:
-                ring.step()
+            ring.offset = offset + EVENT_BYTES if offset < ring.last else ring.turn()
         except Exception:
             tap.n_faults += 1
         return decision
 
+    def _note_touched(self, now_ns: int, request: int, decision: Decision) -> None:
+        lease = decision.lease
+        told = (decision.action, REASON_CODE[decision.reason], decision.status, lease.endpoint_idx)
+        head = (now_ns, lease.number, request, decision.retry_after_ns, _ARRIVE, self.idx, *told)
+        self._write_whole(head, lease.arrival)
+
+    def _write_whole(self, head: tuple[int, ...], arrival: Arrival) -> None:
+        ring = self.tap.ring
+        _pack_whole(ring.memory, ring.offset, *head, *get_shape(arrival))
+        ring.step()
+
     def note_member(self, lease: Lease) -> None:
         """Write the arrival of a caller that shares another's call; the gate has not seen it."""
         tap = self.tap
-        number = tap.n_leases = lease.number = tap.n_leases + 1
-        head = (lease.arrived_at_ns, number & 0xFFFFFFFF, 0, 0, _MEMBER, self.idx, 0, 0, 0, 0)
+        tap.n_leases = number = lease.number = tap.n_leases + 1 & 0xFFFFFFFF
         try:
-            _pack_whole(tap.ring.memory, tap.ring.offset, *head, *get_shape(lease.arrival))
-            tap.ring.step()
+            head = (lease.arrived_at_ns, number, 0, 0, _MEMBER, self.idx, 0, 0, 0, 0)
+            self._write_whole(head, lease.arrival)
         except Exception:
             tap.n_faults += 1
 
@@ -254,25 +261,11 @@ class GateTap:
         ring = tap.ring
         offset = ring.offset
         try:
-            _pack_head(
-                ring.memory,
-                offset,
-                now_ns,
-                lease.number & 0xFFFFFFFF,
-                0,
-                retry_after_ns,
-                _DEPART,
-                self.idx,
-                outcome._value_,
-                0,
-                status,
-                0,
+            code = self._depart_code
+            _pack_end(
+                ring.memory, offset, now_ns, lease.number, retry_after_ns, code, outcome, status
             )
-            offset += EVENT_BYTES  # as Ring.step does
-            if offset < ring.end:
-                ring.offset = offset
-            else:
-                ring.step()
+            ring.offset = offset + EVENT_BYTES if offset < ring.last else ring.turn()
         except Exception:
             tap.n_faults += 1
         decisions = self._depart(now_ns, lease, outcome, status, retry_after_ns)
@@ -285,9 +278,8 @@ class GateTap:
         tap = self.tap
         ring = tap.ring
         try:
-            _pack_head(
-                *(ring.memory, ring.offset, now_ns, lease.number & 0xFFFFFFFF, 0, 0),
-                *(_ANSWERED, self.idx, 0, 0, status, 0),
+            _pack_begin(
+                ring.memory, ring.offset, now_ns, lease.number, self._answered_code, status
             )
             ring.step()
         except Exception:
@@ -348,7 +340,7 @@ class GateTap:
                 ring.memory,
                 ring.offset,
                 now_ns,
-                lease.number & 0xFFFFFFFF,
+                lease.number,
                 0,
                 decision.retry_after_ns,
                 _DECIDE,
