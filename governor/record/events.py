@@ -130,7 +130,8 @@ END = Struct("<qI4xqHBxh2x")
 BEGIN = Struct("<qI12xH2xh2x")
 """As ``HEAD``, of a first byte."""
 
-assert {HEAD.size, END.size, BEGIN.size} == {32} and PLAIN.size == WHOLE.size
+assert {HEAD.size, END.size, BEGIN.size} == {32}
+assert PLAIN.size == WHOLE.size
 
 get_shape: Callable[[Arrival], tuple[int, ...]] = attrgetter(
     *("tenant", "flow", "tree", "parent_flow", "fingerprint", "affinity", "patience_ns"),

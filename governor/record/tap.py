@@ -278,9 +278,7 @@ class GateTap:
         tap = self.tap
         ring = tap.ring
         try:
-            _pack_begin(
-                ring.memory, ring.offset, now_ns, lease.number, self._answered_code, status
-            )
+            _pack_begin(ring.memory, ring.offset, now_ns, lease.number, self._answered_code, status)
             ring.step()
         except Exception:
             tap.n_faults += 1
