@@ -156,19 +156,18 @@ ControlPort = Annotated[
 ]
 
 
+TraceFormat = Annotated[
+    str | None,
+    typer.Option(
+        "--format",
+        metavar="azure|mooncake|otlp|clf|har|table",
+        help="Of a trace that is no recording. [default: guessed]",
+    ),
+]
+
+
 @app.command()
-def replay(
-    file: RecordingFile,
-    config: ConfigFile = None,
-    form: Annotated[
-        str | None,
-        typer.Option(
-            "--format",
-            metavar="azure|mooncake|otlp|clf|har|table",
-            help="Of a trace that is no recording. [default: guessed]",
-        ),
-    ] = None,
-) -> None:
+def replay(file: RecordingFile, config: ConfigFile = None, form: TraceFormat = None) -> None:
     """Play a recording or a trace again: the same decisions, or those of another --config."""
     from governor.cli.replay_command import replay_file
 
@@ -184,11 +183,12 @@ def inspect(
     png: Annotated[
         Path | None, typer.Option(metavar="PICTURE", help="Draw it here; needs matplotlib.")
     ] = None,
+    form: TraceFormat = None,
 ) -> None:
-    """Say what a recording shows, and draw it."""
+    """Say what a recording or a trace shows, and draw it."""
     from governor.cli.replay_command import inspect_file
 
-    raise typer.Exit(inspect_file(file, html, png))
+    raise typer.Exit(inspect_file(file, html, png, form))
 
 
 @app.command()

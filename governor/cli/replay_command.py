@@ -20,13 +20,14 @@ from governor.record.calls import Demand, Fate, demand_of
 from governor.record.configuration import unpack_config
 from governor.record.events import REASONS
 from governor.record.page import draw_html, draw_png, has
-from governor.record.readers import READERS, demand_of_rows, guess
+from governor.record.readers import READERS, guess
 from governor.record.readers.base import Problems
 from governor.record.replay import Replayed, make_places, replay
 from governor.record.store import MAGIC, Recording, RecordingError, read
-from governor.record.summary import summarise
+from governor.record.summary import summarise, summarise_trace
+from governor.record.trace import Trace
 from governor.record.whatif import Model
-from governor.runtime import Runtime
+from governor.runtime import GC_THRESHOLD, Runtime
 from policies.decision import Action
 
 MODEL_WORDS = (
@@ -49,11 +50,14 @@ def make_gates(config: Config) -> tuple[list[Gate], Identities]:
 
 def replay_file(file: Path, config_file: Path | None, form: str | None) -> int:
     """Replay a recording, or a trace in a public format; return the exit code."""
-    with file.open("rb") as opened:
-        is_recording = form is None and opened.read(len(MAGIC)) == MAGIC
-    if is_recording:
+    if form is None and _is_recording(file):
         return _replay_recording(read(file), config_file)
     return _replay_trace(file, config_file, form)
+
+
+def _is_recording(file: Path) -> bool:
+    with file.open("rb") as opened:
+        return opened.read(len(MAGIC)) == MAGIC
 
 
 def _replay_recording(recording: Recording, config_file: Path | None) -> int:
@@ -61,6 +65,7 @@ def _replay_recording(recording: Recording, config_file: Path | None) -> int:
     gates, identities = make_gates(own)
     gc.collect()
     gc.freeze()
+    gc.set_threshold(GC_THRESHOLD, 20, 50)
     began = time.perf_counter()
     found = replay(recording, gates, identities)
     took_s = time.perf_counter() - began
@@ -78,20 +83,26 @@ def _replay_recording(recording: Recording, config_file: Path | None) -> int:
     return 0 if not recording.is_whole or not found.n_different else 1
 
 
+def _choose(file: Path, form: str | None) -> str:
+    form = form or guess(file)
+    if form not in READERS:
+        raise RecordingError(f"--format must be one of {', '.join(READERS)}")
+    return form
+
+
 _OBSERVE = {"mode": "observe"}
 
 
 def _replay_trace(file: Path, config_file: Path | None, form: str | None) -> int:
-    form = form or guess(file)
-    if form not in READERS:
-        raise RecordingError(f"--format must be one of {', '.join(READERS)}")
+    form = _choose(file, form)
     problems = Problems(file.name)
-    demand = demand_of_rows(READERS[form](file, problems))
-    print(f"{file.name}: {len(demand.tasks):,} calls ({form}), {demand.n_slots[0]} at most at once")
-    if problems.n_bad:
-        print(f"{problems.n_bad:,} lines could not be read, as:")
-        print("\n".join(f"  {line}" for line in problems.shown))
-    if not demand.tasks:
+    trace = Trace(READERS[form](file, problems))
+    demand = trace.demand()
+    print(f"{file.name}: {len(trace):,} calls ({form}), {demand.n_slots[0]} at most at once")
+    _print_problems(problems)
+    if trace.n_left_out:
+        print(f"{trace.n_left_out:,} further calls are left out: no more than that are read")
+    if not len(trace):
         return 1
     config = load(config_file) if config_file else Config.single("http://127.0.0.1:1", admin=None)
     observe = config.model_copy(update={"policies": config.policies.model_copy(update=_OBSERVE)})
@@ -105,6 +116,12 @@ def _replay_trace(file: Path, config_file: Path | None, form: str | None) -> int
     )
     print(MODEL_WORDS)
     return 0
+
+
+def _print_problems(problems: Problems) -> None:
+    if problems.n_bad:
+        print(f"{problems.n_bad:,} lines could not be read, as:")
+        print("\n".join(f"  {line}" for line in problems.shown))
 
 
 def _match(config: Config, recording: Recording) -> Config:
@@ -122,15 +139,10 @@ def _match(config: Config, recording: Recording) -> Config:
 
 def _model(demand: Demand, config: Config) -> Fate:
     gates, identities = make_gates(config)
-    arrivals = [task.arrival for task in demand.tasks]
-    make_places(
-        identities,
-        max((x.tenant for x in arrivals), default=0),
-        max((max(x.flow, x.parent_flow) for x in arrivals), default=0),
-        max((x.tree for x in arrivals), default=0),
-    )
+    make_places(identities, *demand.places)
     spare = len(gates) - len(demand.n_slots)
-    whole = Demand(demand.tasks, [*demand.n_slots, *([demand.n_slots[0]] * spare)], None)
+    n_slots = [*demand.n_slots, *([demand.n_slots[0]] * spare)]
+    whole = Demand(demand.tasks, n_slots, None, demand.is_single)
     return Model(whole, gates).run()
 
 
@@ -182,20 +194,29 @@ def _print_fates(fates: dict[str, Fate | None]) -> None:
     Console().print(drawn)
 
 
-def inspect_file(file: Path, page: Path | None, png: Path | None) -> int:
-    """Print what a recording shows, and draw it; return the exit code."""
-    recording = read(file)
-    summary = summarise(recording)
+def inspect_file(file: Path, page: Path | None, png: Path | None, form: str | None = None) -> int:
+    """Print what a recording or a trace shows, and draw it; return the exit code."""
+    if form is None and _is_recording(file):
+        title, summary = f"Recording {file.name}", summarise(read(file))
+    else:
+        problems = Problems(file.name)
+        form = _choose(file, form)
+        title = f"{file.name} ({form})"
+        summary = summarise_trace(Trace(READERS[form](file, problems)), problems)
+        _print_problems(problems)
     width = max(len(name) for name, _ in summary.rows)
     for name, value in summary.rows:
         print(f"{name:{width}}  {value}")
-    print("\n".join(f"  {n:10,}  {action} {reason}" for action, reason, n in summary.decisions))
+    for action, reason, n in summary.decisions:
+        print(f"  {n:10,}  {action} {reason}")
+    if not summary.series:
+        return 1
     status = 0
     for path, module, draw in ((page, "plotly", draw_html), (png, "matplotlib", draw_png)):
         if path is None:
             continue
         if has(module):
-            draw(summary, f"Recording {file.name}", path)
+            draw(summary, title, path)
             print(f"drawn: {path}")
         else:
             print(f"{path} is not drawn: {module} is not installed (pip install {module})")

@@ -16,13 +16,13 @@ their retries count as tasks of their own.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Protocol, runtime_checkable
 
 from governor.core.arrival import Arrival
-from governor.record.events import Kind
-from governor.record.replay import arrival_of
+from governor.record.events import KINDS_WITH_TAIL, Kind
+from governor.record.rows import FINGERPRINT, FLOW, Chunk, Head, Shape, in_chunks
 from governor.record.store import Recording
 from policies.decision import Action, Outcome
 
@@ -79,15 +79,38 @@ class Fate:
         return self.wasted_s / whole_s if whole_s else 0.0
 
 
+@runtime_checkable
+class HasPlaces(Protocol):
+    """Tasks that know this of themselves without being looked at one by one."""
+
+    @property
+    def places(self) -> tuple[int, int, int]:
+        """The highest place of tenants, flows and trees."""
+
+
 @dataclass(slots=True)
 class Demand:
     """Everything that is played: tasks in order of time, and the service's slots."""
 
-    tasks: list[Task]
+    tasks: Sequence[Task]
     n_slots: list[int]
     """By upstream, the most that was in flight at once."""
     fate: Fate | None
     """What became of it, where that is known."""
+    is_single: bool = False
+    """Each task is one attempt that was served: nobody is known to come back."""
+
+    @property
+    def places(self) -> tuple[int, int, int]:
+        """The highest place of tenants, flows and trees."""
+        if isinstance(self.tasks, HasPlaces):
+            return self.tasks.places
+        tenant = flow = tree = 0
+        for task in self.tasks:
+            arrival = task.arrival
+            tenant, tree = max(tenant, arrival.tenant), max(tree, arrival.tree)
+            flow = max(flow, arrival.flow, arrival.parent_flow)
+        return tenant, flow, tree
 
 
 class _Open:
@@ -109,29 +132,33 @@ class _Reader:
         self._in_flight = [0] * n_upstreams
         self.n_slots = [1] * n_upstreams
 
-    def take(self, event: tuple[Any, ...]) -> None:
-        kind, t_ns, number = event[4], event[0], event[1]
-        if kind == Kind.ARRIVE:
-            self._arrive(event)
-        elif kind == Kind.DECIDE:
-            self._decide(t_ns, event, self._open.get(number))
-        elif kind == Kind.DEPART:
-            self._depart(t_ns, event, self._open.pop(number, None))
-        elif kind == Kind.LEAVE:
-            self._leave(t_ns, number)
-        elif kind == Kind.ABSORB and event[2] and number in self._open:
-            call = self._open[event[2]] = self._open.pop(number)
-            self._unsend(event[5])
-            call.sent_ns = 0
+    def take(self, chunk: Chunk) -> None:
+        """Read some records."""
+        heads, shapes = chunk
+        for event in heads:
+            kind, t_ns, number = event[4], event[0], event[1]
+            shape = next(shapes) if kind in KINDS_WITH_TAIL else ()
+            if kind == Kind.ARRIVE:
+                self._arrive(event, shape)
+            elif kind == Kind.DECIDE:
+                self._decide(t_ns, event, self._open.get(number))
+            elif kind == Kind.DEPART:
+                self._depart(t_ns, event, self._open.pop(number, None))
+            elif kind == Kind.LEAVE:
+                self._leave(t_ns, number)
+            elif kind == Kind.ABSORB and event[2] and number in self._open:
+                call = self._open[event[2]] = self._open.pop(number)
+                self._unsend(event[5])
+                call.sent_ns = 0
 
-    def _arrive(self, event: tuple[Any, ...]) -> None:
+    def _arrive(self, event: Head, shape: Shape) -> None:
         t_ns, upstream = event[0], event[5]
         self.fate.n_arrivals += 1
-        key = (upstream, event[11], event[14])
+        key = (upstream, shape[FLOW], shape[FINGERPRINT])
         attempt = Attempt()
         task, ended_ns = self._bad.pop(key, (None, 0))
         if task is None or t_ns - ended_ns > RETURN_NS:
-            task = Task(t_ns, upstream, arrival_of(event))
+            task = Task(t_ns, upstream, Arrival(*shape))
             self.tasks.append(task)
         else:
             attempt.away_ns = max(0, t_ns - ended_ns)
@@ -139,7 +166,7 @@ class _Reader:
         call = self._open[event[1]] = _Open(task, attempt, key)
         self._decide(t_ns, event, call)
 
-    def _decide(self, t_ns: int, event: tuple[Any, ...], call: _Open | None) -> None:
+    def _decide(self, t_ns: int, event: Head, call: _Open | None) -> None:
         if call is None:
             return
         action, upstream = event[6], event[5]
@@ -160,7 +187,7 @@ class _Reader:
                 self.fate.n_answered += 1
                 self._bad[call.key] = (call.task, t_ns)
 
-    def _depart(self, t_ns: int, event: tuple[Any, ...], call: _Open | None) -> None:
+    def _depart(self, t_ns: int, event: Head, call: _Open | None) -> None:
         if call is None:
             return
         self._unsend(event[5])
@@ -197,19 +224,8 @@ class _Reader:
 def demand_of(recording: Recording) -> Demand:
     """Return the tasks of a recording, and what became of them."""
     reader = _Reader(len(recording.upstreams))
-    events = recording.events
-    for start in range(0, len(events), 1 << 16):
-        for event in events[start : start + (1 << 16)].tolist():
-            reader.take(event)
+    for chunk in in_chunks(recording.events):
+        reader.take(chunk)
+    reader.tasks.sort(key=lambda task: task.at_ns)  # no work where clocks never went back
     reader.fate.n_tasks = len(reader.tasks)
     return Demand(reader.tasks, reader.n_slots, reader.fate)
-
-
-def count_slots(spans: Iterable[tuple[int, int]]) -> int:
-    """Return the most calls open at once, of (begin, end); at least 1."""
-    changes = sorted(change for begin, end in spans for change in ((begin, 1), (end, -1)))
-    most = n_open = 0
-    for _, change in changes:
-        n_open += change
-        most = max(most, n_open)
-    return max(1, most)

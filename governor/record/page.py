@@ -1,4 +1,4 @@
-"""A recording drawn: one HTML file that needs no network, or a PNG.
+"""A recording or a trace drawn: one HTML file that needs no network, or a PNG.
 
 *Rule of this file*: figures in, files out. plotly draws the page and matplotlib the PNG;
 neither is needed for anything else.
@@ -27,6 +27,7 @@ COLORS = {
     "answered by Governor/s": "#8e5ea2",
     "failed or refused/s": "#e59866",
     "wasted: nobody waits/s": "#7f8c8d",
+    "open": "#2c6fbb",
 }
 
 
@@ -44,11 +45,12 @@ def table(rows: list[tuple[str, ...]]) -> str:
 def draw_html(summary: Summary, title: str, path: Path) -> None:
     """Write the page; asks for plotly."""
     decisions = [(action, reason, f"{n:,}") for action, reason, n in summary.decisions]
+    told = f"<h2>Decisions</h2>{table([*decisions])}" if decisions else ""
     drawn = _plot(summary).to_html(full_html=False, include_plotlyjs=True)
     path.write_text(
         f"<!doctype html><html lang=en><meta charset=utf-8><title>{html.escape(title)}</title>"
         f"<style>{STYLE}</style><h1>{html.escape(title)}</h1>"
-        f"{table([*summary.rows])}{drawn}<h2>Decisions</h2>{table([*decisions])}</html>\n",
+        f"{table([*summary.rows])}{drawn}{told}</html>\n",
         encoding="utf-8",
     )
 
@@ -61,6 +63,7 @@ def _plot(summary: Summary) -> Any:
     figure: Any = make_subplots(
         rows=n_rows, cols=1, shared_xaxes=True, subplot_titles=list(summary.series)
     )
+    shown: set[str] = set()
     for row, series in enumerate(summary.series.values(), start=1):
         for name, values in series.lines.items():
             figure.add_trace(
@@ -69,13 +72,14 @@ def _plot(summary: Summary) -> Any:
                     y=values,
                     name=name,
                     legendgroup=name,
-                    showlegend=row == 1,
+                    showlegend=name not in shown,
                     line={"color": COLORS[name], "width": 1.5},
                 ),
                 row=row,
                 col=1,
             )
-    figure.update_xaxes(title_text="seconds since the first record", row=n_rows, col=1)
+            shown.add(name)
+    figure.update_xaxes(title_text="seconds since the beginning", row=n_rows, col=1)
     figure.update_layout(title="What came and what became of it", height=260 * n_rows + 160)
     return figure
 
@@ -96,7 +100,7 @@ def draw_png(summary: Summary, title: str, path: Path) -> None:
             axis.plot(series.at_s, values, label=name, color=COLORS[name], linewidth=1.2)
         axis.set_title(upstream, loc="left")
         axis.set_ylim(bottom=0)
-    axes[-1, 0].set_xlabel("seconds since the first record")
+    axes[-1, 0].set_xlabel("seconds since the beginning")
     axes[0, 0].legend(fontsize=7, ncol=2)
     figure.suptitle(title)
     figure.tight_layout()

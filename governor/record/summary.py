@@ -8,14 +8,22 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from governor.record.calls import Demand, demand_of
 from governor.record.events import REASONS, Kind
+from governor.record.readers.base import Problems
 from governor.record.store import Recording
+from governor.record.trace import Trace
 from policies.decision import Action, Outcome
 
 N_BINS_MAX = 600
 """Of the picture: more are finer than a screen."""
+
+MAX_SECONDS = 1e8
+"""Three years: longer spans come of a wrong instant, and are not counted by the second."""
+
+Floats = npt.NDArray[np.float64]
 
 
 class Series(NamedTuple):
@@ -26,13 +34,12 @@ class Series(NamedTuple):
 
 
 class Summary(NamedTuple):
-    """All that is shown of one recording."""
+    """All that is shown of one recording, or of a trace."""
 
     rows: list[tuple[str, str]]
     decisions: list[tuple[str, str, int]]
-    """Action, reason, count; most first."""
+    """Action, reason, count; most first. None of a trace."""
     series: dict[str, Series]
-    demand: Demand
 
 
 def summarise(recording: Recording) -> Summary:
@@ -43,7 +50,7 @@ def summarise(recording: Recording) -> Summary:
         name: _series(events[events["upstream"] == idx], recording)
         for idx, name in enumerate(recording.upstreams)
     }
-    return Summary(_rows(recording, demand), _count(events), series, demand)
+    return Summary(_rows(recording, demand), _count(events), series)
 
 
 def _rows(recording: Recording, demand: Demand) -> list[tuple[str, str]]:
@@ -104,10 +111,7 @@ def _series(events: Any, recording: Recording) -> Series:
     if not len(whole):
         return Series([], {})
     begin_ns, end_ns = int(whole[0]), int(whole[-1])
-    width_s = max(0.1, (end_ns - begin_ns) / 1e9 / N_BINS_MAX)
-    edges = np.arange(0.0, (end_ns - begin_ns) / 1e9 + width_s, width_s)
-    if len(edges) < 2:
-        edges = np.array([0.0, width_s])
+    edges, width_s = _bins((end_ns - begin_ns) / 1e9)
     at_s = (events["t_ns"] - begin_ns) / 1e9
     kind, action = events["kind"], events["action"]
     is_arrival = kind == Kind.ARRIVE
@@ -127,3 +131,46 @@ def _series(events: Any, recording: Recording) -> Series:
         for name, mask in chosen.items()
     }
     return Series(edges[:-1].tolist(), lines)
+
+
+def _bins(span_s: float) -> tuple[Floats, float]:
+    """Return the edges of the picture's bins, and their width."""
+    width_s = max(0.1, span_s / N_BINS_MAX)
+    edges = np.arange(0.0, span_s + width_s, width_s)
+    return (edges if len(edges) > 1 else np.array([0.0, width_s])), width_s
+
+
+def summarise_trace(trace: Trace, problems: Problems) -> Summary:
+    """Return what is shown of a trace: who called when, and how many were open at once."""
+    rows = [("calls", f"{len(trace):,}")]
+    if problems.n_bad:
+        rows.append(("lines that could not be read", f"{problems.n_bad:,}"))
+    if trace.n_left_out:
+        rows.append(("calls left out", f"{trace.n_left_out:,}: no more than that are read"))
+    if not len(trace):
+        return Summary(rows, [], {})
+    at_s = (trace.at_ns - trace.at_ns[0]) / 1e9
+    held_s = trace.held_ns / 1e9
+    per_s = np.bincount(at_s.astype(np.int64)) if at_s[-1] < MAX_SECONDS else np.zeros(1)
+    mean_hz = len(trace) / max(at_s[-1], 1e-9)
+    gaps_s = np.diff(at_s) if len(trace) > 2 else np.zeros(1)
+    open_at_ns, n_open = trace.count_open()
+    rows += [
+        ("span", f"{at_s[-1]:,.1f} s"),
+        ("calls a second", f"{mean_hz:.2f}, {per_s.max():.0f} in the busiest second"),
+        ("variance over mean of counts a second", f"{per_s.var() / max(per_s.mean(), 1e-9):.2f}"),
+        ("variation of the gaps", f"{gaps_s.std() / max(gaps_s.mean(), 1e-9):.2f}"),
+        ("callers", f"{trace.n_named:,} named; {trace.n_unnamed:,} calls of nobody named"),
+        ("tenants, trees, kinds", f"{trace.n_tenants:,}, {trace.n_trees:,}, {trace.n_kinds:,}"),
+        ("held, median / 99 %", " / ".join(f"{x:.2f} s" for x in np.percentile(held_s, (50, 99)))),
+        ("open at once, mean / most", f"{held_s.sum() / max(at_s[-1], 1e-9):.1f} / {n_open.max()}"),
+        ("failed or refused", f"{int(trace.is_failed.sum()):,}"),
+    ]
+    edges, width_s = _bins(float(at_s[-1]))
+    when = {"calls/s": at_s, "failed or refused/s": at_s[trace.is_failed]}
+    rates = {name: (np.histogram(x, edges)[0] / width_s).tolist() for name, x in when.items()}
+    places = np.searchsorted(open_at_ns, trace.at_ns[0] + (edges[:-1] * 1e9).astype(np.int64))
+    levels = {"open": n_open[np.minimum(places, len(n_open) - 1)].tolist()}
+    shown = edges[:-1].tolist()
+    series = {"calls": Series(shown, rates), "open at once": Series(shown, levels)}
+    return Summary(rows, [], series)

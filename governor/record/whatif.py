@@ -25,7 +25,7 @@ So compare one modelled run with another of the same recording, never with the r
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from heapq import heappop, heappush
 from random import Random
 from typing import Any
@@ -68,7 +68,7 @@ class Model:
         self._n = 0
         self._free = list(demand.n_slots)
         self._queues: list[deque[Lease]] = [deque() for _ in demand.n_slots]
-        self._held = self._collect_held()
+        self._held: list[list[int]] = []
         self._away, self._n_attempts_max = self._collect_away()
         self.fate = Fate(n_tasks=len(demand.tasks))
         self._now_ns = 0
@@ -78,13 +78,9 @@ class Model:
         tasks = self._demand.tasks
         if not tasks:
             return self.fate
-        for task in tasks:
-            self._later(task.at_ns, _ARRIVE, (task, 0, task.upstream))
         tick_at_ns = tasks[0].at_ns
         until_ns = tasks[-1].at_ns + SETTLE_NS
-        heap = self._heap
-        while heap:
-            at_ns, _, what, value = heappop(heap)
+        for at_ns, what, value in self._events(tasks):
             if tick_at_ns < at_ns - TICK_NS and not any(x.line_length for x in self._gates):
                 tick_at_ns = at_ns - (at_ns - tick_at_ns) % TICK_NS  # one for a silence
             while tick_at_ns <= at_ns:
@@ -102,6 +98,18 @@ class Model:
             else:
                 self._leave(value)
         return self.fate
+
+    def _events(self, tasks: Iterable[Task]) -> Iterator[tuple[int, int, Any]]:
+        """Yield in order of time what is to come; of the same instant, new tasks first."""
+        heap = self._heap
+        for task in tasks:
+            while heap and heap[0][0] < task.at_ns:
+                at_ns, _, what, value = heappop(heap)
+                yield at_ns, what, value
+            yield task.at_ns, _ARRIVE, (task, 0, task.upstream)
+        while heap:
+            at_ns, _, what, value = heappop(heap)
+            yield at_ns, what, value
 
     # -- what callers do ------------------------------------------------------------
 
@@ -180,6 +188,7 @@ class Model:
         recorded = task.attempts
         held_ns = recorded[attempt].held_ns if attempt < len(recorded) else 0
         if not held_ns:
+            self._held = self._held or self._collect_held()
             held_ns = self._rng.choice(self._held[task.upstream])
         self._later(self._now_ns + held_ns, _END, (lease, held_ns))
 
@@ -221,6 +230,8 @@ class Model:
         return [one or whole for one in held]
 
     def _collect_away(self) -> tuple[list[list[int]], int]:
+        if self._demand.is_single:
+            return [[]], 1
         longest = max((len(task.attempts) for task in self._demand.tasks), default=1)
         away: list[list[int]] = [[] for _ in range(longest)]
         for task in self._demand.tasks:

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
+import lzma
+import tracemalloc
+from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
+from random import Random
 
 import pytest
 
-from governor.record.readers import READERS, demand_of_rows, guess
+from governor.record.readers import READERS, guess
 from governor.record.readers.base import Problems, Row
+from governor.record.store import RecordingError
+from governor.record.trace import N_FLOWS, N_UNNAMED, Trace
 
 AZURE = """TIMESTAMP,ContextTokens,GeneratedTokens
 2023-11-16 18:15:46.6805900,374,44
@@ -85,15 +93,47 @@ def test_rows_become_tasks_in_order_with_the_slots_that_they_show() -> None:
     rows = [
         Row(7.0, 1.0, flow="b", status=503),
         Row(5.0, 3.0, flow="a"),
-        Row(5.5, 1.0, flow="a"),
+        Row(5.5, 1.0, flow="a", tree="t"),
         Row(6.0, 1.0),
     ]
-    demand = demand_of_rows(rows)
-    assert [task.arrival.flow for task in demand.tasks] == [1, 1, 2, 3]
+    demand = Trace(rows).demand()
+    first_unnamed = N_FLOWS - 1
+    assert [task.arrival.flow for task in demand.tasks] == [2, 2, first_unnamed, 1]
+    assert [task.arrival.is_identified for task in demand.tasks] == [True, True, False, True]
+    assert [task.arrival.tree for task in demand.tasks] == [3, 1, 0, 2]
     assert [task.attempts[0].is_failed for task in demand.tasks] == [False, False, False, True]
     assert demand.n_slots == [3]
-    gaps_ns = [b.at_ns - a.at_ns for a, b in zip(demand.tasks, demand.tasks[1:], strict=False)]
+    assert demand.places == (1, first_unnamed, 3)
+    tasks = list(demand.tasks)
+    gaps_ns = [b.at_ns - a.at_ns for a, b in pairwise(tasks)]
     assert gaps_ns == [500_000_000, 500_000_000, 1_000_000_000]
+    assert [task.at_ns for task in (demand.tasks[-1], *demand.tasks[1:3])] == [
+        task.at_ns for task in (tasks[3], *tasks[1:3])
+    ]
+
+
+def test_a_call_that_ends_when_another_begins_gives_it_its_place() -> None:
+    """The most at once is two."""
+    rows = [Row(0.0, 10.0), Row(5.0, 10.0), Row(10.0, 10.0)]
+    assert Trace(rows).demand().n_slots == [2]
+
+
+def test_a_trace_of_any_length_takes_bounded_memory() -> None:
+    """Columns instead of objects, no more names than tables have places, no more calls than set."""
+    n = 40_000
+    rows = (Row(float(x), 1e30, flow=f"f{x}" if x % 2 else "", tree=f"t{x}") for x in range(n))
+    tracemalloc.start()
+    try:
+        trace = Trace(rows, max_calls=n // 2)
+        n_bytes, most_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert (len(trace), trace.n_left_out) == (n // 2, n // 2)
+    assert n_bytes < n // 2 * 200  # names included, of which each is met once
+    assert most_bytes < n // 2 * 400
+    named = [task.arrival.flow for task in trace if task.arrival.is_identified]
+    assert max(named) < N_FLOWS - N_UNNAMED
+    assert max(int(trace.held_ns.max()), int(trace.at_ns.max())) < 1 << 62
 
 
 def test_a_file_without_calls_is_an_empty_demand(tmp_path: Path) -> None:
@@ -101,4 +141,51 @@ def test_a_file_without_calls_is_an_empty_demand(tmp_path: Path) -> None:
     path = tmp_path / "a"
     path.write_text("")
     problems = Problems("a")
-    assert demand_of_rows(READERS[guess(path)](path, problems)).tasks == []
+    assert len(Trace(READERS[guess(path)](path, problems)).demand().tasks) == 0
+
+
+def test_a_file_of_another_form_is_told(tmp_path: Path) -> None:
+    """Not read as a log of bad lines."""
+    path = tmp_path / "a.csv"
+    path.write_text("pool,client,rate\nx,1,2\n")
+    with pytest.raises(RecordingError, match="no trace of a known form"):
+        guess(path)
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress])
+def test_compressed_files_are_known_by_their_first_bytes(
+    pack: Callable[[bytes], bytes], tmp_path: Path
+) -> None:
+    """Whatever they are called; what is before a cut is read, and the cut is told."""
+    rng = Random(1)
+    lines = [f"{x}.5,{rng.getrandbits(99)}" for x in range(20_000)]
+    whole = pack("\n".join(["t_s,agent", *lines]).encode())
+    path = tmp_path / "a.csv"
+    for data, is_whole in ((whole, True), (whole[: len(whole) // 2], False)):
+        path.write_bytes(data)
+        problems = Problems("a")
+        rows = list(READERS[guess(path)](path, problems))
+        assert [row.flow for row in rows] == [line.split(",")[1] for line in lines[: len(rows)]]
+        if is_whole:
+            assert (len(rows), problems.n_bad) == (len(lines), 0)
+        else:
+            assert 0 <= len(rows) < len(lines)
+            assert problems.n_bad >= 1
+            assert "damaged" in "".join(problems.shown)
+
+
+def test_variants_of_the_formats(tmp_path: Path) -> None:
+    """Azure's second year, a byte order mark, quoted cells, spans one document a line."""
+    path = tmp_path / "a"
+    for text, at_s in (
+        ("TIMESTAMP,ContextTokens,GeneratedTokens\n2024-05-10 00:00:01.25+00:00,1,2\n", 0.25),
+        ("\ufeffTIMESTAMP,NumImages,GeneratedTokens\r\n2024-05-10 00:00:01.250000,1,2\r\n", 0.25),
+        ('"t_s","agent"\n"0.25","a,b"\n', 0.25),
+        ("\n".join(OTLP.replace("\n", " ") for _ in range(2)), 0.0),
+    ):
+        path.write_text(text)
+        problems = Problems("a")
+        rows = list(READERS[guess(path)](path, problems))
+        assert rows
+        assert rows[0].at_s % 1.0 == pytest.approx(at_s)
+        assert len(rows) == 4 if "resourceSpans" in text else 1

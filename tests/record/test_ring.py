@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from governor.core.arrival import Arrival
-from governor.record.events import EVENT_DTYPE, Kind
-from governor.record.replay import arrival_of
+from governor.record.events import Kind
 from governor.record.ring import N_MIN, Ring
+from governor.record.rows import in_chunks
 from governor.record.tap import Tap
 from tests.record.traffic import Run, make_config
 
@@ -54,9 +54,9 @@ def test_every_number_of_an_arrival_comes_back() -> None:
     run = Run(make_config())
     run.gates[0].arrive(0, arrival)
     _, events = run.tap.ring.since(0)
-    found = arrival_of(
-        next(x for x in events.tolist() if x[list(EVENT_DTYPE.names).index("kind")] == Kind.ARRIVE)
-    )
+    shapes = [shape for chunk in in_chunks(events) for shape in chunk.shapes]
+    assert len(shapes) == 1
+    found = Arrival(*shapes[0])
     assert {name: getattr(found, name) for name in names} == {
         name: getattr(arrival, name) for name in names
     }

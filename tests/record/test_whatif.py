@@ -9,7 +9,7 @@ import pytest
 from governor.core.arrival import Arrival
 from governor.core.gate import Gate
 from governor.core.identity import Identities
-from governor.record.calls import Attempt, Demand, Task, count_slots, demand_of
+from governor.record.calls import Attempt, Demand, Task, demand_of
 from governor.record.whatif import Model
 from policies.limit import FixedLimit
 from policies.switches import Modes
@@ -85,7 +85,10 @@ def test_retries_of_a_recording_are_attempts_of_their_task(tmp_path: Path) -> No
     assert demand.n_slots[1] == 6
 
 
-def test_slots_are_the_most_open_at_once() -> None:
-    """A call that ends when another begins gives it its place."""
-    assert count_slots([(0, 10), (5, 15), (10, 20)]) == 2
-    assert count_slots([]) == 1
+def test_new_tasks_come_in_between_what_is_to_come() -> None:
+    """Tasks are taken one by one in order of time, before what ends at the same instant."""
+    tasks = make_tasks(1) + make_tasks(1, held_ns=2 * S)
+    tasks[1].at_ns = 11 * S  # as the first one ends
+    assert Model(Demand(tasks, [2], None), [make_gate(1)]).run().n_held == 1
+    tasks[1].at_ns = 11 * S + 1
+    assert Model(Demand(tasks, [2], None), [make_gate(1)]).run().n_held == 0

@@ -8,19 +8,12 @@ are estimated from the tokens, and every call is a caller of its own.
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from governor.record.readers.base import (
-    BadLine,
-    Problems,
-    Row,
-    lines_of,
-    number,
-    seconds_of_tokens,
-)
+from governor.record.readers import base
+from governor.record.readers.base import BadLine, Problems, Row
 
 
 def parse_time_s(text: str) -> float:
@@ -33,7 +26,7 @@ def parse_time_s(text: str) -> float:
     """
     whole, _, fraction = text.strip().removesuffix("+00:00").partition(".")
     try:
-        at = datetime.strptime(whole, "%Y-%m-%d %H:%M:%S").replace(tzinfo=UTC)
+        at = datetime.fromisoformat(whole).replace(tzinfo=UTC)
         return at.timestamp() + float(f"0.{fraction or 0}")
     except ValueError:
         raise BadLine("TIMESTAMP", "must be as 2023-11-16 18:15:46.6805900") from None
@@ -41,13 +34,9 @@ def parse_time_s(text: str) -> float:
 
 def read(path: Path, problems: Problems) -> Iterator[Row]:
     """Yield the calls of a file."""
-    lines = lines_of(path)
-    _, head = next(lines, (0, ""))
-    names = [name.strip() for name in head.lstrip("\ufeff").split(",")]
-    for line, text in lines:
-        values = dict(zip(names, next(csv.reader([text])), strict=False))
-        try:
-            n_tokens = number(values.get("GeneratedTokens"), "GeneratedTokens")
-            yield Row(parse_time_s(values.get("TIMESTAMP") or ""), seconds_of_tokens(n_tokens))
-        except BadLine as error:
-            problems.add(line, error)
+    return base.rows_of(base.table_of(path, problems), problems, _read_line)
+
+
+def _read_line(values: dict[str, str]) -> Row:
+    n_tokens = base.number(values.get("GeneratedTokens"), "GeneratedTokens")
+    return Row(parse_time_s(values.get("TIMESTAMP") or ""), base.seconds_of_tokens(n_tokens))

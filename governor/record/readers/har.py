@@ -20,7 +20,7 @@ from governor.record.readers.base import BadLine, Problems, Row, lines_of, numbe
 
 def read(path: Path, problems: Problems) -> Iterator[Row]:
     """Yield the calls of a file; where it says line, it is the number of the entry."""
-    text = "\n".join(line for _, line in lines_of(path))
+    text = "\n".join(line for _, line in lines_of(path, problems))
     try:
         entries = orjson.loads(text.lstrip("\ufeff"))["log"]["entries"]
         if not isinstance(entries, list):

@@ -13,30 +13,24 @@ from pathlib import Path
 
 import orjson
 
-from governor.record.readers.base import (
-    BadLine,
-    Problems,
-    Row,
-    lines_of,
-    number,
-    seconds_of_tokens,
-)
+from governor.record.readers import base
+from governor.record.readers.base import BadLine, Problems, Row
 
 
 def read(path: Path, problems: Problems) -> Iterator[Row]:
     """Yield the calls of a file."""
-    for line, text in lines_of(path):
-        try:
-            try:
-                value = orjson.loads(text)
-            except orjson.JSONDecodeError:
-                raise BadLine("line", "must be a JSON object") from None
-            if not isinstance(value, dict):
-                raise BadLine("line", "must be a JSON object")
-            at_s = number(value.get("timestamp"), "timestamp") / 1e3
-            held_s = seconds_of_tokens(number(value.get("output_length"), "output_length"))
-            ids = value.get("hash_ids")
-            name = str(ids[1]) if isinstance(ids, list) and len(ids) > 1 else ""
-            yield Row(at_s, held_s, flow=name)
-        except BadLine as error:
-            problems.add(line, error)
+    return base.rows_of(base.lines_of(path, problems), problems, _read_line)
+
+
+def _read_line(text: str) -> Row:
+    try:
+        value = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        value = None
+    if not isinstance(value, dict):
+        raise BadLine("line", "must be a JSON object")
+    at_s = base.number(value.get("timestamp"), "timestamp") / 1e3
+    n_tokens = base.number(value.get("output_length"), "output_length")
+    ids = value.get("hash_ids")
+    name = str(ids[1]) if isinstance(ids, list) and len(ids) > 1 else ""
+    return Row(at_s, base.seconds_of_tokens(n_tokens), flow=name)

@@ -10,42 +10,54 @@ may be strings; ids are hex).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import orjson
 
-from governor.record.readers.base import BadLine, Problems, Row, lines_of, number
+from governor.record.readers.base import BadLine, Problems, Row, lines_of, number, rows_of
 
 _SERVER, _CLIENT = 2, 3
 _KINDS = {"SPAN_KIND_SERVER": _SERVER, "SPAN_KIND_CLIENT": _CLIENT}
 _ERROR = (2, "STATUS_CODE_ERROR")
 
+Found = tuple[dict[str, Any], str]
+"""A span and its service."""
+
 
 def read(path: Path, problems: Problems) -> Iterator[Row]:
-    """Yield the calls of a file."""
-    lines = list(lines_of(path))
-    documents = _parse(lines, problems)
-    spans = [
-        (line, span, service) for line, document in documents for span, service in _spans(document)
-    ]
-    wanted = _CLIENT if any(_kind(span) == _CLIENT for _, span, _ in spans) else _SERVER
-    for line, span, service in spans:
-        if _kind(span) != wanted:
-            continue
-        try:
-            yield _read_span(span, service)
-        except BadLine as error:
-            problems.add(line, error)
+    """Yield the calls of a file, read twice: first for which spans are calls."""
+    unseen = Problems(problems.name)
+    is_any_client = any(_kind(span) == _CLIENT for _, (span, _) in _spans_of(path, unseen))
+    wanted = _CLIENT if is_any_client else _SERVER
+    spans = ((x, found) for x, found in _spans_of(path, problems) if _kind(found[0]) == wanted)
+    return rows_of(spans, problems, _read_span)
 
 
-def _parse(lines: list[tuple[int, str]], problems: Problems) -> Iterator[tuple[int, Any]]:
-    try:
-        yield 1, orjson.loads("\n".join(text for _, text in lines))
+def _spans_of(path: Path, problems: Problems) -> Iterator[tuple[int, Found]]:
+    for line, document in _documents(path, problems):
+        for found in _spans(document):
+            yield line, found
+
+
+def _documents(path: Path, problems: Problems) -> Iterator[tuple[int, Any]]:
+    """Yield the documents of a file: one a line, or one in all where its first line is none."""
+    lines: Iterable[tuple[int, str]] = lines_of(path, problems)
+    first = next(iter(lines), None)
+    if first is None:
         return
+    lines = chain([first], lines)
+    try:
+        orjson.loads(first[1])
     except orjson.JSONDecodeError:
-        pass
+        lines = list(lines)
+        try:
+            yield 1, orjson.loads("\n".join(text for _, text in lines))
+            return
+        except orjson.JSONDecodeError:
+            pass
     for line, text in lines:
         try:
             yield line, orjson.loads(text)
@@ -53,7 +65,7 @@ def _parse(lines: list[tuple[int, str]], problems: Problems) -> Iterator[tuple[i
             problems.add(line, BadLine("line", "must be a JSON object with resourceSpans"))
 
 
-def _spans(document: Any) -> Iterator[tuple[dict[str, Any], str]]:
+def _spans(document: Any) -> Iterator[Found]:
     if not isinstance(document, dict):
         return
     for resource in document.get("resourceSpans") or ():
@@ -71,7 +83,8 @@ def _kind(span: dict[str, Any]) -> int:
     return kind if isinstance(kind, int) else _KINDS.get(str(kind), 0)
 
 
-def _read_span(span: dict[str, Any], service: str) -> Row:
+def _read_span(found: Found) -> Row:
+    span, service = found
     begin_s = number(span.get("startTimeUnixNano"), "startTimeUnixNano") / 1e9
     end_s = number(span.get("endTimeUnixNano"), "endTimeUnixNano") / 1e9
     if end_s < begin_s:

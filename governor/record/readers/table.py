@@ -5,46 +5,30 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator
 from pathlib import Path
 
-from governor.record.readers.base import (
-    UNKNOWN_S,
-    BadLine,
-    Problems,
-    Row,
-    lines_of,
-    number,
-    seconds_of_tokens,
-)
+from governor.record.readers import base
+from governor.record.readers.base import Problems, Row
 
 
 def read(path: Path, problems: Problems) -> Iterator[Row]:
     """Yield the calls of a file."""
-    lines = lines_of(path)
-    _, head = next(lines, (0, ""))
-    names = next(csv.reader([head]), [])
-    for line, text in lines:
-        values = dict(zip(names, next(csv.reader([text])), strict=False))
-        try:
-            yield _read_line(values)
-        except BadLine as error:
-            problems.add(line, error)
+    return base.rows_of(base.table_of(path, problems), problems, _read_line)
 
 
 def _read_line(values: dict[str, str]) -> Row:
-    held_s = UNKNOWN_S
+    held_s = base.UNKNOWN_S
     if values.get("latency_s"):
-        held_s = number(values["latency_s"], "latency_s")
+        held_s = base.number(values["latency_s"], "latency_s")
     elif values.get("out_size"):
-        held_s = seconds_of_tokens(number(values["out_size"], "out_size"))
+        held_s = base.seconds_of_tokens(base.number(values["out_size"], "out_size"))
     return Row(
-        number(values.get("t_s"), "t_s"),
+        base.number(values.get("t_s"), "t_s"),
         held_s,
         flow=values.get("agent", ""),
         tree=values.get("session", ""),
         tenant=values.get("tenant", ""),
         kind=values.get("target", ""),
-        status=int(number(values.get("status") or 200, "status")),
+        status=int(base.number(values.get("status") or 200, "status")),
     )
