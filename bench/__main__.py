@@ -16,6 +16,7 @@ COMMANDS = {
     "density": ("bench.density", "the wasted share of a service against the number of agents"),
     "replay": ("bench.replay", "a recorded fleet through the proxy"),
     "record": ("bench.record", "what recording costs, and how fast a recording replays"),
+    "hour": ("bench.hour", "an hour of ever new callers on a virtual clock: memory"),
     "overhead": ("bench.overhead", "what the recorder and an open dashboard cost a request"),
     "limit": ("bench.limit", "the adaptive limit on a virtual clock"),
     "detect": ("bench.detect", "what the signals see, when, and what they mistake"),
