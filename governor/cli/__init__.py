@@ -167,11 +167,23 @@ TraceFormat = Annotated[
 
 
 @app.command()
-def replay(file: RecordingFile, config: ConfigFile = None, form: TraceFormat = None) -> None:
+def replay(
+    file: RecordingFile,
+    config: ConfigFile = None,
+    form: TraceFormat = None,
+    slots: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            help="Calls that the modelled service works on at once. [default: the most seen]",
+        ),
+    ] = None,
+) -> None:
     """Play a recording or a trace again: the same decisions, or those of another --config."""
     from governor.cli.replay_command import replay_file
 
-    raise typer.Exit(replay_file(file, config, form))
+    raise typer.Exit(replay_file(file, config, form, slots))
 
 
 @app.command()

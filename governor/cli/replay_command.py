@@ -48,11 +48,13 @@ def make_gates(config: Config) -> tuple[list[Gate], Identities]:
     return list(runtime.gates.values()), runtime.identities
 
 
-def replay_file(file: Path, config_file: Path | None, form: str | None) -> int:
+def replay_file(
+    file: Path, config_file: Path | None, form: str | None, n_slots: int | None = None
+) -> int:
     """Replay a recording, or a trace in a public format; return the exit code."""
     if form is None and _is_recording(file):
-        return _replay_recording(read(file), config_file)
-    return _replay_trace(file, config_file, form)
+        return _replay_recording(read(file), config_file, n_slots)
+    return _replay_trace(file, config_file, form, n_slots)
 
 
 def _is_recording(file: Path) -> bool:
@@ -60,7 +62,7 @@ def _is_recording(file: Path) -> bool:
         return opened.read(len(MAGIC)) == MAGIC
 
 
-def _replay_recording(recording: Recording, config_file: Path | None) -> int:
+def _replay_recording(recording: Recording, config_file: Path | None, n_slots: int | None) -> int:
     own = unpack_config(recording.header["config"])
     gates, identities = make_gates(own)
     gc.collect()
@@ -71,7 +73,7 @@ def _replay_recording(recording: Recording, config_file: Path | None) -> int:
     took_s = time.perf_counter() - began
     for line in _tell_replay(recording, found, took_s):
         print(line)
-    demand = demand_of(recording)
+    demand = _narrow(demand_of(recording), n_slots)
     fates = {"recorded": demand.fate, "modelled, same configuration": _model(demand, own)}
     if config_file is not None:
         other = _match(load(config_file), recording)
@@ -81,6 +83,13 @@ def _replay_recording(recording: Recording, config_file: Path | None) -> int:
     _print_fates(fates)
     print(MODEL_WORDS)
     return 0 if not recording.is_whole or not found.n_different else 1
+
+
+def _narrow(demand: Demand, n_slots: int | None) -> Demand:
+    """Return the same against services of so many slots."""
+    if n_slots is not None:
+        demand.n_slots = [n_slots] * len(demand.n_slots)
+    return demand
 
 
 def _choose(file: Path, form: str | None) -> str:
@@ -93,7 +102,9 @@ def _choose(file: Path, form: str | None) -> str:
 _OBSERVE = {"mode": "observe"}
 
 
-def _replay_trace(file: Path, config_file: Path | None, form: str | None) -> int:
+def _replay_trace(
+    file: Path, config_file: Path | None, form: str | None, n_slots: int | None
+) -> int:
     form = _choose(file, form)
     problems = Problems(file.name)
     trace = Trace(READERS[form](file, problems))
@@ -104,6 +115,7 @@ def _replay_trace(file: Path, config_file: Path | None, form: str | None) -> int
         print(f"{trace.n_left_out:,} further calls are left out: no more than that are read")
     if not len(trace):
         return 1
+    demand = _narrow(demand, n_slots)
     config = load(config_file) if config_file else Config.single("http://127.0.0.1:1", admin=None)
     observe = config.model_copy(update={"policies": config.policies.model_copy(update=_OBSERVE)})
     name = config_file.name if config_file else "default configuration"
@@ -157,12 +169,21 @@ def _tell_replay(recording: Recording, found: Replayed, took_s: float) -> Sequen
     else:
         n_same = found.n_decisions - found.n_different
         lines.append(f"{n_same:,} of {found.n_decisions:,} decisions are as recorded")
+    if recording.n_bytes_skipped or recording.n_lost:
+        lines.append(_tell_damage(recording))
     if not recording.is_whole:
         lines.append("the recording does not begin with its process: agreement cannot be exact")
     by_reason: Counter[str] = Counter()
     for (action, reason), n in found.replayed.items():
         by_reason[f"{Action(action).name.lower()} {REASONS[reason]}"] += n
     return [*lines, *(f"  {n:10,}  {what}" for what, n in by_reason.most_common())]
+
+
+def _tell_damage(recording: Recording) -> str:
+    return (
+        f"the file is cut off or damaged: {recording.n_bytes_skipped:,} bytes were skipped, "
+        f"{recording.n_lost:,} records are missing in between; all others are here"
+    )
 
 
 _FATE_ROWS = {
@@ -197,7 +218,10 @@ def _print_fates(fates: dict[str, Fate | None]) -> None:
 def inspect_file(file: Path, page: Path | None, png: Path | None, form: str | None = None) -> int:
     """Print what a recording or a trace shows, and draw it; return the exit code."""
     if form is None and _is_recording(file):
-        title, summary = f"Recording {file.name}", summarise(read(file))
+        recording = read(file)
+        title, summary = f"Recording {file.name}", summarise(recording)
+        if recording.n_bytes_skipped or recording.n_lost:
+            print(_tell_damage(recording))
     else:
         problems = Problems(file.name)
         form = _choose(file, form)

@@ -4,14 +4,15 @@
 
 *Theory*: a process dies in the middle of a write, and the seconds before are the ones
 that matter. So a block is whole or it is nothing: it says how long it is and what its
-checksum is. A reader takes every whole block; at a broken one it looks for the
-next mark, counts what it skipped, and says so.
+checksum, over that and all else in it, is. A reader takes every whole block; at a broken one
+it looks for the next mark, counts what it skipped, and says so.
 
 ::
 
     file   = "GOVREC" version(u16) header block*
     header = size(u32) crc32(u32) JSON
     block  = "GVBK" records(u32) first(u64) size(u32) crc32(u32) zlib(columns)
+             (the checksum is of records, first, size and the compressed columns)
 
 ``first`` is the number of the block's first record since the process started: a gap
 shows what the ring lost. Columns, not rows, are compressed: equal bytes lie together.
@@ -47,12 +48,14 @@ from governor.record.events import (
 from governor.record.ring import Events
 
 MAGIC = b"GOVREC"
-VERSION = 2
+VERSION = 3
+"""3: a block's checksum covers its numbers too. 2: 104 bytes a record."""
 MARK = b"GVBK"
 
 _PREFIX = Struct("<6sH")
 _HEADER = Struct("<II")
 _BLOCK = Struct("<4sIQII")
+_NUMBERS = Struct("<IQI")
 
 MAX_BLOCK_RECORDS = 1 << 13
 """A larger block loses more when it is the one that was cut off: 0.7 MB before compression."""
@@ -75,7 +78,7 @@ class Recording(NamedTuple):
     header: dict[str, Any]
     events: Events
     n_lost: int
-    """Records that are missing between the first and the last."""
+    """Records that are missing before the last."""
     n_bytes_skipped: int
     """Of broken blocks, a cut-off tail included."""
 
@@ -133,7 +136,9 @@ def encode_blocks(first: int, events: Events) -> Iterator[bytes]:
                 column = np.diff(column, prepend=np.int64(0))
             columns.append(np.ascontiguousarray(column).tobytes())
         data = zlib.compress(b"".join(columns), LEVEL)
-        yield _BLOCK.pack(MARK, len(rows), first + start, len(data), zlib.crc32(data)) + data
+        numbers = (len(rows), first + start, len(data))
+        crc = zlib.crc32(data, zlib.crc32(_NUMBERS.pack(*numbers)))
+        yield _BLOCK.pack(MARK, *numbers, crc) + data
 
 
 def read(path: Path) -> Recording:
@@ -146,34 +151,45 @@ def read(path: Path) -> Recording:
     OSError
         If it cannot be read.
     """
-    data = path.read_bytes()
-    header, at = _read_header(data, path.name)
+    return decode(path.read_bytes(), path.name)
+
+
+def decode(data: bytes, name: str) -> Recording:
+    """Return what the bytes of a file hold; ``name`` is for messages."""
+    header, at = _read_header(data, name)
     dtype = np.dtype([(str(name), str(code)) for name, code in header["fields"]])
-    blocks: list[Events] = []
-    expected = -1
+    blocks: list[_Block] = []
+    expected = int(header["first"])
     n_lost = n_skipped = 0
     while at < len(data):
-        found = _read_block(data, at, dtype)
-        if found is None:
+        block = _find_block(data, at)
+        if block is None:
             after = data.find(MARK, at + 1)
             n_skipped += (len(data) if after < 0 else after) - at
             at = len(data) if after < 0 else after
             continue
-        first, rows, at = found
-        if expected >= 0 and first > expected:
-            n_lost += first - expected
-        if expected >= 0 and first < expected:
-            rows = rows[expected - first :]
-            first = expected
-        expected = first + len(rows)
-        blocks.append(rows)
-    events = np.concatenate(blocks) if blocks else np.zeros(0, dtype)
+        at = block.end
+        n_lost += max(0, block.first - expected)
+        n_known = max(0, expected - block.first)
+        if n_known < block.n_rows:
+            blocks.append(block._replace(n_known=n_known))
+            expected = block.first + block.n_rows
+    events = np.zeros(sum(x.n_rows - x.n_known for x in blocks), dtype)
+    row = 0
+    for block in blocks:
+        n_new = block.n_rows - block.n_known
+        _unpack(data[block.begin : block.end], block, events[row : row + n_new])
+        row += n_new
     return Recording(header, _as_known(events, header["reasons"]), n_lost, n_skipped)
 
 
 def _read_header(data: bytes, name: str) -> tuple[dict[str, Any], int]:
-    if len(data) < _PREFIX.size + _HEADER.size or not data.startswith(MAGIC):
+    if not data:
+        raise RecordingError(f"{name} is empty: no recording of Governor")
+    if not data.startswith(MAGIC[: len(data)]):
         raise RecordingError(f"{name} is no recording of Governor: its first bytes are others")
+    if len(data) < _PREFIX.size + _HEADER.size:
+        raise RecordingError(f"{name} is cut off in its header: nothing in it can be read")
     _, version = _PREFIX.unpack_from(data)
     if version != VERSION:
         raise RecordingError(
@@ -181,15 +197,27 @@ def _read_header(data: bytes, name: str) -> tuple[dict[str, Any], int]:
         )
     size, crc = _HEADER.unpack_from(data, _PREFIX.size)
     begin = _PREFIX.size + _HEADER.size
-    text = data[begin : begin + size]
-    if size > MAX_HEADER_BYTES or len(text) < size or zlib.crc32(text) != crc:
+    text = data[begin : begin + min(size, MAX_HEADER_BYTES)]
+    if len(text) < size or zlib.crc32(text) != crc:
         raise RecordingError(f"{name} has a broken header: nothing in it can be trusted")
     header: dict[str, Any] = orjson.loads(text)
     return header, begin + size
 
 
-def _read_block(data: bytes, at: int, dtype: np.dtype[Any]) -> tuple[int, Events, int] | None:
-    """Return first number, records and the end of a block; None where it is not whole."""
+class _Block(NamedTuple):
+    """A whole block, still packed."""
+
+    first: int
+    n_rows: int
+    begin: int
+    end: int
+    """Of its packed columns."""
+    n_known: int = 0
+    """Of its records, those that a block before had as well."""
+
+
+def _find_block(data: bytes, at: int) -> _Block | None:
+    """Return the block that begins here; None where it is not whole."""
     if len(data) - at < _BLOCK.size:
         return None
     mark, n_rows, first, size, crc = _BLOCK.unpack_from(data, at)
@@ -197,18 +225,23 @@ def _read_block(data: bytes, at: int, dtype: np.dtype[Any]) -> tuple[int, Events
     if mark != MARK or n_rows > MAX_BLOCK_RECORDS or len(data) - begin < size:
         return None
     packed = data[begin : begin + size]
-    if zlib.crc32(packed) != crc:
+    if zlib.crc32(packed, zlib.crc32(_NUMBERS.pack(n_rows, first, size))) != crc:
         return None
-    columns = zlib.decompressobj().decompress(packed, n_rows * dtype.itemsize + 1)
-    if len(columns) != n_rows * dtype.itemsize:
-        return None
-    rows = np.zeros(n_rows, dtype)
+    return _Block(first, n_rows, begin, begin + size)
+
+
+def _unpack(packed: bytes, block: _Block, rows: Events) -> None:
+    """Fill in the records of a block, but for those that are known."""
+    n_bytes = block.n_rows * rows.dtype.itemsize
+    columns = zlib.decompressobj().decompress(packed, n_bytes + 1)
+    if len(columns) != n_bytes:
+        raise RecordingError("a block says that it is whole and is not: nobody here wrote it")
     offset = 0
-    for name in dtype.names or ():
-        column = np.frombuffer(columns, dtype[name], n_rows, offset)
-        rows[name] = np.cumsum(column) if name == "t_ns" else column
-        offset += n_rows * dtype[name].itemsize
-    return first, rows, begin + size
+    for name in rows.dtype.names or ():
+        column = np.frombuffer(columns, rows.dtype[name], block.n_rows, offset)
+        whole = np.cumsum(column) if name == "t_ns" else column
+        rows[name] = whole[block.n_known :]
+        offset += block.n_rows * rows.dtype[name].itemsize
 
 
 def _as_known(events: Events, reasons: list[str]) -> Events:

@@ -14,7 +14,7 @@ from governor.record.calls import Demand, demand_of
 from governor.record.events import REASONS, Kind
 from governor.record.readers.base import Problems
 from governor.record.store import Recording
-from governor.record.trace import Trace
+from governor.record.trace import Ints, Trace
 from policies.decision import Action, Outcome
 
 N_BINS_MAX = 600
@@ -168,9 +168,21 @@ def summarise_trace(trace: Trace, problems: Problems) -> Summary:
     ]
     edges, width_s = _bins(float(at_s[-1]))
     when = {"calls/s": at_s, "failed or refused/s": at_s[trace.is_failed]}
-    rates = {name: (np.histogram(x, edges)[0] / width_s).tolist() for name, x in when.items()}
-    places = np.searchsorted(open_at_ns, trace.at_ns[0] + (edges[:-1] * 1e9).astype(np.int64))
-    levels = {"open": n_open[np.minimum(places, len(n_open) - 1)].tolist()}
+    rates = {
+        name: (np.histogram(x, edges)[0] / width_s).tolist() for name, x in when.items() if len(x)
+    }
+    edges_ns = trace.at_ns[0] + (edges * 1e9).astype(np.int64)
+    levels = {"open": _most_in_bins(open_at_ns, n_open, edges_ns)}
     shown = edges[:-1].tolist()
-    series = {"calls": Series(shown, rates), "open at once": Series(shown, levels)}
+    series = {"calls": Series(shown, rates), "open at once, at most": Series(shown, levels)}
     return Summary(rows, [], series)
+
+
+def _most_in_bins(at_ns: Ints, level: Ints, edges_ns: Ints) -> list[int]:
+    """Return the highest level in each bin, that at its beginning included."""
+    places = np.searchsorted(at_ns, edges_ns)
+    before = np.where(places > 0, level[np.maximum(places, 1) - 1], 0)[:-1]
+    padded = np.append(level, 0)
+    within = np.maximum.reduceat(padded, places)[:-1]
+    is_still = places[1:] == places[:-1]
+    return np.where(is_still, before, np.maximum(before, within)).tolist()
