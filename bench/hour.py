@@ -3,7 +3,9 @@
 A whole process's gates, signals, tables and recorder, without sockets: each call comes from a
 flow, a tree and a fingerprint never seen before; some fail and come again, some leave, ticks
 come every 50 ms. Memory is resident size (in ``tests/record/test_hour.py`` also what Python
-has allocated). It may grow until tables and ring are full, and not after.
+has allocated). It may grow until tables and ring are full and each place has been handed on
+once (at 80 callers a second the 65,535 places are full after 14 minutes and handed on after 28),
+and not after.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ from policies.decision import Action, Outcome
 S = 1_000_000_000
 TICK_NS = 50_000_000
 LOOKED_AT_S = 900
-"""Memory is compared between the ends of the first and the last quarter of an hour."""
+"""Memory is looked at after each quarter of an hour."""
 GROWTH_RATIO = 1.02
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
@@ -130,7 +132,7 @@ def rss_bytes() -> int:
 
 
 def main(argv: list[str]) -> int:
-    """Run the hour; status 1 if memory grew in its last three quarters."""
+    """Run the hour; status 1 if memory grew in its second half."""
     parser = argparse.ArgumentParser(prog="bench hour", description=__doc__)
     parser.add_argument("--rate", type=int, default=80, help="new callers a second")
     parser.add_argument("--quarters", type=int, default=4)
@@ -159,8 +161,8 @@ def main(argv: list[str]) -> int:
     text = (
         f"{options.rate} new callers a second, ticks every 50 ms, {used_s:.0f} s of processor "
         f"time; {begin_bytes / 1e6:.1f} MB before the first call. Bound: {GROWTH_RATIO:.2f} times "
-        "the first quarter's."
+        "the second quarter's at the end."
     )
     data = {"rss_bytes": seen, "begin_bytes": begin_bytes, "options": vars(options)}
     save("hour", " ".join(["hour", *argv]), f"{text}\n\n{table(head, rows)}", data)
-    return 0 if seen[-1] <= GROWTH_RATIO * seen[0] else 1
+    return 0 if seen[-1] <= GROWTH_RATIO * seen[min(1, len(seen) - 1)] else 1
