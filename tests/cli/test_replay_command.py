@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from governor.cli import replay_command as command
-from governor.record.store import RecordingError
+from governor.record.store import RecordingError, encode_blocks, encode_header, read
 from tests.record.test_replay import record
 from tests.record.traffic import Run, make_config
 
@@ -69,3 +69,46 @@ def test_inspect_says_and_draws(
     assert "What came and what became of it" in html
     assert "secret.example" not in html
     assert not (tmp_path / "a.png").exists()
+
+
+def test_a_trace_is_inspected(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Who called when, how many were open at once, and a page of it."""
+    path, page = tmp_path / "t.csv", tmp_path / "a.html"
+    path.write_text("t_s,agent,latency_s,status\n0,a,1,200\nx,a,1,200\n0.5,b,1,503\n9,a,1,200\n")
+    assert command.inspect_file(path, page, None) == 0
+    text = capsys.readouterr().out
+    for words in ("calls  ", "9.0 s", "2 named", "t.csv:3: t_s", "failed or refused"):
+        assert words in text
+    assert "open at once, at most" in page.read_text()
+    path.write_text("t_s,agent\n")
+    assert command.inspect_file(path, page, None) == 1
+
+
+def test_a_smaller_service_is_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Four calls at once of a second each on one slot wait inside of it, or in the line."""
+    path = tmp_path / "t.csv"
+    path.write_text("t_s,agent,latency_s\n" + "".join(f"0.{x},{x},1\n" for x in range(4)))
+    assert command.replay_file(path, None, None, 1) == 0
+    text = capsys.readouterr().out
+    assert "4 at most at once" in text
+    assert "service time useful" in text
+
+
+def test_a_damaged_recording_says_so_and_shows_the_rest(
+    file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """How much was skipped; what is before is replayed, and nothing is an exception."""
+    cut = tmp_path / "cut.rec"
+    header, events, *_ = read(file)
+    half = len(events) // 2
+    blocks = [*encode_blocks(0, events[:half]), *encode_blocks(half, events[half:])]
+    cut.write_bytes((encode_header(header["config"], 7, 0, 0, 0) + b"".join(blocks))[:-10])
+    assert command.inspect_file(cut, None, None) == 0
+    assert "the file is cut off or damaged" in capsys.readouterr().out
+    assert command.replay_file(cut, None, None) == 0
+    text = capsys.readouterr().out
+    assert "bytes were skipped" in text
+    assert f"({half:,} records)" in text
+    cut.write_bytes(file.read_bytes()[:100])
+    with pytest.raises(RecordingError, match="broken header"):
+        command.inspect_file(cut, None, None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,8 @@ from governor.record.replay import Replayed, replay
 from governor.record.store import Recording, encode_blocks, encode_header, read
 from governor.runtime import Runtime
 from policies.decision import Outcome
+from tests.faults.world import World, get_once
+from tests.proxy.rig import Peer
 from tests.record.life import Life, play_life
 from tests.record.traffic import MS, Run, make_config
 
@@ -144,3 +147,35 @@ def test_a_caller_that_shares_a_call_is_in_the_recording(tmp_path: Path) -> None
     assert len(given) > 10
     found = replay_anew(recording)
     assert (found.differences, found.n_faults) == ((), 0)
+
+
+async def test_what_was_decided_live_replays_event_by_event(tmp_path: Path) -> None:
+    """Through sockets: one place, a short line, more callers than fit, one that leaves."""
+    path = tmp_path / "a.rec"
+
+    async def handle(peer: Peer) -> None:
+        await peer.answer()
+        await asyncio.sleep(0.01)
+        peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+
+    recorder = {"mode": "continuous", "file": str(path)}
+    upstream = {"limit": 1, "max_waiting": 4}
+    async with World(handle, recorder=recorder, upstream=upstream) as world:
+        first = asyncio.ensure_future(world.ask(get_once(b"/x")))
+        await asyncio.sleep(0)
+        leaver = await world.send(get_once(b"/x"))
+        asked = (world.ask(get_once(b"/x", b"X-Claude-Code-Session-Id: %d" % n)) for n in range(9))
+        rest = asyncio.gather(*asked)
+        await asyncio.sleep(0.005)
+        leaver.close()
+        answers = [await first, *await rest]
+        assert world.runtime.recorder is not None
+        await world.runtime.recorder.dump()
+    recording = read(path)
+    found = replay_anew(recording)
+    assert recording.is_whole
+    assert (found.differences, found.n_different, found.n_faults) == ((), 0, 0)
+    n_served = sum(b" 200 " in answer for answer in answers)
+    reasons = {REASONS[reason]: n for (_, reason), n in found.replayed.items()}
+    assert reasons["over_limit"] >= reasons["capacity_freed"] > 1
+    assert reasons["line_full"] == len(answers) - n_served > 0

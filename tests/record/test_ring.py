@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from zlib import crc32
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from governor.core.arrival import Arrival
-from governor.record.events import Kind
+from governor.core.lease import Untouched
+from governor.record.events import REASON_CODE, Kind
 from governor.record.ring import N_MIN, Ring
 from governor.record.rows import in_chunks
 from governor.record.tap import Tap
-from tests.record.traffic import Run, make_config
+from policies.decision import Outcome
+from tests.record.traffic import Owner, Run, make_config
 
 
 @given(st.integers(0, 4 * N_MIN), st.integers(0, 5 * N_MIN))
@@ -42,21 +46,45 @@ def test_a_ring_too_small_is_refused() -> None:
         Ring(1)
 
 
-def test_every_number_of_an_arrival_comes_back() -> None:
-    """What a gate decides by is all in the record: a new field that is forgotten fails here."""
+@pytest.mark.parametrize("is_exempt", [True, False])
+def test_every_number_of_an_arrival_comes_back(is_exempt: bool) -> None:
+    """What a gate decides by is all in the record: a new field that is forgotten fails here.
+
+    Both of one that is let through untouched, which is packed on a shorter way, and of others.
+    """
     names = Arrival.__slots__
     told = {name: 10 + place for place, name in enumerate(names)}
     told |= {name: True for name in names if name.startswith(("is_", "can_"))}
-    arrival = Arrival(is_exempt=True)
+    arrival = Arrival()
     for name, value in told.items():
         setattr(arrival, name, value)
+    arrival.is_exempt = is_exempt
     arrival.tenant = arrival.flow = arrival.tree = 0  # of which each table has an entry
     run = Run(make_config())
-    run.gates[0].arrive(0, arrival)
+    decision = run.gates[0].arrive(0, arrival, Owner(1))
+    assert (type(decision) is Untouched) is not is_exempt
     _, events = run.tap.ring.since(0)
-    shapes = [shape for chunk in in_chunks(events) for shape in chunk.shapes]
+    chunks = list(in_chunks(events))
+    heads = [head for chunk in chunks for head in chunk.heads]
+    shapes = [shape for chunk in chunks for shape in chunk.shapes]
+    assert heads == [(0, 1, crc32(b"request-1", 7), 0, 1, 0, 0, REASON_CODE[decision.reason], 0, 0)]
     assert len(shapes) == 1
     found = Arrival(*shapes[0])
     assert {name: getattr(found, name) for name in names} == {
         name: getattr(arrival, name) for name in names
     }
+
+
+def test_an_end_and_a_first_byte_are_recorded_whole() -> None:
+    """What was in their place before is not in them, but for what their kinds do not have."""
+    run = Run(make_config(), n_records=N_MIN)
+    gate, ring = run.gates[0], run.tap.ring
+    ring.memory[:] = bytes([0xFF]) * len(ring.memory)
+    lease = gate.arrive(5, Arrival()).lease
+    gate.answered(6, lease, 200)
+    gate.depart(7, lease, Outcome.FAILED, 503, 2_000)
+    heads = [head for chunk in in_chunks(ring.since(0)[1]) for head in chunk.heads]
+    assert heads[0][4:] == (Kind.ARRIVE, 0, 0, 0, 0, 0)
+    assert heads[1] == (6, 1, 0, 0, Kind.ANSWERED, 0, 0, 0, 200, 0)
+    assert heads[2] == (7, 1, 0, 2_000, Kind.DEPART, 0, Outcome.FAILED, 0, 503, 0)
+    assert run.tap.n_faults == 0

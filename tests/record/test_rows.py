@@ -1,0 +1,39 @@
+"""Records one by one: the numbers of the array, in its order, across chunks."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from governor.record.events import EVENT_DTYPE, KINDS_WITH_TAIL, Kind, make_events
+from governor.record.rows import AFFINITY, CHUNK_RECORDS, FINGERPRINT, PATIENCE, TENANT, in_chunks
+
+
+def test_all_records_come_in_order_with_the_shapes_of_those_that_have_one() -> None:
+    """As the plain way of numpy gives them, whatever kinds are mixed, over the end of a chunk."""
+    n = CHUNK_RECORDS + 1_000
+    rng = np.random.default_rng(1)
+    events = make_events(n)
+    for name in EVENT_DTYPE.names or ():
+        kind = EVENT_DTYPE[name]
+        high = 2 if kind.kind == "b" else np.iinfo(kind).max
+        events[name] = rng.integers(0, high, n)
+    events["kind"] = rng.integers(1, len(Kind) + 1, n)
+    heads, shapes = [], []
+    for chunk in in_chunks(events):
+        heads += list(chunk.heads)
+        shapes += list(chunk.shapes)
+    assert heads == [row[:10] for row in events.tolist()]
+    tails = events[np.isin(events["kind"], KINDS_WITH_TAIL)]
+    assert len(shapes) == len(tails)
+    for place, name in (
+        (TENANT, "tenant"),
+        (FINGERPRINT, "fingerprint"),
+        (AFFINITY, "affinity"),
+        (PATIENCE, "patience_ns"),
+    ):
+        assert [shape[place] for shape in shapes] == tails[name].tolist()
+
+
+def test_no_records_are_no_chunks() -> None:
+    """An empty file is played without a word."""
+    assert list(in_chunks(make_events(0))) == []
