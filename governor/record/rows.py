@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from struct import Struct
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -28,7 +28,7 @@ CHUNK_RECORDS = 1 << 15
 Head = tuple[int, int, int, int, int, int, int, int, int, int]
 """t_ns, number, request, delay_ns, kind, upstream, action, reason, status, endpoint."""
 
-Shape = tuple[int, ...]
+Shape = tuple[Any, ...]
 """The arguments of an arrival, in order; see the places below."""
 
 _HEAD_NAMES = tuple(EVENT_DTYPE.names or ())[:10]
@@ -64,7 +64,7 @@ def in_chunks(events: Events) -> Iterator[Chunk]:
         rows = events[start : start + CHUNK_RECORDS]
         tails = rows[np.isin(rows["kind"], KINDS_WITH_TAIL)]
         heads = _gather(rows, _HEAD)
-        yield Chunk(_heads.iter_unpack(heads), _shapes.iter_unpack(_gather(tails, _SHAPE)))  # type: ignore[arg-type]
+        yield Chunk(_heads.iter_unpack(heads), _shapes.iter_unpack(_gather(tails, _SHAPE)))
 
 
 def _gather(rows: Events, dtype: np.dtype[np.void]) -> bytes:

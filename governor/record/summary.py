@@ -178,11 +178,12 @@ def summarise_trace(trace: Trace, problems: Problems) -> Summary:
     return Summary(rows, [], series)
 
 
-def _most_in_bins(at_ns: Ints, level: Ints, edges_ns: Ints) -> list[int]:
+def _most_in_bins(at_ns: Ints, level: Ints, edges_ns: Ints) -> list[float]:
     """Return the highest level in each bin, that at its beginning included."""
     places = np.searchsorted(at_ns, edges_ns)
     before = np.where(places > 0, level[np.maximum(places, 1) - 1], 0)[:-1]
     padded = np.append(level, 0)
     within = np.maximum.reduceat(padded, places)[:-1]
     is_still = places[1:] == places[:-1]
-    return np.where(is_still, before, np.maximum(before, within)).tolist()
+    most = np.where(is_still, before, np.maximum(before, within))
+    return [float(x) for x in most]

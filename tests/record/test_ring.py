@@ -84,7 +84,7 @@ def test_an_end_and_a_first_byte_are_recorded_whole() -> None:
     gate.answered(6, lease, 200)
     gate.depart(7, lease, Outcome.FAILED, 503, 2_000)
     heads = [head for chunk in in_chunks(ring.since(0)[1]) for head in chunk.heads]
-    assert heads[0][4:] == (Kind.ARRIVE, 0, 0, 0, 0, 0)
+    assert heads[0][4:] == (Kind.ARRIVE, 0, 0, 0, 0, lease.endpoint_idx)
     assert heads[1] == (6, 1, 0, 0, Kind.ANSWERED, 0, 0, 0, 200, 0)
     assert heads[2] == (7, 1, 0, 2_000, Kind.DEPART, 0, Outcome.FAILED, 0, 503, 0)
     assert run.tap.n_faults == 0
