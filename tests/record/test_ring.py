@@ -67,7 +67,8 @@ def test_every_number_of_an_arrival_comes_back(is_exempt: bool) -> None:
     chunks = list(in_chunks(events))
     heads = [head for chunk in chunks for head in chunk.heads]
     shapes = [shape for chunk in chunks for shape in chunk.shapes]
-    assert heads == [(0, 1, crc32(b"request-1", 7), 0, 1, 0, 0, REASON_CODE[decision.reason], 0, 0)]
+    reason, endpoint = REASON_CODE[decision.reason], decision.lease.endpoint_idx
+    assert heads == [(0, 1, crc32(b"request-1", 7), 0, Kind.ARRIVE, 0, 0, reason, 0, endpoint)]
     assert len(shapes) == 1
     found = Arrival(*shapes[0])
     assert {name: getattr(found, name) for name in names} == {
