@@ -127,10 +127,13 @@ upstream as one number, zeros where they always are."""
 END = Struct("<qI4xqHBxh2x")
 """As ``HEAD``, of a departure."""
 
+DECISION = Struct("<qI4xqHBBhh")
+"""As ``HEAD``, of a decision about a lease that was there before."""
+
 BEGIN = Struct("<qI12xH2xh2x")
 """As ``HEAD``, of a first byte."""
 
-assert {HEAD.size, END.size, BEGIN.size} == {32}
+assert {HEAD.size, END.size, DECISION.size, BEGIN.size} == {32}
 assert PLAIN.size == WHOLE.size
 
 get_shape: Callable[[Arrival], tuple[int, ...]] = attrgetter(

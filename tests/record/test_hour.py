@@ -10,7 +10,7 @@ from bench.hour import Hour, S, rss_bytes
 
 def test_memory_is_constant_over_an_hour_of_new_callers() -> None:
     """Once tables and ring are full nothing grows: flows, trees, fingerprints, records."""
-    hour = Hour(rate_hz=4, tick_ns=S, capacity=256)
+    hour = Hour(rate_hz=4, tick_ns=2 * S, capacity=256)
     flows = hour.runtime.identities.flows
     recorder = hour.runtime.recorder
     assert recorder is not None
