@@ -69,17 +69,27 @@ def run(
     raise typer.Exit(run_governor(config, given))
 
 
+ControlPort = Annotated[
+    str,
+    typer.Option(
+        "--admin",
+        metavar="HOST:PORT|URL",
+        help='Control plane of a running Governor, as it prints it after "control".',
+    ),
+]
+
+
 @app.command()
 def top(
-    url: Annotated[
-        str, typer.Option(metavar="URL", help="A governor's control port.")
-    ] = "http://127.0.0.1:9090",
+    admin: ControlPort = DEFAULT_ADMIN,
     once: Annotated[bool, typer.Option("--once", help="Print one frame, for scripts.")] = False,
 ) -> None:
     """Show what every upstream does now, live. Exit code 1 where nothing listens."""
+    from governor.cli.control_port import control_url
     from governor.cli.top import show_live, show_once
 
-    raise typer.Exit(show_once(url) if once else show_live(url))
+    show = show_once if once else show_live
+    raise typer.Exit(show(control_url(admin)))
 
 
 @app.command()
@@ -151,9 +161,6 @@ def sample(
 
 
 RecordingFile = Annotated[Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False)]
-ControlPort = Annotated[
-    str, typer.Option("--admin", metavar="HOST:PORT", help="Control plane of a running Governor.")
-]
 
 
 @app.command()
@@ -202,17 +209,19 @@ def explain(
     ] = None,
 ) -> None:
     """Tell the life of one request: what was read, what was decided, how long each part took."""
+    from governor.cli.control_port import control_url
     from governor.cli.explain_command import explain as explain_request
 
-    raise typer.Exit(explain_request(request_id, admin, file))
+    raise typer.Exit(explain_request(request_id, control_url(admin), file))
 
 
 @app.command()
 def record(admin: ControlPort = DEFAULT_ADMIN) -> None:
     """Have a running Governor write its recording now."""
+    from governor.cli.control_port import control_url
     from governor.cli.explain_command import record_now
 
-    raise typer.Exit(record_now(admin))
+    raise typer.Exit(record_now(control_url(admin)))
 
 
 app.command()(storm)

@@ -93,7 +93,7 @@ def what_next(
         yield f"Governs {names}. Point callers here instead:"
         yield f"  curl {proxy}/"
     if control is not None:
-        yield f"  open {control}/dashboard in a browser, or: governor top --url {control}"
+        yield f"  open {control}/dashboard in a browser, or: governor top --admin {control}"
     yield "Agents' SDKs take the address from the environment:"
     yield f"  export OPENAI_BASE_URL={proxy}/v1"
     yield f"  export ANTHROPIC_BASE_URL={proxy}"
