@@ -1,4 +1,4 @@
-"""The command line: ``governor run | top | storm | check | dashboard | schema | version | sample``.
+"""The command line: ``governor run``, ``top``, ``storm``, ``check`` and what else its help lists.
 
 *Rule of this file*: names and flags of the commands. Each command imports what
 it needs when it is called, so that none pays for another's start.
@@ -31,14 +31,14 @@ Upstream = Annotated[
 ]
 Listen = Annotated[
     str | None,
-    typer.Option(metavar="HOST:PORT", help="Where callers connect. [default: 127.0.0.1:8080]"),
+    typer.Option(metavar="HOST:PORT", help="Where callers connect. (default: 127.0.0.1:8080)"),
 ]
 AdminAddress = Annotated[
     str | None,
     typer.Option(
         "--admin",
         metavar="HOST:PORT",
-        help="Control plane, or off for none. [default: 127.0.0.1:9090]",
+        help="Control plane, or off for none. (default: 127.0.0.1:9090)",
     ),
 ]
 ConfigFile = Annotated[
@@ -48,9 +48,27 @@ Mode = Annotated[
     str | None,
     typer.Option(
         metavar="govern|observe",
-        help="observe decides and reports the same, and changes nothing. [default: govern]",
+        help="observe decides and reports the same, and changes nothing. (default: govern)",
     ),
 ]
+
+
+def _show_version(is_asked: bool) -> None:
+    if is_asked:
+        version()
+        raise typer.Exit
+
+
+@app.callback()
+def _common(
+    _is_asked: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_show_version, is_eager=True, help="The same as version."
+        ),
+    ] = False,
+) -> None:
+    """Take what stands before the command."""
 
 
 @app.command()
@@ -93,7 +111,9 @@ def top(
 
 
 @app.command()
-def check(file: Annotated[Path, typer.Argument(metavar="FILE")]) -> None:
+def check(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="YAML; see governor schema.")],
+) -> None:
     """Say in words what a configuration will do, or what is wrong with it (exit 1)."""
     from governor.cli.describe import describe
     from governor.config.load import load
@@ -160,19 +180,34 @@ def sample(
     raise typer.Exit(serve_sample(listen, slots, service_time))
 
 
-RecordingFile = Annotated[Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False)]
+RecordingFile = Annotated[
+    Path,
+    typer.Argument(
+        metavar="FILE", exists=True, dir_okay=False, readable=True, help="What recorder.file named."
+    ),
+]
+TraceFile = Annotated[
+    Path,
+    typer.Argument(
+        metavar="FILE",
+        exists=True,
+        dir_okay=False,
+        readable=True,
+        help="A recording, or a trace in one of the formats below.",
+    ),
+]
 
 
 @app.command()
 def replay(
-    file: RecordingFile,
+    file: TraceFile,
     config: ConfigFile = None,
     form: Annotated[
         str | None,
         typer.Option(
             "--format",
             metavar="azure|mooncake|otlp|clf|har|table",
-            help="Of a trace that is no recording. [default: guessed]",
+            help="Of a trace that is no recording. (default: guessed)",
         ),
     ] = None,
 ) -> None:
@@ -205,7 +240,10 @@ def explain(
     ],
     admin: ControlPort = DEFAULT_ADMIN,
     file: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Look in a recording instead.")
+        Path | None,
+        typer.Option(
+            metavar="FILE", exists=True, dir_okay=False, help="Look in a recording instead."
+        ),
     ] = None,
 ) -> None:
     """Tell the life of one request: what was read, what was decided, how long each part took."""

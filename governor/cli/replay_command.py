@@ -7,15 +7,19 @@
 from __future__ import annotations
 
 import gc
+import sys
 import time
+import zlib
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from governor.cli.results import unwritable
 from governor.config.load import load
 from governor.config.model import Config
 from governor.core.gate import Gate
 from governor.core.identity import Identities
+from governor.errors import ConfigError, Problem
 from governor.record.calls import Demand, Fate, demand_of
 from governor.record.configuration import unpack_config
 from governor.record.events import REASONS
@@ -81,17 +85,30 @@ def _replay_recording(recording: Recording, config_file: Path | None) -> int:
 _OBSERVE = {"mode": "observe"}
 
 
-def _replay_trace(file: Path, config_file: Path | None, form: str | None) -> int:
-    form = form or guess(file)
+def _read_trace(file: Path, form: str, problems: Problems) -> Demand:
     if form not in READERS:
-        raise RecordingError(f"--format must be one of {', '.join(READERS)}")
+        message = f"must be one of {', '.join(READERS)}"
+        raise ConfigError(Problem("--format", "", form, message))
+    return demand_of_rows(READERS[form](file, problems))
+
+
+def _replay_trace(file: Path, config_file: Path | None, form: str | None) -> int:
     problems = Problems(file.name)
-    demand = demand_of_rows(READERS[form](file, problems))
+    try:
+        form = form or guess(file)
+        demand = _read_trace(file, form, problems)
+    except (EOFError, OSError, zlib.error) as exc:  # above all .gz that is none, or cut off
+        raise RecordingError(f"{file.name} cannot be read to its end: {exc}") from exc
     print(f"{file.name}: {len(demand.tasks):,} calls ({form}), {demand.n_slots[0]} at most at once")
     if problems.n_bad:
         print(f"{problems.n_bad:,} lines could not be read, as:")
         print("\n".join(f"  {line}" for line in problems.shown))
     if not demand.tasks:
+        print(
+            f"Nothing to play in {file.name}, read as {form}: name its format with --format "
+            f"({', '.join(READERS)}), or give another file.",
+            file=sys.stderr,
+        )
         return 1
     config = load(config_file) if config_file else Config.single("http://127.0.0.1:1", admin=None)
     observe = config.model_copy(update={"policies": config.policies.model_copy(update=_OBSERVE)})
@@ -183,7 +200,16 @@ def _print_fates(fates: dict[str, Fate | None]) -> None:
 
 
 def inspect_file(file: Path, page: Path | None, png: Path | None) -> int:
-    """Print what a recording shows, and draw it; return the exit code."""
+    """Print what a recording shows, and draw it; return the exit code.
+
+    Raises
+    ------
+    ConfigError
+        If a picture could not be written.
+    """
+    problems = [*unwritable({"--html": page, "--png": png})]
+    if problems:
+        raise ConfigError(*problems)
     recording = read(file)
     summary = summarise(recording)
     width = max(len(name) for name, _ in summary.rows)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
 import pytest
 
 from governor.cli import replay_command as command
+from governor.errors import ConfigError
 from governor.record.store import RecordingError
 from tests.record.test_replay import record
 from tests.record.traffic import Run, make_config
@@ -53,6 +55,32 @@ def test_a_trace_is_modelled(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     text = capsys.readouterr().out
     assert "t.csv: 2 calls (table), 2 at most at once" in text
     assert "t.csv:3: t_s: must be a number" in text
+
+
+@pytest.mark.parametrize("name", ["empty.csv", "words.log"])
+def test_a_trace_without_calls_says_what_to_do(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The format that was tried, and the flag that names another."""
+    path = tmp_path / name
+    path.write_text("" if name == "empty.csv" else "hello\n")
+    assert command.replay_file(path, None, None) == 1
+    assert f"Nothing to play in {name}, read as clf" in capsys.readouterr().err
+
+
+def test_files_that_cannot_be_used_are_named(file: Path, tmp_path: Path) -> None:
+    """An unknown format, a .gz that is none or is cut off, a picture without a folder."""
+    trace = tmp_path / "t.csv.gz"
+    trace.write_text("not compressed")
+    with pytest.raises(RecordingError, match=r"t\.csv\.gz cannot be read to its end: Not a gzip"):
+        command.replay_file(trace, None, None)
+    trace.write_bytes(gzip.compress(b"t_s,agent\n0,a\n" * 50)[:-12])
+    with pytest.raises(RecordingError, match=r"t\.csv\.gz cannot be read to its end"):
+        command.replay_file(trace, None, "table")
+    with pytest.raises(ConfigError, match=r"--format: must be one of azure, .* \(is tabl\)"):
+        command.replay_file(trace, None, "tabl")
+    with pytest.raises(ConfigError, match="--html: must be a file in a folder that exists"):
+        command.inspect_file(file, tmp_path / "no" / "a.html", None)
 
 
 def test_inspect_says_and_draws(

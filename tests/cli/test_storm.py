@@ -92,6 +92,10 @@ def test_bad_input_is_exit_code_2_and_nothing_runs(sample: str, tmp_path: Path) 
         "--fault",
         "--client",
     ]
+    found = storm(
+        "--target", sample, "--json", str(tmp_path / "a"), "--report", str(tmp_path / "a")
+    )
+    assert "--report: must be another file than that of --json" in found.stderr
     for flag in ("--json", "--report"):
         found = storm("--target", sample, flag, str(tmp_path / "no" / "file"))
         assert found.returncode == 2
