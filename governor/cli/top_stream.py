@@ -39,7 +39,7 @@ def read_events(url: str, timeout_s: float = TIMEOUT_S) -> Iterator[Event]:
             yield from parse_events(iter(lambda: answer.readline(LINE_MAX), b""))
         except (OSError, ValueError, HTTPException) as error:
             raise NotThere(
-                f"the stream of {url} broke off: {error or type(error).__name__}"
+                f"the stream of {url} broke off: {str(error) or type(error).__name__}"
             ) from None
 
 
