@@ -7,15 +7,13 @@ core; then what it recorded as a file, and that file through new gates.
 from __future__ import annotations
 
 import argparse
-import gc
 import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
 
-import signals
-from bench.gate import GC_THRESHOLD, MIXES, Mix, Traffic
+from bench.gate import MIXES, Mix, Traffic, settle
 from bench.report import save, table
 from governor.record.replay import replay
 from governor.record.ring import Ring
@@ -92,10 +90,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--batches", type=int, default=60)
     parser.add_argument("--batch-size", type=int, default=2_000)
     options = parser.parse_args(argv)
-    signals.warm_up()
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(GC_THRESHOLD, 20, 50)
+    settle()
     seen = {mix.label: measure(mix, options.batches, options.batch_size) for mix in RECORDED}
     rows = [
         [
