@@ -178,7 +178,7 @@ def _judge_probe(status: int, call: str) -> tuple[str, str]:
         return f"gave no answer to {call} within 10 s: is this the right address?", ""
     if status in (401, 403):
         return f"answers {status} to {call}: give a key with --key or --header", ""
-    if status in (429, 503) or status >= 500:
+    if status == 429 or (status >= 500 and status != 501):  # in trouble; 501: no such method
         return "", f"Before the run, {call} was answered {status}."
     return (
         f"answers {status} to {call}: choose another request with --path, --method, --body "
