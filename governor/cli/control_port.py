@@ -22,6 +22,8 @@ FORM = (
     "127.0.0.1:9090 or http://127.0.0.1:9090"
 )
 ASK_TIMEOUT_S = 5.0
+POST_HEADERS = {"X-Governor-Record": "1"}
+"""What a page of another site cannot send unasked; the control port insists on it."""
 
 _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 """The control port is asked directly, whatever proxies the environment names."""
@@ -79,22 +81,16 @@ def _read(text: str) -> str:
 
 
 def open_control(
-    url: str, path: str, *, post_header: str = "", timeout_s: float = ASK_TIMEOUT_S
+    url: str, path: str, *, is_post: bool = False, timeout_s: float = ASK_TIMEOUT_S
 ) -> HTTPResponse:
     """Return the control port's answer, to be read and closed.
-
-    Parameters
-    ----------
-    post_header : str, optional
-        Ask by POST, with this header: what changes something is told apart from a page's request.
 
     Raises
     ------
     NotThere
     """
-    request = urllib.request.Request(url + path, method="POST" if post_header else "GET")
-    if post_header:
-        request.add_header(post_header, "1")
+    method, headers = ("POST", POST_HEADERS) if is_post else ("GET", {})
+    request = urllib.request.Request(url + path, headers=headers, method=method)
     try:
         return cast(HTTPResponse, _opener.open(request, timeout=timeout_s))
     except urllib.error.HTTPError as error:
@@ -107,7 +103,7 @@ def open_control(
         ) from None
 
 
-def ask(url: str, path: str, *, post_header: str = "") -> Any:
+def ask(url: str, path: str, *, is_post: bool = False) -> Any:
     """Return the JSON that the control port answers.
 
     Raises
@@ -115,7 +111,7 @@ def ask(url: str, path: str, *, post_header: str = "") -> Any:
     NotThere
     """
     try:
-        with open_control(url, path, post_header=post_header) as answer:
+        with open_control(url, path, is_post=is_post) as answer:
             return json.load(answer)
     except (OSError, ValueError, HTTPException):
         raise NotThere(not_governor(url)) from None

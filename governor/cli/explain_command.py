@@ -13,9 +13,6 @@ from typing import Any
 
 from governor.cli.control_port import NotThere, ask
 
-RECORD_HEADER = "X-Governor-Record"
-"""As in :mod:`governor.control.app`, whose import takes longer than the question."""
-
 
 def record_now(url: str) -> int:
     """Have a running Governor write its recording; return the exit code.
@@ -24,7 +21,7 @@ def record_now(url: str) -> int:
     ------
     NotThere
     """
-    told = ask(url, "/record", post_header=RECORD_HEADER)
+    told = ask(url, "/record", is_post=True)
     print(f"{told['records']:,} records written to {told['file']}")
     return 0
 

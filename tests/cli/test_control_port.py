@@ -11,8 +11,6 @@ from typer.testing import CliRunner
 
 from governor.cli import app
 from governor.cli.control_port import NotThere, ask, control_url
-from governor.cli.explain_command import RECORD_HEADER
-from governor.control import app as control_app
 from governor.errors import ConfigError
 
 PAGES = {
@@ -124,6 +122,7 @@ def test_what_answers_is_told_apart(other: str, path: str, words: str) -> None:
         ask(other, path)
 
 
-def test_the_header_of_a_recording_is_the_control_planes() -> None:
-    """Written twice to save an import; it has to be the same."""
-    assert RECORD_HEADER == control_app.RECORD_HEADER
+def test_a_real_control_port_lets_itself_be_asked_by_post(control_url_of_stub: str) -> None:
+    """What is sent with a POST is what the control plane insists on: it comes to the recorder."""
+    with pytest.raises(NotThere, match="nothing is recorded"):
+        ask(control_url_of_stub, "/record", is_post=True)
