@@ -135,8 +135,10 @@ class Bands:
         self._is_longs_turn = band is Band.OWN
         self._n_since_crowd = 0 if band is Band.CROWD else self._n_since_crowd + 1
         self._n_since_hung = 0 if band is Band.HUNG else self._n_since_hung + 1
-        self._lines[band].charge(lease.arrival.tenant, service_s)
-        self.forget(lease)
+        try:
+            self._lines[band].charge(lease.arrival.tenant, service_s)
+        finally:  # whatever the order thinks of it, it waits no more
+            self.forget(lease)
 
     def released(self, tenant: int) -> None:
         """Take note that a tenant holds one place less: it may be its turn now."""

@@ -15,8 +15,12 @@ bound is asked for a second time (``as_seen``), so that it can be counted.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import ParamSpec
+
 from governor.core.arrival import Arrival
 from governor.core.bands import Band, Room
+from governor.core.faults import Faults, Part
 from governor.core.lease import Lease
 from policies.acceleration import Acceleration
 from policies.contain import Containment
@@ -26,6 +30,8 @@ from policies.holdback import Holdback
 from policies.quota import Quota
 from policies.switches import GOVERN, OBSERVE, OFF, Policy, observes_any, state_of
 from policies.switches import Modes as Modes
+
+P = ParamSpec("P")
 
 _REASONS = (Reason.OVER_LIMIT, Reason.CONTAINED, Reason.HELD, Reason.CONTAINED)
 """Why a request waits beside a free place, by band."""
@@ -53,12 +59,16 @@ class Shaping:
         The policies' states, packed (:mod:`policies.switches`).
     is_limiting : bool
         Whether anybody waits for a place.
+    faults : Faults
+        Where a policy's fault is counted; the gate puts its own here.
     """
 
     __slots__ = (
+        "_aside",
         "_kept_from_crowd",
         "acceleration",
         "containment",
+        "faults",
         "herd",
         "holdback",
         "is_calm",
@@ -83,6 +93,8 @@ class Shaping:
         self.holdback = Holdback(holdback_share)
         self.is_calm = self.acceleration is None and not holdback_share
         self._kept_from_crowd = 0
+        self._aside: set[Part] = set()
+        self.faults = Faults()
         self.switch(states.pack())
 
     def switch(self, switches: int) -> None:
@@ -103,11 +115,14 @@ class Shaping:
         arrival = lease.arrival
         switches = self.switches_of(arrival)
         strongest = OBSERVE if as_seen else GOVERN
-        if state_of(switches, Policy.CONTAIN) <= strongest:
-            if self.containment.is_hung(arrival.kind):
-                return Band.HUNG
-            if self.containment.is_long(arrival.kind):
-                return Band.LONG
+        if state_of(switches, Policy.CONTAIN) <= strongest and Part.CONTAIN not in self._aside:
+            try:
+                if self.containment.is_hung(arrival.kind):
+                    return Band.HUNG
+                if self.containment.is_long(arrival.kind):
+                    return Band.LONG
+            except Exception:
+                self._step_aside(Part.CONTAIN)
         if is_crowd and state_of(switches, Policy.HOLD) <= strongest:
             return Band.CROWD
         return Band.OWN
@@ -122,15 +137,47 @@ class Shaping:
         as_seen : bool
             As if what observes governed.
         """
-        acceleration = self.acceleration
-        has_place = in_flight < limit and self.quota.has_room
-        is_free = has_place or not self._binds(Policy.LIMIT, as_seen)
-        if acceleration is not None and self._binds(Policy.ACCELERATION, as_seen):
-            is_free = is_free and acceleration.has_room
-        kept = self.containment.kept_places
-        for_long = not kept or self.containment.n_long < limit - kept
-        for_hung = self.containment.has_room_for_hung
+        is_free = in_flight < limit and self.has_quota
+        is_free = is_free or not self._binds(Policy.LIMIT, as_seen)
+        if self.acceleration is not None and self._binds(Policy.ACCELERATION, as_seen):
+            is_free = is_free and self._may_accelerate()
+        for_long, for_hung = self._room_for_contained(limit)
         return Room(is_free, for_long, in_flight < limit - self._kept_from_crowd, for_hung)
+
+    @property
+    def has_quota(self) -> bool:
+        """Whether the quota, if one is known, lets a call be sent now."""
+        return self.quota.has_room or Part.QUOTA in self._aside
+
+    def fill(self, now_ns: int) -> None:
+        """Let time fill the quota's bucket."""
+        try:
+            self.quota.fill(now_ns)
+        except Exception:
+            self._step_aside(Part.QUOTA)
+
+    def _may_accelerate(self) -> bool:
+        acceleration = self.acceleration
+        if acceleration is None or Part.ACCELERATION in self._aside:
+            return True
+        try:
+            return acceleration.has_room
+        except Exception:
+            self._step_aside(Part.ACCELERATION)
+            return True
+
+    def _room_for_contained(self, limit: int) -> tuple[bool, bool]:
+        """Return whether the long, and the hung, hold less than they may."""
+        if Part.CONTAIN in self._aside:
+            return True, True
+        containment = self.containment
+        try:
+            kept = containment.kept_places
+            for_long = not kept or containment.n_long < limit - kept
+            return for_long, containment.has_room_for_hung
+        except Exception:
+            self._step_aside(Part.CONTAIN)
+            return True, True
 
     def reason(self, band: Band, room: Room, has_place: bool) -> Reason:
         """Return why a request has to wait.
@@ -144,18 +191,33 @@ class Shaping:
             return _REASONS[band]
         if not has_place:
             return Reason.OVER_LIMIT
-        return Reason.ACCELERATING if self.quota.has_room else Reason.OVER_QUOTA
+        return Reason.ACCELERATING if self.has_quota else Reason.OVER_QUOTA
 
     def opened(self, now_ns: int, lease: Lease) -> None:
         """Note that a request has been given a place.
 
         A ramp that only observes counts what it would have let through, no more.
         """
-        self.containment.open(now_ns, lease.arrival.kind)
-        self.quota.take()
+        try:
+            self.containment.open(now_ns, lease.arrival.kind)
+        except Exception:
+            self.faults.note(Part.CONTAIN)
+        try:
+            self.quota.take()
+        except Exception:
+            self.faults.note(Part.QUOTA)
         ramp = self.acceleration
-        if ramp is not None and (ramp.has_room or self._binds(Policy.ACCELERATION)):
-            ramp.take()
+        if ramp is not None:
+            if self._binds(Policy.ACCELERATION) or self._may_accelerate():
+                self.faults.tell(Part.ACCELERATION, ramp.take)
+
+    def closed(
+        self, now_ns: int, kind: int, dispatched_at_ns: int, is_answered: bool = True
+    ) -> None:
+        """Note that the place is free again."""
+        held_ns = now_ns - dispatched_at_ns
+        close = self.containment.close
+        self.faults.tell(Part.CONTAIN, close, kind, dispatched_at_ns, held_ns, is_answered)
 
     @property
     def kept_from_crowd(self) -> int:
@@ -170,14 +232,46 @@ class Shaping:
         own_hz : float
             Arrivals per second that are expected of those who come by themselves.
         """
-        self.herd.tick(now_ns)
-        self.containment.tick(now_ns, limit)
-        self._kept_from_crowd = self.herd.kept_places(limit, own_hz)
+        self._kept_from_crowd = self.faults.ask(
+            Part.HOLD, 0, self._weigh_crowd, now_ns, limit, own_hz
+        )
+        self._ask_again(Part.CONTAIN, self.containment.tick, now_ns, limit)
         if self.acceleration is not None:
-            self.acceleration.tick(now_ns)
-        contains = not self.containment.is_idle
+            self._ask_again(Part.ACCELERATION, self.acceleration.tick, now_ns)
+        contains = not self.containment.is_idle and Part.CONTAIN not in self._aside
         is_paced = self.quota.is_known or self.acceleration is not None
         self.is_calm = not (contains or is_paced or self.holdback.share)
+
+    def pace(self, now_ns: int, is_waiting: bool) -> bool:
+        """Weigh what was refused lately; return whether a rate is what is short."""
+        return self._ask_again(Part.QUOTA, self.quota.tick, now_ns, is_waiting) and (
+            self.quota.is_known
+        )
+
+    def bound_hz(self, capacity_hz: float) -> float:
+        """Return a capacity, but no more than the quota."""
+        if Part.QUOTA in self._aside:
+            return capacity_hz
+        return self.faults.ask(Part.QUOTA, capacity_hz, self.quota.bound_hz, capacity_hz)
+
+    def _weigh_crowd(self, now_ns: int, limit: int, own_hz: float) -> int:
+        self.herd.tick(now_ns)
+        return self.herd.kept_places(limit, own_hz)
+
+    def _step_aside(self, part: Part) -> None:
+        """Count a fault; what raised binds nobody until a tick of it has gone well."""
+        self.faults.note(part)
+        self._aside.add(part)
+
+    def _ask_again(
+        self, part: Part, tick: Callable[P, object], *args: P.args, **kwargs: P.kwargs
+    ) -> bool:
+        """Let a policy tick; return whether it did, and so is heeded."""
+        if self.faults.tell(part, tick, *args, **kwargs):
+            self._aside.discard(part)
+            return True
+        self._aside.add(part)
+        return False
 
     def _binds(self, policy: Policy, as_seen: bool = False) -> bool:
         """Whether a policy of the whole upstream is heeded."""
