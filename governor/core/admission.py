@@ -28,7 +28,7 @@ class Admission(Telling):
     def _consider(self, now_ns: int, lease: Lease, endpoint: Endpoint, is_crowd: bool) -> Decision:
         """Admit a request for which there is room, let it wait, or send it away."""
         shaping = self.shaping
-        if self._is_held_back(lease):
+        if self.is_held_back(lease.arrival.flow):
             return self._admit(now_ns, lease, endpoint, Reason.HELD_BACK)
         try:
             is_crowd = is_crowd and lease.line_key != INVITED  # what was promised is kept
@@ -88,10 +88,9 @@ class Admission(Telling):
         endpoint = self._only or self._pick(now_ns, lease)
         return self._admit(now_ns, lease, endpoint, Reason.UNTOUCHED)
 
-    def _is_held_back(self, lease: Lease) -> bool:
-        """Whether its caller is not governed at all, for comparison."""
-        ask, holdback = self.faults.ask, self.shaping.holdback
-        return ask(Part.HOLDBACK, False, holdback.is_held_back, lease.arrival.flow)
+    def is_held_back(self, flow: int) -> bool:
+        """Whether a caller is not governed at all, for comparison."""
+        return self.faults.ask(Part.HOLDBACK, False, self.shaping.holdback.is_held_back, flow)
 
     def _dispatch(self, now_ns: int) -> list[Decision]:
         """Fill every place that is open to somebody who waits; return what was decided."""

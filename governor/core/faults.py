@@ -50,7 +50,6 @@ class Part(StrEnum):
     ROOTS = "roots"
     ENVELOPE = "envelope"
     """Held and quarantined flows."""
-    OUTLOOK = "outlook"
     LOG = "log"
     GATE = "gate"
     """None of these: the gate itself."""

@@ -152,7 +152,7 @@ class Refused:
 
     def _may_touch(self, arrival: Arrival) -> bool:
         """Whether this caller is governed at all."""
-        return not (arrival.is_exempt or self._gate.shaping.holdback.is_held_back(arrival.flow))
+        return not (arrival.is_exempt or self._gate.is_held_back(arrival.flow))
 
     def redeem(self, now_ns: int, lease: Lease) -> None:
         """Close the invitation that an arrival comes with; who comes at its slot goes first."""

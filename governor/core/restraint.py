@@ -141,22 +141,31 @@ class Restrained:
             if lease.state is not _PENDING:
                 restraint.n_parked -= 1
                 continue
-            current = gate.faults.ask(Part.ENVELOPE, None, self.by_flow.get, restraint.flow)
-            is_held = current is restraint
-            if current is not None and current.is_quarantine:
+            quarantine, has_room = gate.faults.ask(
+                Part.ENVELOPE, (None, True), self._weigh, restraint
+            )
+            if quarantine is not None:
                 restraint.n_parked -= 1
                 gate.settle(now_ns, lease, GONE)
-                decisions.append(self._refuse(now_ns, current, lease))
+                decisions.append(self._refuse(now_ns, quarantine, lease))
             elif now_ns - lease.arrived_at_ns >= gate.dispatcher.bound_ns(lease):
                 restraint.n_parked -= 1
                 decisions.append(gate.send_away(now_ns, lease, Reason.PATIENCE_SPENT))
-            elif not is_held or self._n_in_flight(restraint) < restraint.cap:
+            elif has_room:
                 restraint.n_parked -= 1
                 if (decision := self._join(now_ns, lease)) is not None:
                     decisions.append(decision)
             else:
                 parked.append((restraint, lease))
         return decisions
+
+    def _weigh(self, restraint: Restraint) -> tuple[Restraint | None, bool]:
+        """Return the flow's quarantine, if it is in one by now, and whether a call may go on."""
+        current = self.by_flow.get(restraint.flow)
+        if current is not None and current.is_quarantine:
+            return current, False
+        is_held = current is restraint
+        return None, not is_held or self._n_in_flight(restraint) < restraint.cap
 
     def _refuse(self, now_ns: int, restraint: Restraint, lease: Lease) -> Decision:
         """Return the answer to a request of a quarantined flow."""
