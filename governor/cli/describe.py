@@ -91,7 +91,7 @@ _DOES = (
     ("contain", "keep places for brief calls where others hold theirs for long", True),
     (
         "contain",
-        "hold calls of one route and method, of which none is answered while others are, to the "
+        "hold calls of one path and method, of which none is answered while others are, to the "
         "places that they usually take",
         True,
     ),

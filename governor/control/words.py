@@ -129,7 +129,9 @@ def _say_storm(found: Readings) -> Iterator[str]:
 
 def _say_what_keeps_it_on(n_returns: float, capacity_hz: float) -> str:
     """Return why a storm alarm is still on though no crossing is in sight (signals.storm)."""
-    served = f"the {capacity_hz:.3g}/s that can be served" if capacity_hz > 0 else "what can be served"
+    served = (
+        f"the {capacity_hz:.3g}/s that can be served" if capacity_hz > 0 else "what can be served"
+    )
     if n_returns >= AWAITED_MIN:
         text = f"{n_returns:.0f} failed calls will be back, and what comes still passes {served}"
     else:

@@ -88,6 +88,10 @@ class Admission(Telling):
         endpoint = self._only or self._pick(now_ns, lease)
         return self._admit(now_ns, lease, endpoint, Reason.UNTOUCHED)
 
+    def band(self, lease: Lease) -> Band:
+        """Return the band of a call that was with the gate before: it is in no crowd any more."""
+        return self.faults.ask(Part.SHAPING, Band.OWN, self.shaping.band, lease, False)
+
     def is_held_back(self, flow: int) -> bool:
         """Whether a caller is not governed at all, for comparison."""
         return self.faults.ask(Part.HOLDBACK, False, self.shaping.holdback.is_held_back, flow)

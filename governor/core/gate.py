@@ -3,18 +3,22 @@
 *Rule of this file*: events in, decisions out. No I/O, no clock, no log. The
 order in which the parts act is the contract:
 
-1. signals observe the arrival (retry inference, synchrony),
-2. shaping says who yields: a crowd, long calls, steep demand,
-3. the adaptive limit of an endpoint admits at once while nobody waits ahead,
-4. otherwise the line: urgency, fairness, least attained service, patience,
-5. whoever the line cannot serve within patience is answered, with a slot of
-   its own from the reservations,
-6. a call that its endpoint failed may go to another (:mod:`governor.core.spread`),
-7. departures teach the limit, the signals, the patience and the ledger,
-8. what the upstream refuses is given a slot, or waited out and sent again
-   (:mod:`governor.core.refused`).
+1. a quarantined flow is answered (:mod:`governor.core.restraint`),
+2. signals observe the arrival (retry inference, synchrony),
+3. who comes at its slot redeems it; a held flow's call beyond its cap is parked,
+4. the adaptive limit of an endpoint admits at once while nothing else binds and nobody waits,
+5. otherwise shaping says who yields, and whether there is room: crowds, long and hung kinds,
+   steep demand, a quota found from refusals; :mod:`governor.core.shaping` tells the whole order,
+6. whoever finds none waits in the line: urgency, fairness, least attained service, patience,
+7. whoever the line cannot serve within patience, or whose tree nobody waits for any more, is
+   answered, with a slot of its own from the reservations,
+8. a call that its endpoint failed may go to another (:mod:`governor.core.spread`),
+9. departures teach the limit, the quota, the signals, the patience and the ledger,
+10. what the upstream refuses is given a slot, or waited out and sent again
+    (:mod:`governor.core.refused`).
 
-A fault in a signal or a policy is counted, and the request goes through.
+A fault in a signal or a policy is counted under its name, and the request goes through
+(:mod:`governor.core.faults`): the gate's own books are settled before anybody is told.
 
 A policy that only observes is computed, counted and not heeded; in ``observe`` mode
 that is so of all of them, and every arrival is admitted.

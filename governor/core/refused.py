@@ -21,7 +21,6 @@ from heapq import heappop, heappush
 from typing import TYPE_CHECKING, cast
 
 from governor.core.arrival import Arrival
-from governor.core.bands import Band
 from governor.core.faults import Part
 from governor.core.lease import Decision, Lease, LeaseState, make_lease
 from governor.core.line import INVITED
@@ -265,8 +264,7 @@ class Refused:
                 continue
             self._redeem(now_ns, lease, is_retry=True)
             lease.line_key = INVITED
-            band = gate.faults.ask(Part.SHAPING, Band.OWN, gate.shaping.band, lease, False)
-            if (decision := gate.join(now_ns, lease, 0.0, band)) is not None:
+            if (decision := gate.join(now_ns, lease, 0.0, gate.band(lease))) is not None:
                 decisions.append(decision)
         return decisions
 

@@ -5,7 +5,8 @@
 
 A flow that is *held* has no more calls in flight than its envelope allows, over all
 upstreams. What is beyond is parked, first come first served, and joins the line
-in the crowd's band, behind those who come by themselves, at a tick: up to 50 ms
+in the crowd's band (or, of a kind that hangs, in that of the hung), behind those who come by
+themselves, at a tick: up to 50 ms
 after a place of its own came free. It waits no longer than any other: then it is answered
 with its slot.
 
@@ -179,7 +180,9 @@ class Restrained:
     def _join(self, now_ns: int, lease: Lease) -> Decision | None:
         """Stand in the line, behind those who come by themselves."""
         since_ns = lease.waits_since_ns
-        decision = self._gate.join(now_ns, lease, 0.0, Band.CROWD)
+        band = self._gate.band(lease)
+        band = Band.CROWD if band is not Band.HUNG else band
+        decision = self._gate.join(now_ns, lease, 0.0, band)
         lease.waits_since_ns = since_ns
         return decision
 

@@ -1,16 +1,43 @@
-"""Which places are open to whom: hold, contain and the acceleration limit, put together.
+"""In which order the policies act, and which places are open to whom.
 
 *Rule of this file*: composition of policies that say who yields; the policies
 themselves are pure and know nothing of each other.
 
-The order is the contract. A call of a kind that hangs is HUNG, of a long kind LONG, whether
-or not it came in a crowd: containment lasts, a hold passes. What came in a crowd is CROWD. A
-place is open to nobody while the acceleration limit has no room; to the long and to
-the hung, while they hold less than their share; to the crowd, beyond the last places,
-which are kept for 200 ms at most.
+The order is the contract; this is the one place that tells it whole. An arrival meets, in turn,
+
+1. the *exemption*: health routes and idle event streams meet nothing that follows;
+2. *quarantine*: answered 403, before a signal hears of it (:mod:`governor.core.restraint`);
+3. its *slot*: who comes when it was invited is in no crowd, and ranks first of its urgency;
+4. the *cap of a held flow*: beyond it, parked until a call of its flow has ended; a call that
+   is waited out is still one of its flow's, and so is none that may be let go for it;
+5. *reroute*: where no endpoint is left, the fallback upstream; else the one that is cheaper;
+6. *holdback*: a caller that is left ungoverned for comparison is admitted, limit or no limit;
+7. its *band*. A call of a kind that hangs is HUNG, of a long kind LONG, whether or not it came
+   in a crowd or was parked: containment lasts, a hold passes. What came in a crowd is CROWD, and
+   so is what was parked; all others are OWN;
+8. *room*. A place is open to nobody where the limit has none, the quota no token, or the
+   acceleration limit no room, whichever is short first; then to the hung and to the long while
+   they hold less than their share; and to the crowd but for the last places, which are kept for
+   200 ms at most;
+9. the *line*, if there is no room, or somebody waits who goes before it: by band
+   (:mod:`governor.core.bands`), by rank within it (:mod:`governor.core.line`). Before that, where
+   a storm is foretold, the fallback. An absorbed call comes back into the band of its kind.
+
+A tick lets limits and quota learn, then answers whom nobody waits for any more (doomed trees),
+lets absorbed and parked calls into the line, fills what is free, answers whose wait has reached
+its bound, and at last sends away what is too much: the hung first, then the crowd, then the long,
+and of equals those of trees that have lost a call already (:mod:`governor.core.shed`).
+
+A refusal of the upstream teaches the limit and the quota; then it is waited out if it may be
+(absorb), else its caller is given a slot in a storm, else it is handed on as it came.
 
 Each policy can be observed only: then nobody yields to it, and what it would have
-bound is asked for a second time (``as_seen``), so that it can be counted.
+bound is asked for a second time (``as_seen``), so that it can be counted. The quota stands and
+falls with the limit, and hung kinds and doomed trees with containment. Held and quarantined flows
+are no policy of this list: they are let go only where the whole of Governor observes.
+
+A policy that raises is counted (:mod:`governor.core.faults`) and stands aside: it binds nobody
+until a tick of it has gone well.
 """
 
 from __future__ import annotations

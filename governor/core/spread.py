@@ -177,8 +177,7 @@ class SpreadGate(Gate):
             self._opened(now_ns, lease)
         else:
             lease.state, lease.endpoint_idx = LeaseState.PENDING, -1
-            band = self.faults.ask(Part.SHAPING, Band.OWN, self.shaping.band, lease, False)
-            if self.join(now_ns, lease, 0.0, band) is None:
+            if self.join(now_ns, lease, 0.0, self.band(lease)) is None:
                 action = Action.WAIT
         self.ledger.n_rerouted += 1
         decision = Decision(action, Reason.REROUTED, lease)

@@ -49,7 +49,7 @@ def test_the_zero_configuration_says_everything_that_matters() -> None:
         ({"routes": [{"upstream": "a", "affinity": "X-Session"}]}, "together by header x-session"),
         ({"policies": {"hold": "observe"}}, "no more, what it would be to let those who come by"),
         ({"policies": {"contain": "govern"}}, "Keep places for brief calls"),
-        ({}, "Hold calls of one route and method, of which none is answered while others are"),
+        ({}, "Hold calls of one path and method, of which none is answered while others are"),
         ({}, "Send away what still waits on behalf of a request whose caller has left"),
         ({}, "Let requests wait that are more a second than an upstream is found to accept"),
         ({"policies": {"contain": "observe"}}, "no more, what it would be to hold calls of one"),
@@ -93,7 +93,7 @@ def test_each_choice_has_its_words(sections: dict[str, Any], part: str) -> None:
 def test_what_observes_is_said_once() -> None:
     """In observe mode nothing is promised; a policy that is off is not said to act."""
     observed = words(policies={"mode": "observe"})
-    for act in ("Hold calls of one route", "Send away what still waits", "more a second"):
+    for act in ("Hold calls of one path", "Send away what still waits", "more a second"):
         assert act not in observed
     assert words(policies={"limit": "off"}).count("more a second") == 1
 
