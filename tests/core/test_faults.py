@@ -358,7 +358,7 @@ def played(is_spread: bool = False, acceleration: float | None = None) -> Gate:
     scene.wait(500 * MS)
     scene.close()
     n_served = scene.ends[Outcome.COMPLETED.name]
-    assert n_served > scene.n_arrived // (5 if acceleration is None else 10)
+    assert n_served > scene.n_arrived // 8
     return scene.gate
 
 
