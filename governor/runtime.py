@@ -26,6 +26,7 @@ from governor.control.agents import AuditTrail
 from governor.control.collector import GovernorCollector
 from governor.control.telemetry import make_telemetry
 from governor.core.decision_log import DecisionLog, Intervention
+from governor.core.faults import Part
 from governor.core.gate import Gate
 from governor.core.identity import Identities
 from governor.core.shaping import Shaping
@@ -306,7 +307,7 @@ class Runtime:
             try:
                 apply_all(gate.tick(now_ns))
             except Exception as error:
-                gate.ledger.n_faults += 1
+                gate.ledger.faults.note(Part.GATE)
                 _report_fault(error)
         try:
             self.registry.tick(now_ns)
