@@ -22,16 +22,13 @@ from __future__ import annotations
 
 from math import exp, log, sqrt
 
-from policies.limit.base import COHORT_VARIANCE, Base
+from policies.limit.base import COHORT_VARIANCE, SPREAD_GAIN_MIN, Base
 from policies.limit.elasticity import Elasticity, LowLevel
 from policies.limit.phases import Cohort, Kind
 from policies.limit.proof import Fall
 
 SPREAD_START = 0.6
 """Variance of ln R assumed before it is measured: between exponential and sigma 0.5."""
-
-SPREAD_GAIN_MIN = 0.1
-"""Gain of the measured variance per cohort, once ten have been seen."""
 
 TARGET = log(1.08)
 """Low phases may be 8 % above the base: less loses capacity to noise, more queues."""
@@ -158,9 +155,9 @@ class Control:
         self._n_spread += 1
         gain = max(SPREAD_GAIN_MIN, 1.0 / (self._n_spread + 1))
         self.spread += gain * (cohort.spread - self.spread)
-        error2 = self.spread / cohort.n + COHORT_VARIANCE
+        error2 = max(self.spread, self.base.spread) / cohort.n + COHORT_VARIANCE
         if not self.base.is_ready:
-            self.base.learn(cohort.level, error2, cohort.response_ns)
+            self._learn_base(cohort, error2)
         rise = cohort.level - self.base.level
         deviation = self.base.deviation(error2)
         self.is_inflated = rise > max(2.5 * deviation, INFLATED)
@@ -174,6 +171,7 @@ class Control:
 
     def _learn_base(self, cohort: Cohort, error2: float) -> None:
         self.base.learn(cohort.level, error2, cohort.response_ns)
+        self.base.learn_spread(cohort.spread)
 
     def _judge_slack(self, cohort: Cohort, rise: float, deviation: float, error2: float) -> None:
         self.verdict = "slack"

@@ -113,6 +113,22 @@ def test_a_wrong_fall_is_taken_back() -> None:
     assert control.base.level == pytest.approx(slower, abs=0.05)
 
 
+def test_a_short_cohort_after_a_queue_is_weighed_with_the_spread_without_one() -> None:
+    """A queue hides the spread of answers; a few quick ones after it are no new base."""
+    control = Control(32, 1, 10_000)
+    for number in range(20):
+        calm = cohort(number, level=BASE, in_flight=10.0, is_bound=False, spread=1.0)
+        control.judge(calm, 0)
+    control.has_knee = True
+    for number in range(20, 60):
+        queued = cohort(number, level=BASE + log(5.0), in_flight=32.0, n=72, spread=0.1)
+        control.judge(queued, 0)
+    assert control.spread < 0.15
+    quick = cohort(60, level=BASE - 0.5, in_flight=9.0, kind=Kind.LOW, n=20, spread=0.5)
+    control.judge(quick, 0)
+    assert control.base.level > BASE - 0.1
+
+
 @pytest.mark.parametrize("level", [1.0, 2.0])
 def test_floor_and_ceiling_hold(level: float) -> None:
     """Whatever is judged, the level stays within its bounds."""
