@@ -278,10 +278,8 @@ class Control:
         if self.is_suspicious:
             self._step = STEP_MIN
             known = self._known()
-            if (
-                rise > KNOWN_RISE + 2.0 * deviation
-                and self.level > self._part(KNOWN_EXCESS) * known > 0.0
-            ):
+            is_beyond = self.level > self._part(KNOWN_EXCESS) * known > 0.0
+            if is_beyond and rise > KNOWN_RISE + 2.0 * deviation:
                 self.verdict = "beyond best throughput: down"
                 self._settled_from = self.open_number + 1
                 self._move(max(self._part(1.1) * known, 0.1 * self.level))
