@@ -1,7 +1,7 @@
 # Everything lives in .venv; a stamp file makes every run after the first instant.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint types bench lock clean distclean
+.PHONY: help run test lint types bench lock deploy clean distclean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -34,6 +34,9 @@ bench: $(VENV)/stamp-dev ## run a benchmark: ARGS="gate", ARGS="storm --scenario
 
 lock: $(VENV)/stamp-dev ## write the lock files from what is installed
 	$(PY) .ci/lock.py
+
+deploy: $(VENV)/stamp-dev ## write the dashboard and the alert rules of examples/deploy
+	$(PY) .ci/deploy.py
 
 clean: ## remove what tests and builds leave behind
 	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage htmlcov
