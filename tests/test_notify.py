@@ -1,4 +1,4 @@
-"""What a service manager is told, on a real datagram socket; the watchdog on a made-up time axis."""
+"""What a service manager is told, on a real socket; the watchdog on a made-up time axis."""
 
 from __future__ import annotations
 
