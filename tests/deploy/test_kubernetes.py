@@ -45,6 +45,9 @@ VERSIONS = (OLDEST, kubernetes_validate.latest_version())
 CUSTOM = "monitoring.coreos.com"
 """What the Prometheus operator adds; no schema of Kubernetes knows it."""
 
+CONTROL_PORT = 9090
+"""Compared with every configuration below."""
+
 CONFIGS = sorted(KUBERNETES.rglob("governor.yaml"))
 
 
@@ -141,7 +144,11 @@ def test_a_patch_has_something_to_patch(layer: Path) -> None:
 
 @pytest.mark.parametrize("overlay", OVERLAYS, ids=identify)
 def test_what_refers_to_pods_finds_them(overlay: Path) -> None:
-    """Selectors match the labels of a pod, and named ports are ports of it."""
+    """Selectors match the labels of a pod, and ports are ports of it.
+
+    Those of a sidecar are given by number: before 1.32 a Service, and to this day some network
+    plugins, find named ports of ordinary containers only (kubernetes/kubernetes#127958).
+    """
     documents = render(overlay)
     templates = [x["spec"]["template"] for x in of_kind(documents, "Deployment")]
 
@@ -150,14 +157,19 @@ def test_what_refers_to_pods_finds_them(overlay: Path) -> None:
 
     for service in of_kind(documents, "Service"):
         (template,) = matches(service["spec"]["selector"])
+        usual = {**template["spec"], "initContainers": ()}
         for port in service["spec"]["ports"]:
-            assert port["targetPort"] in port_numbers(template["spec"])
+            assert port["targetPort"] in {
+                *port_numbers(usual),
+                *port_numbers(template["spec"]).values(),
+            }
     for budget in of_kind(documents, "PodDisruptionBudget"):
         assert matches(budget["spec"]["selector"]["matchLabels"])
     for policy in of_kind(documents, "NetworkPolicy"):
         (template,) = matches(policy["spec"]["podSelector"]["matchLabels"])
         for rule in policy["spec"]["ingress"]:
-            assert {port["port"] for port in rule["ports"]} <= set(port_numbers(template["spec"]))
+            numbers = set(port_numbers(template["spec"]).values())
+            assert {port["port"] for port in rule["ports"]} <= numbers
     for monitor in of_kind(documents, "PodMonitor"):
         (expression,) = monitor["spec"]["selector"]["matchExpressions"]
         (endpoint,) = monitor["spec"]["podMetricsEndpoints"]
@@ -215,6 +227,7 @@ def test_every_configuration_loads_and_listens_where_the_manifests_say(file: Pat
         "governor-admin": config.admin.parsed.port,
     }
     assert port_numbers(pod) == port_numbers(beside) == listening
+    assert listening["governor-admin"] == CONTROL_PORT
     for address in (config.listeners[0].parsed, config.admin.parsed):
         assert address.host == "0.0.0.0"  # nobody reaches a pod's loopback
 
@@ -305,12 +318,15 @@ def test_the_control_port_is_for_prometheus_only(overlay: Path) -> None:
     """It is in no Service, and whoever runs it is let in to from one namespace only."""
     documents = render(overlay)
     for service in of_kind(documents, "Service"):
-        assert all(x["targetPort"] != "governor-admin" for x in service["spec"]["ports"])
+        assert all(
+            x["targetPort"] not in ("governor-admin", CONTROL_PORT)
+            for x in service["spec"]["ports"]
+        )
     sources = [
         source
         for policy in of_kind(documents, "NetworkPolicy")
         for rule in policy["spec"]["ingress"]
-        if any(port["port"] == "governor-admin" for port in rule["ports"])
+        if any(port["port"] == CONTROL_PORT for port in rule["ports"])
         for source in rule["from"]
     ]
     monitoring = {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}
