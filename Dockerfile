@@ -30,6 +30,9 @@ RUN pip --python /opt/governor/bin/python install --no-compile --no-deps . \
     && chmod -R a+rX /opt/governor
 
 FROM ${PYTHON_IMAGE}
+LABEL org.opencontainers.image.title="Governor" \
+      org.opencontainers.image.description="A reverse proxy that keeps fleets of AI agents from wasting the services they call" \
+      org.opencontainers.image.licenses="Apache-2.0"
 # Kernels compiled above lie beside their source, not writable here; they are copied to
 # /tmp where that can be written. Where nothing can, they are compiled again at every start:
 # two minutes and 700 MB instead of 3 s and 240 MB. So give it a /tmp.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cache
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
@@ -348,6 +349,29 @@ def test_every_pod_has_a_policy_for_what_comes_in(overlay: Path) -> None:
         for rule in policy["spec"]["ingress"]:
             assert rule["from"]
             assert rule["ports"]
+
+
+METADATA = ("169.254.169.254", "fd00:ec2::254")
+"""Where a cloud hands out its credentials."""
+
+
+def test_a_gateway_cannot_be_sent_to_the_clouds_metadata() -> None:
+    """Whatever endpoint is configured; and every address range that is let out has a port."""
+    (policy,) = read(GATEWAY / "networkpolicy.yaml")
+    blocks = [
+        (rule, target["ipBlock"])
+        for rule in policy["spec"]["egress"]
+        for target in rule["to"]
+        if "ipBlock" in target
+    ]
+    assert len(blocks) == 2
+    for rule, block in blocks:
+        assert [port["port"] for port in rule["ports"]] == [443]
+        whole = ip_network(block["cidr"])
+        for address in map(ip_address, METADATA):
+            if address in whole:
+                assert any(address in ip_network(part) for part in block["except"])
+    assert all(any(ip_address(x) in ip_network(b["cidr"]) for _, b in blocks) for x in METADATA)
 
 
 def test_the_sidecar_does_not_fall_silent_before_the_service() -> None:

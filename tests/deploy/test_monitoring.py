@@ -16,8 +16,10 @@ from tests.deploy.files import ROOT, governors, of_kind, pods, written
 
 
 def load_writer() -> ModuleType:
-    """Return the script that `make deploy` runs."""
-    spec = importlib.util.spec_from_file_location("deploy", ROOT / ".ci" / "deploy.py")
+    """Return the script that `make monitoring` runs."""
+    spec = importlib.util.spec_from_file_location(
+        "write_monitoring", ROOT / ".ci" / "monitoring.py"
+    )
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -30,7 +32,7 @@ FILES: dict[Path, str] = load_writer().make_files()
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
 def test_what_is_generated_is_up_to_date(path: Path) -> None:
-    """After a change of a panel or a rule: `make deploy`."""
+    """After a change of a panel or a rule: `make monitoring`."""
     assert path.read_text() == FILES[path]
 
 

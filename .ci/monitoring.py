@@ -1,6 +1,6 @@
 """Writes those files of examples/deploy that are made from the program: dashboard and alerts.
 
-Run by ``make deploy``; a test compares what is there with what would be written.
+Run by ``make monitoring``; a test compares what is there with what would be written.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from governor.control.monitoring.alerts import alerts_yaml, make_rules
 from governor.control.monitoring.grafana import grafana_json
 
 DEPLOY = Path(__file__).resolve().parent.parent / "examples" / "deploy"
-HEAD = "# Written by `make deploy` from `governor dashboard alerts`.\n"
+HEAD = "# Written by `make monitoring` from `governor dashboard alerts`.\n"
 
 
 def make_files() -> dict[Path, str]:
