@@ -35,7 +35,7 @@ LABEL org.opencontainers.image.title="Governor" \
       org.opencontainers.image.licenses="Apache-2.0"
 # Kernels compiled above lie beside their source, not writable here; they are copied to
 # /tmp where that can be written. Where nothing can, they are compiled again at every start:
-# two minutes and 700 MB instead of 3 s and 240 MB. So give it a /tmp.
+# two minutes and 700 MB instead of 3 s and 250 MB. So give it a /tmp.
 # One thread for linear algebra: there is none to speak of, and a machine of 64 cores would
 # otherwise start 64.
 ENV NUMBA_CPU_NAME=generic OPENBLAS_NUM_THREADS=1 \
