@@ -13,7 +13,8 @@ FROM ${PYTHON_IMAGE} AS build
 # Compiled kernels must load on any machine that the image runs on.
 ENV NUMBA_CPU_NAME=generic PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 WORKDIR /src
-# No pip and no compiler in what is shipped: pip works on it from outside, with wheels only.
+# The environment has no pip of its own: that of the build works on it from outside, with wheels
+# only, so that no compiler is needed either.
 RUN python -m venv --without-pip /opt/governor
 COPY requirements.lock ./
 RUN pip --python /opt/governor/bin/python install --no-compile --only-binary :all: \

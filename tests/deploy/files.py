@@ -32,9 +32,16 @@ TOKEN = "GOVERNOR__admin__token"
 SECRETS = {TOKEN: "0123456789abcdef"}
 
 
+def parse(text: str) -> list[Document]:
+    """Return the documents of a YAML text."""
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast, where it is there
+    return [document for document in yaml.load_all(text, Loader=loader) if document]
+
+
+@cache
 def read(path: Path) -> list[Document]:
     """Return the documents of a YAML file."""
-    return [document for document in yaml.safe_load_all(path.read_text()) if document]
+    return parse(path.read_text())
 
 
 def kustomization(layer: Path) -> Document:
@@ -64,7 +71,7 @@ def render(overlay: Path) -> tuple[Document, ...]:
                 [*command, overlay], capture_output=True, text=True, timeout=60, check=False
             )
             assert done.returncode == 0, done.stderr
-            return tuple(document for document in yaml.safe_load_all(done.stdout) if document)
+            return tuple(parse(done.stdout))
     pytest.skip("neither kustomize nor kubectl is here")
 
 
