@@ -33,6 +33,7 @@ from governor.core.shaping import Shaping
 from governor.core.spread import SpreadGate
 from governor.errors import ConfigError, Problem
 from governor.footprint import release_compiler
+from governor.notify import notify_stopping
 from governor.proxy.agents import AgentMatcher
 from governor.proxy.arrivals import ArrivalReader
 from governor.proxy.exchange import Exchange, apply_all
@@ -358,6 +359,7 @@ async def serve(config: Config, *, on_ready: Callable[[RuntimeInfo], None] | Non
         if on_ready is not None:
             on_ready(runtime.info)
         await stop.wait()
+        notify_stopping(config.drain_timeout_s)
         drained = asyncio.ensure_future(runtime.drain())
         hurried = asyncio.ensure_future(stop_now.wait())
         await asyncio.wait((drained, hurried), return_when=asyncio.FIRST_COMPLETED)
