@@ -1,7 +1,7 @@
 # Everything lives in .venv; a stamp file makes every run after the first instant.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint types bench lock clean distclean
+.PHONY: help run test lint types bench lock monitoring clean distclean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -14,7 +14,7 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3 python; do \
 	&& { command -v $$p; break; }; done)
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: $(VENV)/stamp-run ## govern the sample tool API, or UPSTREAM=http://host:port
 	@exec $(BIN)/governor run $(if $(UPSTREAM),--upstream '$(UPSTREAM)') $(ARGS)
@@ -34,6 +34,9 @@ bench: $(VENV)/stamp-dev ## run a benchmark: ARGS="gate", ARGS="storm --scenario
 
 lock: $(VENV)/stamp-dev ## write the lock files from what is installed
 	$(PY) .ci/lock.py
+
+monitoring: $(VENV)/stamp-dev ## write the dashboard and the alert rules of examples/deploy
+	$(PY) .ci/monitoring.py
 
 clean: ## remove what tests and builds leave behind
 	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage htmlcov

@@ -168,6 +168,14 @@ def measure(mix: Mix, n_batches: int, batch_size: int) -> dict[str, float]:
     }
 
 
+def settle() -> None:
+    """Have kernels loaded and collections rare before anything is measured, as when serving."""
+    signals.warm_up()
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(GC_THRESHOLD, 20, 50)
+
+
 def measure_all(
     name: str, mixes: Sequence[Mix], measure: Measure, n_batches: int, argv: list[str], text: str
 ) -> tuple[dict[str, dict[str, float]], argparse.Namespace]:
@@ -176,10 +184,7 @@ def measure_all(
     parser.add_argument("--batches", type=int, default=n_batches)
     parser.add_argument("--batch-size", type=int, default=2_000)
     options = parser.parse_args(argv)
-    signals.warm_up()
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(GC_THRESHOLD, 20, 50)
+    settle()
     total = options.batches * options.batch_size
     print(f"{name}: {len(mixes)} mixes, {total:,} arrivals each, a few seconds")
     seen = {mix.label: measure(mix, options.batches, options.batch_size) for mix in mixes}

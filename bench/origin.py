@@ -18,7 +18,7 @@ from typing import cast
 import uvloop
 
 from bench.children import HOST, Child, first_line_port, free_port, start_python
-from bench.peers.base import which
+from bench.peers.nginx import nginx_command
 
 SMALL_BODY = b'{"result":"ok","tool":"search","took_ms":3}\n'
 LARGE_BODY_BYTES = 65_536
@@ -29,23 +29,6 @@ EVENT_PAD = b"x" * 96
 """Makes an event about as long as one token of an LLM reply with its envelope."""
 
 NGINX_CONFIG = """
-daemon off;
-master_process off;
-worker_processes 1;
-worker_rlimit_nofile 20000;
-pid {folder}/pid;
-error_log {folder}/error.log crit;
-events {{ worker_connections 18000; multi_accept on; }}
-http {{
-  access_log off;
-  sendfile on;
-  tcp_nodelay on;
-  keepalive_requests 1000000000;
-  client_body_temp_path {folder}/body;
-  proxy_temp_path {folder}/proxy;
-  fastcgi_temp_path {folder}/fastcgi;
-  uwsgi_temp_path {folder}/uwsgi;
-  scgi_temp_path {folder}/scgi;
   open_file_cache max=16;
   server {{
     listen {host}:{port} backlog=4096;
@@ -166,22 +149,9 @@ def start_nginx_origin(core: int | None) -> tuple[Child, int]:
     folder.chmod(0o755)
     (folder / "large").write_bytes(b"y" * LARGE_BODY_BYTES)
     port = free_port()
-    config = folder / "nginx.conf"
-    config.write_text(
-        NGINX_CONFIG.format(
-            folder=folder, host=HOST, port=port, small=SMALL_BODY.decode().rstrip("\n")
-        )
-    )
-    command = [
-        which("nginx"),
-        "-p",
-        str(folder),
-        "-c",
-        str(config),
-        "-e",
-        str(folder / "error.log"),
-    ]
-    child = Child("origin", command, core, folder / "log", folder=folder)
+    small = SMALL_BODY.decode().rstrip("\n")
+    body = NGINX_CONFIG.format(folder=folder, host=HOST, port=port, small=small)
+    child = Child("origin", nginx_command(folder, body), core, folder / "log", folder=folder)
     child.wait_port(port)
     return child, port
 

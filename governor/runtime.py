@@ -26,12 +26,14 @@ from governor.control.agents import AuditTrail
 from governor.control.collector import GovernorCollector
 from governor.control.telemetry import make_telemetry
 from governor.core.decision_log import DecisionLog, Intervention
+from governor.core.faults import Part
 from governor.core.gate import Gate
 from governor.core.identity import Identities
 from governor.core.shaping import Shaping
 from governor.core.spread import SpreadGate
 from governor.errors import ConfigError, Problem
 from governor.footprint import release_compiler
+from governor.notify import notify_stopping
 from governor.proxy.agents import AgentMatcher
 from governor.proxy.arrivals import ArrivalReader
 from governor.proxy.exchange import Exchange, apply_all
@@ -306,7 +308,7 @@ class Runtime:
             try:
                 apply_all(gate.tick(now_ns))
             except Exception as error:
-                gate.ledger.n_faults += 1
+                gate.ledger.faults.note(Part.GATE)
                 _report_fault(error)
         try:
             self.registry.tick(now_ns)
@@ -357,6 +359,7 @@ async def serve(config: Config, *, on_ready: Callable[[RuntimeInfo], None] | Non
         if on_ready is not None:
             on_ready(runtime.info)
         await stop.wait()
+        notify_stopping(config.drain_timeout_s)
         drained = asyncio.ensure_future(runtime.drain())
         hurried = asyncio.ensure_future(stop_now.wait())
         await asyncio.wait((drained, hurried), return_when=asyncio.FIRST_COMPLETED)

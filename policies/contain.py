@@ -13,12 +13,19 @@ another, and starve the routes that need nothing of it. What the upstream can re
 hold at once is not known while it has never been full, so to leave the last places of
 the limit is not enough: a kind that hangs is capped at what it usually holds.
 
-Calls are told apart by *kind* (route and method, as a small keyed hash). A
+Calls are told apart by *kind* (path and method, as a small keyed hash). A
 kind's holding time is a running mean of completed ones, but never less than the
-mean age of those still open: a hung kind becomes long while it hangs.
+mean age of those still open: a kind that has slowed down is long before its first
+slow call has ended. A hung kind is not: how long it has hung says nothing of its calls,
+so it is left out of the comparison while it hangs, learns no holding time from its
+time-outs, and is capped instead.
 Kinds are split in two where neighbours, ordered by holding time, differ most, if
 they differ by a factor of ``SPLIT``. What the brief ones need is their load in
 erlangs a = arrival rate x holding time, plus its standard deviation, plus one.
+
+The hung together may hold what they usually do with its scatter, but leave the others what
+those usually hold, up to half of the limit; one place in any case, for only a call that is
+sent can tell that it is over.
 
 *Regime*: two clearly different classes; where holding times form one cloud
 nothing is contained. Never more than half of the limit is kept.

@@ -21,6 +21,15 @@ A refusal brings it back.
 What is short of *places*, or has a broken service behind it, refuses as many as
 before when it is sent what it accepted. Then it is no quota, and nothing is paced.
 
+There is a second rate of what is accepted, :class:`policies.limit.refusals.Refusals`', and it
+answers another question. This one paces what is *sent*, so it must be a rate that the
+upstream's tokens have, to a few per cent, of the whole upstream; and it is given up where pacing
+does not help. That one only spaces *invitations*, after calls were sent away: it counts one
+endpoint's answers while others are refused, is too low rather than too high, needs no belief
+in tokens, and so stands where this one is given up (a service whose own back end is broken
+answers some calls a second, however few it is sent). Where both are known the lower one bounds
+what callers are invited for.
+
 *Cost*: two comparisons per call while a quota is known; a mark per refusal.
 
 *Source*: the estimate is ours; the creep after S. Ha, I. Rhee, L. Xu, "CUBIC", 2008.

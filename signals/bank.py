@@ -26,7 +26,6 @@ from signals.events import (
     FIRST_BYTE,
     GONE,
     LEFT,
-    PARENT,
     UNMARKED,
     arrive,
     note,
@@ -184,10 +183,6 @@ class SignalBank:
         if not ANSWERED <= how <= GONE:
             raise ValueError(f"how is {how}: must be ANSWERED, FAILED, REFUSED or GONE (0..3)")
         self._note(how, now_ns, call, retry_after_ns)
-
-    def note_parent(self, now_ns: int, call: int, parent_flow: int) -> None:
-        """Take note of the flow that made the one of this call, where a header tells."""
-        self._note(PARENT, now_ns, call, parent_flow)
 
     def note_caller(self, now_ns: int, call: int, upstream: int) -> None:
         """Take note that an upstream of this process made the call, where its number is known."""

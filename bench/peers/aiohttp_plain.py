@@ -5,6 +5,7 @@ Run as a module it is that proxy; imported, it is the peer.
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 from pathlib import Path
 
@@ -33,14 +34,9 @@ class AiohttpPeer(Peer):
     name = "aiohttp"
     install = "pip install aiohttp uvloop"
 
-    def missing(self) -> str:
-        """Return how to install it if it is absent."""
-        try:
-            import aiohttp  # noqa: F401
-            import uvloop  # noqa: F401
-        except ImportError:
-            return f"not found ({self.install})"
-        return ""
+    def is_here(self) -> bool:
+        """Whether both libraries are found."""
+        return all(importlib.util.find_spec(name) for name in ("aiohttp", "uvloop"))
 
     def version(self) -> str:
         """Return the version of aiohttp."""

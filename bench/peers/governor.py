@@ -22,9 +22,9 @@ class GovernorPeer(Peer):
     ready_s = 120.0  # kernels are compiled at the first start after a change
     mode = "govern"
 
-    def missing(self) -> str:
-        """Return how to install it if it is absent."""
-        return "" if importlib.util.find_spec("governor") else f"not found ({self.install})"
+    def is_here(self) -> bool:
+        """Whether the package is found."""
+        return importlib.util.find_spec("governor") is not None
 
     def version(self) -> str:
         """As ``governor version`` prints it."""

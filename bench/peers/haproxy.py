@@ -46,9 +46,9 @@ class HaproxyPeer(Peer):
     install = "apt-get install haproxy"
     is_tuned = False
 
-    def missing(self) -> str:
-        """Return how to install it if it is absent."""
-        return "" if which("haproxy") else f"not found ({self.install})"
+    def is_here(self) -> bool:
+        """Whether the program is found."""
+        return bool(which("haproxy"))
 
     def version(self) -> str:
         """As ``haproxy -v`` prints it."""

@@ -12,7 +12,7 @@ from bench.children import HOST
 from bench.peers.base import Peer, first_line, which
 from bench.peers.topology import Topology, Upstream
 
-CONFIG = """
+HEAD = """
 daemon off;
 master_process off;
 worker_processes 1;
@@ -25,12 +25,16 @@ http {{
   sendfile on;
   tcp_nodelay on;
   keepalive_requests 1000000000;
-  client_max_body_size 0;
   client_body_temp_path {folder}/body;
   proxy_temp_path {folder}/proxy;
   fastcgi_temp_path {folder}/fastcgi;
   uwsgi_temp_path {folder}/uwsgi;
   scgi_temp_path {folder}/scgi;
+"""
+"""One worker that writes into one folder only; the origin of the load tests begins so, too."""
+
+CONFIG = """
+  client_max_body_size 0;
   {http}
 {upstreams}
   server {{
@@ -72,6 +76,14 @@ LOCATION = """
 """
 
 
+def nginx_command(folder: Path, body: str) -> list[str]:
+    """Write what follows the head into ``nginx.conf``; return the command that runs it."""
+    config = folder / "nginx.conf"
+    config.write_text(HEAD.format(folder=folder) + body)
+    log = folder / "error.log"
+    return [which("nginx"), "-p", str(folder), "-c", str(config), "-e", str(log)]
+
+
 class NginxPeer(Peer):
     """One nginx worker."""
 
@@ -79,9 +91,9 @@ class NginxPeer(Peer):
     install = "apt-get install nginx"
     is_tuned = False
 
-    def missing(self) -> str:
-        """Return how to install it if it is absent."""
-        return "" if which("nginx") else f"not found ({self.install})"
+    def is_here(self) -> bool:
+        """Whether the program is found."""
+        return bool(which("nginx"))
 
     def version(self) -> str:
         """As ``nginx -v`` prints it."""
@@ -89,27 +101,15 @@ class NginxPeer(Peer):
 
     def command(self, folder: Path, port: int, behind: Topology, admin_port: int) -> list[str]:
         """Write nginx.conf."""
-        config = folder / "nginx.conf"
-        config.write_text(
-            CONFIG.format(
-                folder=folder,
-                host=HOST,
-                port=port,
-                http=self._zones(behind),
-                first=behind.upstreams[0].name,
-                upstreams="".join(upstream_block(upstream) for upstream in behind.upstreams),
-                locations="".join(self._location(behind, u) for u in behind.upstreams),
-            )
+        body = CONFIG.format(
+            host=HOST,
+            port=port,
+            http=self._zones(behind),
+            first=behind.upstreams[0].name,
+            upstreams="".join(upstream_block(upstream) for upstream in behind.upstreams),
+            locations="".join(self._location(behind, u) for u in behind.upstreams),
         )
-        return [
-            which("nginx"),
-            "-p",
-            str(folder),
-            "-c",
-            str(config),
-            "-e",
-            str(folder / "error.log"),
-        ]
+        return nginx_command(folder, body)
 
     def _zones(self, behind: Topology) -> str:
         if not self.is_tuned:

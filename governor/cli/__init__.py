@@ -1,4 +1,4 @@
-"""The command line: ``governor run | top | storm | check | dashboard | schema | version | sample``.
+"""The command line: ``governor run``, ``top``, ``storm``, ``check`` and what else its help lists.
 
 *Rule of this file*: names and flags of the commands. Each command imports what
 it needs when it is called, so that none pays for another's start.
@@ -31,14 +31,14 @@ Upstream = Annotated[
 ]
 Listen = Annotated[
     str | None,
-    typer.Option(metavar="HOST:PORT", help="Where callers connect. [default: 127.0.0.1:8080]"),
+    typer.Option(metavar="HOST:PORT", help="Where callers connect. (default: 127.0.0.1:8080)"),
 ]
 AdminAddress = Annotated[
     str | None,
     typer.Option(
         "--admin",
         metavar="HOST:PORT",
-        help="Control plane, or off for none. [default: 127.0.0.1:9090]",
+        help="Control plane, or off for none. (default: 127.0.0.1:9090)",
     ),
 ]
 ConfigFile = Annotated[
@@ -48,9 +48,27 @@ Mode = Annotated[
     str | None,
     typer.Option(
         metavar="govern|observe",
-        help="observe decides and reports the same, and changes nothing. [default: govern]",
+        help="observe decides and reports the same, and changes nothing. (default: govern)",
     ),
 ]
+
+
+def _show_version(is_asked: bool) -> None:
+    if is_asked:
+        version()
+        raise typer.Exit
+
+
+@app.callback()
+def _common(
+    _is_asked: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_show_version, is_eager=True, help="The same as version."
+        ),
+    ] = False,
+) -> None:
+    """Take what stands before the command."""
 
 
 @app.command()
@@ -69,21 +87,33 @@ def run(
     raise typer.Exit(run_governor(config, given))
 
 
+ControlPort = Annotated[
+    str,
+    typer.Option(
+        "--admin",
+        metavar="HOST:PORT|URL",
+        help='Control plane of a running Governor, as it prints it after "control".',
+    ),
+]
+
+
 @app.command()
 def top(
-    url: Annotated[
-        str, typer.Option(metavar="URL", help="A governor's control port.")
-    ] = "http://127.0.0.1:9090",
+    admin: ControlPort = DEFAULT_ADMIN,
     once: Annotated[bool, typer.Option("--once", help="Print one frame, for scripts.")] = False,
 ) -> None:
     """Show what every upstream does now, live. Exit code 1 where nothing listens."""
+    from governor.cli.control_port import control_url
     from governor.cli.top import show_live, show_once
 
-    raise typer.Exit(show_once(url) if once else show_live(url))
+    show = show_once if once else show_live
+    raise typer.Exit(show(control_url(admin)))
 
 
 @app.command()
-def check(file: Annotated[Path, typer.Argument(metavar="FILE")]) -> None:
+def check(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="YAML; see governor schema.")],
+) -> None:
     """Say in words what a configuration will do, or what is wrong with it (exit 1)."""
     from governor.cli.describe import describe
     from governor.config.load import load
@@ -150,9 +180,21 @@ def sample(
     raise typer.Exit(serve_sample(listen, slots, service_time))
 
 
-RecordingFile = Annotated[Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False)]
-ControlPort = Annotated[
-    str, typer.Option("--admin", metavar="HOST:PORT", help="Control plane of a running Governor.")
+RecordingFile = Annotated[
+    Path,
+    typer.Argument(
+        metavar="FILE", exists=True, dir_okay=False, readable=True, help="What recorder.file named."
+    ),
+]
+TraceFile = Annotated[
+    Path,
+    typer.Argument(
+        metavar="FILE",
+        exists=True,
+        dir_okay=False,
+        readable=True,
+        help="A recording, or a trace in one of the formats below.",
+    ),
 ]
 
 
@@ -161,14 +203,14 @@ TraceFormat = Annotated[
     typer.Option(
         "--format",
         metavar="azure|mooncake|otlp|clf|har|table",
-        help="Of a trace that is no recording. [default: guessed]",
+        help="Of a trace that is no recording. (default: guessed)",
     ),
 ]
 
 
 @app.command()
 def replay(
-    file: RecordingFile,
+    file: TraceFile,
     config: ConfigFile = None,
     form: TraceFormat = None,
     slots: Annotated[
@@ -176,7 +218,7 @@ def replay(
         typer.Option(
             metavar="N",
             min=1,
-            help="Calls that the modelled service works on at once. [default: the most seen]",
+            help="Calls that the modelled service works on at once. (default: the most seen)",
         ),
     ] = None,
 ) -> None:
@@ -188,7 +230,7 @@ def replay(
 
 @app.command()
 def inspect(
-    file: RecordingFile,
+    file: TraceFile,
     html: Annotated[
         Path | None, typer.Option(metavar="PAGE", help="Draw it here; needs plotly.")
     ] = None,
@@ -210,21 +252,26 @@ def explain(
     ],
     admin: ControlPort = DEFAULT_ADMIN,
     file: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Look in a recording instead.")
+        Path | None,
+        typer.Option(
+            metavar="FILE", exists=True, dir_okay=False, help="Look in a recording instead."
+        ),
     ] = None,
 ) -> None:
     """Tell the life of one request: what was read, what was decided, how long each part took."""
+    from governor.cli.control_port import control_url
     from governor.cli.explain_command import explain as explain_request
 
-    raise typer.Exit(explain_request(request_id, admin, file))
+    raise typer.Exit(explain_request(request_id, control_url(admin), file))
 
 
 @app.command()
 def record(admin: ControlPort = DEFAULT_ADMIN) -> None:
     """Have a running Governor write its recording now."""
+    from governor.cli.control_port import control_url
     from governor.cli.explain_command import record_now
 
-    raise typer.Exit(record_now(admin))
+    raise typer.Exit(record_now(control_url(admin)))
 
 
 app.command()(storm)

@@ -81,31 +81,60 @@ def notes(config: Config) -> Iterator[str]:
             yield f"upstream {name} is not verified (tls.verify is false): anybody can pose as it."
 
 
-_POLICIES = {
-    "hold": "let those who come by themselves go before a crowd, which waits at most 200 ms beside "
-    "a free place",
-    "contain": "keep places for brief calls where others hold theirs for long",
-    "limit": "let requests wait that are more than an endpoint serves at once",
-    "slots": "give each caller that an upstream refuses in a storm its own time to come back",
-    "absorb": "wait refusals out where a route says so",
-    "coalesce": "let identical requests share a call where a route says so",
-    "reroute": "choose the cheaper endpoint, send elsewhere what one has failed, and fall back",
-    "acceleration": "let demand grow no faster than an upstream's acceleration",
-}
-"""What each policy does, after "Governor will"."""
+_DOES = (
+    (
+        "hold",
+        "let those who come by themselves go before a crowd, which waits at most 200 ms beside "
+        "a free place",
+        True,
+    ),
+    ("contain", "keep places for brief calls where others hold theirs for long", True),
+    (
+        "contain",
+        "hold calls of one path and method, of which none is answered while others are, to the "
+        "places that they usually take",
+        True,
+    ),
+    (
+        "contain",
+        "send away what still waits on behalf of a request whose caller has left for good",
+        True,
+    ),
+    ("limit", "let requests wait that are more than an endpoint serves at once", False),
+    (
+        "limit",
+        "let requests wait that are more a second than an upstream is found to accept by the "
+        "429s and 503s that it answers",
+        True,
+    ),
+    (
+        "slots",
+        "give each caller that an upstream refuses in a storm its own time to come back",
+        True,
+    ),
+    ("absorb", "wait refusals out where a route says so", False),
+    ("coalesce", "let identical requests share a call where a route says so", False),
+    (
+        "reroute",
+        "choose the cheaper endpoint, send elsewhere what one has failed, and fall back",
+        False,
+    ),
+    ("acceleration", "let demand grow no faster than an upstream's acceleration", False),
+)
+"""What each policy does, after "Governor will", and whether that is said here where it governs:
+if not, the lines of the upstreams and routes that it concerns say it."""
 
-_SAID_ELSEWHERE = frozenset(("limit", "absorb", "coalesce", "reroute", "acceleration"))
-"""Where they govern: by the lines of the upstreams and routes that they concern."""
+_POLICIES = tuple(dict.fromkeys(policy for policy, _, _ in _DOES))
 
 
 def _policies(policies: Policies) -> Iterator[str]:
-    for attribute, words in _POLICIES.items():
-        state = getattr(policies, attribute)
+    for policy, words, is_said in _DOES:
+        state = getattr(policies, policy)
         if state == "observe":
             yield f"  Count, and no more, what it would be to {words}."
         elif state == "off":
             yield f"  Never {words}."
-        elif attribute not in _SAID_ELSEWHERE and policies.mode != "observe":
+        elif is_said and policies.mode != "observe":
             yield f"  {words[0].upper()}{words[1:]}."
     if policies.holdback_share:
         yield (

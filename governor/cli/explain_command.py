@@ -5,80 +5,53 @@
 
 from __future__ import annotations
 
-import json
-import urllib.error
+import sys
 import urllib.parse
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-TIMEOUT_S = 5.0
-
-_opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-"""The control port is asked directly, whatever proxies the environment names."""
+from governor.cli.control_port import NotThere, ask
 
 
-class NotAnswered(Exception):
-    """The control port could not be asked, or said no."""
-
-
-def ask(admin: str, path: str, *, post: bool = False) -> Any:
-    """Return the control port's JSON.
+def record_now(url: str) -> int:
+    """Have a running Governor write its recording; return the exit code.
 
     Raises
     ------
-    NotAnswered
+    NotThere
     """
-    request = urllib.request.Request(f"http://{admin}{path}", method="POST" if post else "GET")
-    if post:
-        request.add_header("X-Governor-Record", "1")
-    try:
-        with _opener.open(request, timeout=TIMEOUT_S) as answer:
-            return json.load(answer)
-    except urllib.error.HTTPError as error:
-        try:
-            message = json.load(error)["error"]["message"]
-        except (ValueError, KeyError, TypeError):
-            message = f"it answered {error.code}"
-        raise NotAnswered(f"Governor at {admin}: {message}") from error
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "reason", error)
-        raise NotAnswered(f"no Governor answers at {admin}: {reason}") from error
-
-
-def record_now(admin: str) -> int:
-    """Have a running Governor write its recording; return the exit code."""
-    try:
-        told = ask(admin, "/record", post=True)
-    except NotAnswered as error:
-        print(error)
-        return 1
+    told = ask(url, "/record", is_post=True)
     print(f"{told['records']:,} records written to {told['file']}")
     return 0
 
 
-def explain(request_id: str, admin: str, file: Path | None) -> int:
-    """Print the life of one request; return the exit code."""
-    page: dict[str, Any] | None = None
-    problem = ""
-    if file is None:
-        try:
-            page = ask(admin, f"/explain?id={urllib.parse.quote(request_id, safe='')}")
-        except NotAnswered as error:
-            problem = str(error)
-    else:
+def explain(request_id: str, url: str, file: Path | None) -> int:
+    """Print the life of one request; return the exit code.
+
+    Raises
+    ------
+    NotThere
+        If no file is given and no Governor answers.
+    """
+    page: dict[str, Any]
+    if file is not None:
         page = _from_file(request_id, file)
-    if page is None:
-        print(f"{problem}; give a recording with --file")
-        return 1
-    if not page["is_found"]:
-        print(f"nothing is known of {request_id}")
-        if file is None and not page["is_recording"]:
-            print("Only what Governor intervened in is kept; recorder.mode keeps all requests.")
-        return 1
-    print("\n".join(words(page)))
-    return 0
+    else:
+        try:
+            page = ask(url, f"/explain?id={urllib.parse.quote(request_id, safe='')}")
+        except NotThere as error:
+            raise NotThere(f"{error.message}\nA recording is asked with --file FILE.") from None
+    if page["is_found"]:
+        print("\n".join(words(page)))
+        return 0
+    print(f"nothing is known of {request_id}", file=sys.stderr)
+    if file is None and not page["is_recording"]:
+        print(
+            "Only what Governor intervened in is kept; with recorder: {mode: storm} all requests.",
+            file=sys.stderr,
+        )
+    return 1
 
 
 def _from_file(request_id: str, file: Path) -> dict[str, Any]:

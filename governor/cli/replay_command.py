@@ -7,15 +7,18 @@
 from __future__ import annotations
 
 import gc
+import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from governor.cli.results import unwritable
 from governor.config.load import load
 from governor.config.model import Config
 from governor.core.gate import Gate
 from governor.core.identity import Identities
+from governor.errors import ConfigError, Problem
 from governor.record.calls import Demand, Fate, demand_of
 from governor.record.configuration import unpack_config
 from governor.record.events import REASONS
@@ -95,7 +98,8 @@ def _narrow(demand: Demand, n_slots: int | None) -> Demand:
 def _choose(file: Path, form: str | None) -> str:
     form = form or guess(file)
     if form not in READERS:
-        raise RecordingError(f"--format must be one of {', '.join(READERS)}")
+        message = f"must be one of {', '.join(READERS)}"
+        raise ConfigError(Problem("--format", "", form, message))
     return form
 
 
@@ -114,6 +118,11 @@ def _replay_trace(
     if trace.n_left_out:
         print(f"{trace.n_left_out:,} further calls are left out: no more than that are read")
     if not len(trace):
+        print(
+            f"Nothing to play in {file.name}, read as {form}: name its format with --format "
+            f"({', '.join(READERS)}), or give another file.",
+            file=sys.stderr,
+        )
         return 1
     demand = _narrow(demand, n_slots)
     config = load(config_file) if config_file else Config.single("http://127.0.0.1:1", admin=None)
@@ -216,7 +225,16 @@ def _print_fates(fates: dict[str, Fate | None]) -> None:
 
 
 def inspect_file(file: Path, page: Path | None, png: Path | None, form: str | None = None) -> int:
-    """Print what a recording or a trace shows, and draw it; return the exit code."""
+    """Print what a recording or a trace shows, and draw it; return the exit code.
+
+    Raises
+    ------
+    ConfigError
+        If a picture could not be written.
+    """
+    faults = [*unwritable({"--html": page, "--png": png})]
+    if faults:
+        raise ConfigError(*faults)
     if form is None and _is_recording(file):
         recording = read(file)
         title, summary = f"Recording {file.name}", summarise(recording)

@@ -6,6 +6,7 @@ compiled kernels) starts as early as it can; what can fail cheaply fails first.
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import os
 import shutil
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from governor.config.load import ENV_PREFIX, load
 from governor.config.model import Config
+from governor.notify import keep_notifying
 
 if TYPE_CHECKING:
     from governor.cli.sample import SampleChild
@@ -67,6 +69,7 @@ def _serve(config: Config, child: SampleChild | None) -> int:
 def _announcer(config: Config, child: SampleChild | None) -> Callable[[RuntimeInfo], None]:
     def announce(info: RuntimeInfo) -> None:
         gc.enable()
+        keep_notifying(asyncio.get_running_loop())
         proxy, control = info.proxy_url, info.control_url
         lines = [f"proxy   {url}" for url in info.proxy_urls]
         if control is not None:
@@ -93,7 +96,7 @@ def what_next(
         yield f"Governs {names}. Point callers here instead:"
         yield f"  curl {proxy}/"
     if control is not None:
-        yield f"  open {control}/dashboard in a browser, or: governor top --url {control}"
+        yield f"  open {control}/dashboard in a browser, or: governor top --admin {control}"
     yield "Agents' SDKs take the address from the environment:"
     yield f"  export OPENAI_BASE_URL={proxy}/v1"
     yield f"  export ANTHROPIC_BASE_URL={proxy}"

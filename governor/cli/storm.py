@@ -23,6 +23,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from governor.cli.results import unwritable
 from governor.errors import ConfigError, Problem
 from governor.load import page
 from governor.load.children import ChildError
@@ -126,10 +127,7 @@ def with_body(words: Words) -> Words:
 
 def check_files(json_file: Path | None, report_file: Path | None) -> None:
     """Raise a ConfigError if a result could not be written, before anything runs."""
-    problems = []
-    for flag, file in (("--json", json_file), ("--report", report_file)):
-        if file is not None and (file.is_dir() or not file.resolve().parent.is_dir()):
-            problems.append(Problem(flag, "", str(file), "must be a file in a folder that exists"))
+    problems = [*unwritable({"--json": json_file, "--report": report_file})]
     if report_file is not None and not page.is_available():
         message = "needs plotly for its plots: pip install plotly; --json needs nothing"
         problems.append(Problem("--report", "", "", message))
@@ -180,7 +178,7 @@ def _judge_probe(status: int, call: str) -> tuple[str, str]:
         return f"gave no answer to {call} within 10 s: is this the right address?", ""
     if status in (401, 403):
         return f"answers {status} to {call}: give a key with --key or --header", ""
-    if status in (429, 503) or status >= 500:
+    if status == 429 or (status >= 500 and status != 501):  # in trouble; 501: no such method
         return "", f"Before the run, {call} was answered {status}."
     return (
         f"answers {status} to {call}: choose another request with --path, --method, --body "

@@ -16,7 +16,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from governor.cli.top_stream import NotThere, read_events
+from governor.cli.control_port import NotThere
+from governor.cli.top_stream import read_events
 
 RETRY_S = 2.0
 """Between two tries to reach a governor that went away."""
@@ -159,19 +160,19 @@ def judge(signs: int, names: list[str], arrivals_hz: float) -> Verdict:
 
 
 def show_once(url: str) -> int:
-    """Print one frame; return the exit code."""
+    """Print one frame; return the exit code.
+
+    Raises
+    ------
+    NotThere
+    """
     screen = Screen(url)
-    try:
-        for event in read_events(url):
-            screen.take(event.name, event.page)
-            if screen.has_frame:
-                break
-    except NotThere as error:
-        print(f"{error}\nIs governor run on, with its control port there?", file=sys.stderr)
-        return 1
-    if not screen.has_frame:
-        print(f"{url} closed before it said anything", file=sys.stderr)
-        return 1
+    for event in read_events(url):
+        screen.take(event.name, event.page)
+        if screen.has_frame:
+            break
+    else:
+        raise NotThere(f"{url} closed before it said anything")
     # into a pipe no line is cut, whatever the width of a terminal that is not there
     console = Console(width=None if sys.stdout.isatty() else 200, highlight=False)
     console.print(screen.render())
@@ -179,7 +180,13 @@ def show_once(url: str) -> int:
 
 
 def show_live(url: str) -> int:
-    """Show frames until interrupted; a governor that was never there is an error."""
+    """Show frames until interrupted.
+
+    Raises
+    ------
+    NotThere
+        If nothing was ever seen there; later it is waited for.
+    """
     screen = Screen(url)
     with Live(screen.render(), screen=True, auto_refresh=False) as live:
         while True:
@@ -191,12 +198,7 @@ def show_live(url: str) -> int:
                 screen.trouble = "The stream ended"
             except NotThere as error:
                 if not screen.has_frame:
-                    live.stop()
-                    print(
-                        f"{error}\nIs governor run on, with its control port there?",
-                        file=sys.stderr,
-                    )
-                    return 1
-                screen.trouble = str(error)
+                    raise
+                screen.trouble = error.message.splitlines()[0]
             live.update(screen.render(), refresh=True)
             time.sleep(RETRY_S)

@@ -6,10 +6,11 @@
 from __future__ import annotations
 
 import json
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
+from http.client import HTTPException
 from typing import Any, NamedTuple
+
+from governor.cli.control_port import NotThere, not_governor, open_control
 
 TIMEOUT_S = 25.0
 """Above the slowest beat of a loaded Governor."""
@@ -24,10 +25,6 @@ class Event(NamedTuple):
     page: dict[str, Any]
 
 
-class NotThere(Exception):
-    """Nothing that answers as a Governor's control port; the text says what was found."""
-
-
 def read_events(url: str, timeout_s: float = TIMEOUT_S) -> Iterator[Event]:
     """Yield events until the stream ends.
 
@@ -35,22 +32,15 @@ def read_events(url: str, timeout_s: float = TIMEOUT_S) -> Iterator[Event]:
     ------
     NotThere
     """
-    if not url.startswith(("http://", "https://")):
-        raise NotThere(f"{url} is no address: give one such as http://127.0.0.1:9090")
-    address = f"{url.rstrip('/')}/stream"
-    try:
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open(address, timeout=timeout_s) as answer:
-            kind = answer.headers.get_content_type()
-            if kind != "text/event-stream":
-                raise NotThere(f"{url} answers, but not as Governor's control port does")
+    with open_control(url, "/stream", timeout_s=timeout_s) as answer:
+        if answer.headers.get_content_type() != "text/event-stream":
+            raise NotThere(not_governor(url))
+        try:
             yield from parse_events(iter(lambda: answer.readline(LINE_MAX), b""))
-    except urllib.error.HTTPError as error:
-        raise NotThere(_say_status(url, error)) from None
-    except urllib.error.URLError as error:
-        raise NotThere(f"nothing answers at {url}: {error.reason}") from None
-    except (OSError, ValueError) as error:
-        raise NotThere(f"{url}: {str(error) or type(error).__name__}") from None
+        except (OSError, ValueError, HTTPException) as error:
+            raise NotThere(
+                f"the stream of {url} broke off: {str(error) or type(error).__name__}"
+            ) from None
 
 
 def parse_events(lines: Iterator[bytes]) -> Iterator[Event]:
@@ -68,11 +58,3 @@ def parse_events(lines: Iterator[bytes]) -> Iterator[Event]:
             name = value.decode()
         elif field == b"data":
             yield Event(name, json.loads(value))
-
-
-def _say_status(url: str, error: urllib.error.HTTPError) -> str:
-    if error.code == 503:
-        return f"{url}: as many watch as may; one has to leave first"
-    if error.code == 404:
-        return f"{url} answers, but has no stream: not a control port, or an older Governor"
-    return f"{url} answers {error.code} {error.reason}"

@@ -136,6 +136,8 @@ def parse_address(text: str) -> Address:
     >>> parse_address("[::1]:8080")
     Address(host='::1', port=8080)
     """
+    if "://" in text:
+        raise ValueError(f"must stand without http://: {ADDRESS_FORM}")
     host, colon, port = text.strip().rpartition(":")
     if not colon or not host or not (port.isascii() and port.isdigit()) or int(port) > 65_535:
         raise ValueError(f"must be {ADDRESS_FORM}")

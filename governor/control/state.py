@@ -257,6 +257,7 @@ def describe_ledger(gate: Gate) -> Json:
         "answered": {reason.value: count for reason, count in ledger.n_answered.items()},
         "observed": {reason.value: count for reason, count in ledger.n_observed.items()},
         "faults": ledger.n_faults,
+        "faults_of": {part.value: n for part, n in ledger.faults.by_part.items()},
     }
 
 

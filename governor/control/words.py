@@ -15,6 +15,7 @@ from signals.headroom import NOT_IN_SIGHT_S
 from signals.propagation import ServiceRow
 from signals.shape import SHAPES
 from signals.shifts import GATES
+from signals.storm import AWAITED_MIN
 
 Readings = Mapping[str, Reading]
 Label = Callable[[int], str]
@@ -107,9 +108,11 @@ def _say_synchrony(found: Readings) -> Iterator[str]:
 
 def _say_storm(found: Readings) -> Iterator[str]:
     n_pending = found["pending_failures"].value
-    if found["storm_alarm"].value:
-        crossing_s = found["storm_crossing"].value
-        when = f"in {crossing_s:.1f} s" if crossing_s < NOT_IN_SIGHT_S else "by now"
+    crossing_s = found["storm_crossing"].value
+    if found["storm_alarm"].value and crossing_s >= NOT_IN_SIGHT_S:
+        yield _say_what_keeps_it_on(found["storm_returns"].value, found["capacity"].value)
+    elif found["storm_alarm"].value:
+        when = f"in {crossing_s:.1f} s" if crossing_s > 0.0 else "by now"
         yield (
             f"Storm: {when} arrivals pass what can be served, "
             f"by up to {found['storm_excess'].value:.0f}/s; "
@@ -122,6 +125,18 @@ def _say_storm(found: Readings) -> Iterator[str]:
         )
     if found["granted_slots"].value >= 1:
         yield f"{found['granted_slots'].value:.0f} callers were told when to come back."
+
+
+def _say_what_keeps_it_on(n_returns: float, capacity_hz: float) -> str:
+    """Return why a storm alarm is still on though no crossing is in sight (signals.storm)."""
+    served = (
+        f"the {capacity_hz:.3g}/s that can be served" if capacity_hz > 0 else "what can be served"
+    )
+    if n_returns >= AWAITED_MIN:
+        text = f"{n_returns:.0f} failed calls will be back, and what comes still passes {served}"
+    else:
+        text = f"hardly any failed call is awaited, but what comes still passes {served}"
+    return f"Storm, ebbing: {text} now and then; over after half a second in which it does not."
 
 
 def _say_saturation(found: Readings) -> Iterator[str]:

@@ -6,8 +6,9 @@
 
 from __future__ import annotations
 
-from governor.core.bands import Band
+from governor.core.bands import Band, Room
 from governor.core.endpoint import Endpoint
+from governor.core.faults import Part
 from governor.core.lease import Decision, Lease
 from governor.core.line import INVITED
 from governor.core.refused import Returning
@@ -27,9 +28,9 @@ class Admission(Telling):
     def _consider(self, now_ns: int, lease: Lease, endpoint: Endpoint, is_crowd: bool) -> Decision:
         """Admit a request for which there is room, let it wait, or send it away."""
         shaping = self.shaping
+        if self.is_held_back(lease.arrival.flow):
+            return self._admit(now_ns, lease, endpoint, Reason.HELD_BACK)
         try:
-            if shaping.holdback.is_held_back(lease.arrival.flow):
-                return self._admit(now_ns, lease, endpoint, Reason.HELD_BACK)
             is_crowd = is_crowd and lease.line_key != INVITED  # what was promised is kept
             band = shaping.band(lease, is_crowd)
             room = self._room()
@@ -38,7 +39,7 @@ class Admission(Telling):
             if may_go and shaping.observes(lease.arrival):
                 unheeded = self._unheeded(lease, endpoint, is_crowd)
         except Exception:
-            self.ledger.n_faults += 1
+            self.faults.note(Part.SHAPING)
             return self._admit(now_ns, lease, endpoint, Reason.UNTOUCHED)
         if may_go:
             return self._admit(now_ns, lease, endpoint, Reason.UNTOUCHED, unheeded)
@@ -67,16 +68,33 @@ class Admission(Telling):
 
     def _wait(self, now_ns: int, lease: Lease, band: Band, reason: Reason) -> Decision:
         if self.dispatcher.is_full:
-            return self._answer(now_ns, lease, Reason.LINE_FULL)
+            return self.send_away(now_ns, lease, Reason.LINE_FULL)
         arrival = lease.arrival
         service_s = self.dispatcher.response_ns * 1e-9
         attained_s = self.identities.attained_s(arrival.flow, arrival.tree, service_s)
         if self.identities.is_newcomer(arrival.flow):
-            before_s = self.newcomers.charge(now_ns, arrival.tenant, service_s)
+            charge = self.newcomers.charge
+            before_s = self.faults.ask(Part.LINE, 0.0, charge, now_ns, arrival.tenant, service_s)
             attained_s = max(attained_s, before_s)
-        self.dispatcher.join(now_ns, lease, attained_s, band)
+        if (decision := self.join(now_ns, lease, attained_s, band)) is not None:
+            return decision
         self.ledger.n_waited_for[reason] += 1
         return Decision(Action.WAIT, reason, lease)
+
+    def join(self, now_ns: int, lease: Lease, attained_s: float, band: Band) -> Decision | None:
+        """Let a request stand in the line; where there is none to stand in, admit it instead."""
+        if self.faults.tell(Part.LINE, self.dispatcher.join, now_ns, lease, attained_s, band):
+            return None
+        endpoint = self._only or self._pick(now_ns, lease)
+        return self._admit(now_ns, lease, endpoint, Reason.UNTOUCHED)
+
+    def band(self, lease: Lease) -> Band:
+        """Return the band of a call that was with the gate before: it is in no crowd any more."""
+        return self.faults.ask(Part.SHAPING, Band.OWN, self.shaping.band, lease, False)
+
+    def is_held_back(self, flow: int) -> bool:
+        """Whether a caller is not governed at all, for comparison."""
+        return self.faults.ask(Part.HOLDBACK, False, self.shaping.holdback.is_held_back, flow)
 
     def _dispatch(self, now_ns: int) -> list[Decision]:
         """Fill every place that is open to somebody who waits; return what was decided."""
@@ -86,32 +104,47 @@ class Admission(Telling):
         while True:
             if is_limiting and only is not None and only.in_flight >= only.limit.limit:
                 break  # mostly: the place that came free is taken again
-            lease = dispatcher.first(now_ns, self._room())
+            lease = self._first(now_ns)
             if lease is None:
                 break
             endpoint = self._only or self._pick(now_ns, lease)
             if is_limiting and endpoint.in_flight >= endpoint.limit.limit:
                 break
             if dispatcher.is_too_late(now_ns, lease):
-                decisions.append(self._answer(now_ns, lease, Reason.PATIENCE_SPENT))
+                decisions.append(self.send_away(now_ns, lease, Reason.PATIENCE_SPENT))
                 continue
-            dispatcher.take(lease)
+            self.faults.tell(Part.LINE, dispatcher.take, lease)
             waited_ns = now_ns - lease.waits_since_ns
             self.ledger.waited_s += waited_ns * 1e-9
             endpoint.open(now_ns, lease, is_bound=True)
             self._opened(now_ns, lease)
             reason = Reason.ABSORBED if isinstance(lease, Returning) else Reason.CAPACITY_FREED
             decision = Decision(_ADMIT, reason, lease)
-            self._note(now_ns, decision, waited_ns)
+            self.note(now_ns, decision, waited_ns)
             decisions.append(decision)
         return decisions
 
-    def _answer(self, now_ns: int, lease: Lease, reason: Reason) -> Decision:
+    def _first(self, now_ns: int) -> Lease | None:
+        """Return who goes next; where there is no order, whose wait would end first."""
+        only = self._only
+        try:
+            room = self._room()
+        except Exception:
+            self.faults.note(Part.SHAPING)
+            has_room = only.has_room if only is not None else True
+            room = Room(has_room, True, True)
+        try:
+            return self.dispatcher.first(now_ns, room)
+        except Exception:
+            self.faults.note(Part.LINE)
+            return self.dispatcher.most_urgent() if room.is_free else None
+
+    def send_away(self, now_ns: int, lease: Lease, reason: Reason) -> Decision:
         """Close a pending lease with an invitation to come back."""
         retry_after_ns = self.refused.invite(now_ns, lease.arrival, lease.arrived_at_ns)
         is_waiting = lease.line_key >= 0
-        self._settle(now_ns, lease, REFUSED, retry_after_ns)
+        self.settle(now_ns, lease, REFUSED, retry_after_ns)
         self.ledger.n_answered[reason] += 1
         decision = Decision(Action.ANSWER, reason, lease, retry_after_ns, STATUS_WAIT)
-        self._note(now_ns, decision, now_ns - lease.arrived_at_ns if is_waiting else 0)
+        self.note(now_ns, decision, now_ns - lease.arrived_at_ns if is_waiting else 0)
         return decision

@@ -10,7 +10,8 @@ all but the last few, and after 200 ms those too (:mod:`policies.herd`). The
 first two take turns, so neither starves the other, whoever fills one of them;
 the crowd goes when none of them can, and every eighth time in any case. Calls of
 a kind that hangs (:mod:`policies.hang`) go under the same rule behind the crowd, while
-they hold less than they usually do: those that go tell whether it still hangs.
+they hold less than they usually do: those that go tell whether it still hangs. Who is of which
+band, and what makes a place free at all, is :mod:`governor.core.shaping`'s.
 
 Everybody who is sent away because the line is too long is sent from the hung, then from
 the crowd, then from the long, then from the rest.
@@ -135,8 +136,10 @@ class Bands:
         self._is_longs_turn = band is Band.OWN
         self._n_since_crowd = 0 if band is Band.CROWD else self._n_since_crowd + 1
         self._n_since_hung = 0 if band is Band.HUNG else self._n_since_hung + 1
-        self._lines[band].charge(lease.arrival.tenant, service_s)
-        self.forget(lease)
+        try:
+            self._lines[band].charge(lease.arrival.tenant, service_s)
+        finally:  # whatever the order thinks of it, it waits no more
+            self.forget(lease)
 
     def released(self, tenant: int) -> None:
         """Take note that a tenant holds one place less: it may be its turn now."""

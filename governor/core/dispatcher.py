@@ -97,7 +97,11 @@ class Dispatcher:
         A request that was sent before has spent part of its bound already.
         """
         lease.waits_since_ns = now_ns
-        self.line.push(lease, attained_s, band)
+        try:
+            self.line.push(lease, attained_s, band)
+        except Exception:
+            lease.line_key = -1  # it does not wait
+            raise
         self._n_joined += 1
         until_ns = lease.arrived_at_ns + self.bound_ns(lease)
         heappush(self._expiry, (until_ns, self._n_joined, lease))
@@ -108,6 +112,10 @@ class Dispatcher:
     def first(self, now_ns: int, room: Room) -> Lease | None:
         """Return who goes next, without taking it; None where nobody may."""
         return self.line.first(now_ns, self.is_newest_first, room)
+
+    def most_urgent(self) -> Lease | None:
+        """Return whose wait reaches its bound first: who goes next where the order is broken."""
+        return min((x for x in self._expiry if x[2].state is _PENDING), default=(0, 0, None))[2]
 
     def take(self, lease: Lease) -> None:
         """Take a pending lease out of the line, because it is about to be served."""

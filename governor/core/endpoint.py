@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from governor.core.faults import Faults, Part
 from governor.core.lease import Lease, LeaseState
 from policies.reroute import Replica
 
@@ -26,12 +27,15 @@ class Endpoint(Replica):
         Open leases that count against the limit.
     n_exempt : int
         Open leases that do not.
+    faults : Faults
+        Where a fault of the limit is counted.
     """
 
-    __slots__ = ("n_exempt",)
+    __slots__ = ("faults", "n_exempt")
 
-    def __init__(self, idx: int, limit: Limit) -> None:
+    def __init__(self, idx: int, limit: Limit, faults: Faults) -> None:
         super().__init__(idx, limit)
+        self.faults = faults
         self.n_exempt = 0
 
     def open(self, now_ns: int, lease: Lease, is_bound: bool) -> None:
@@ -41,7 +45,10 @@ class Endpoint(Replica):
         lease.endpoint_idx = self.idx
         lease.dispatched_at_ns = now_ns
         lease.in_flight_at_dispatch = in_flight
-        lease.phase = self.limit.on_dispatch(now_ns, in_flight, is_bound)
+        try:
+            lease.phase = self.limit.on_dispatch(now_ns, in_flight, is_bound)
+        except Exception:
+            self.faults.note(Part.LIMIT)
 
     def open_exempt(self, now_ns: int, lease: Lease) -> None:
         """Let a lease in beside the limit: an idle event stream takes no capacity."""

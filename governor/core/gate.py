@@ -3,18 +3,22 @@
 *Rule of this file*: events in, decisions out. No I/O, no clock, no log. The
 order in which the parts act is the contract:
 
-1. signals observe the arrival (retry inference, synchrony),
-2. shaping says who yields: a crowd, long calls, steep demand,
-3. the adaptive limit of an endpoint admits at once while nobody waits ahead,
-4. otherwise the line: urgency, fairness, least attained service, patience,
-5. whoever the line cannot serve within patience is answered, with a slot of
-   its own from the reservations,
-6. a call that its endpoint failed may go to another (:mod:`governor.core.spread`),
-7. departures teach the limit, the signals, the patience and the ledger,
-8. what the upstream refuses is given a slot, or waited out and sent again
-   (:mod:`governor.core.refused`).
+1. a quarantined flow is answered (:mod:`governor.core.restraint`),
+2. signals observe the arrival (retry inference, synchrony),
+3. who comes at its slot redeems it; a held flow's call beyond its cap is parked,
+4. the adaptive limit of an endpoint admits at once while nothing else binds and nobody waits,
+5. otherwise shaping says who yields, and whether there is room: crowds, long and hung kinds,
+   steep demand, a quota found from refusals; :mod:`governor.core.shaping` tells the whole order,
+6. whoever finds none waits in the line: urgency, fairness, least attained service, patience,
+7. whoever the line cannot serve within patience, or whose tree nobody waits for any more, is
+   answered, with a slot of its own from the reservations,
+8. a call that its endpoint failed may go to another (:mod:`governor.core.spread`),
+9. departures teach the limit, the quota, the signals, the patience and the ledger,
+10. what the upstream refuses is given a slot, or waited out and sent again
+    (:mod:`governor.core.refused`).
 
-A fault in a signal or a policy is counted, and the request goes through.
+A fault in a signal or a policy is counted under its name, and the request goes through
+(:mod:`governor.core.faults`): the gate's own books are settled before anybody is told.
 
 A policy that only observes is computed, counted and not heeded; in ``observe`` mode
 that is so of all of them, and every arrival is admitted.
@@ -28,8 +32,9 @@ from typing import Any
 from governor.core.admission import Admission
 from governor.core.arrival import Arrival
 from governor.core.endpoint import is_normal
+from governor.core.faults import Part
 from governor.core.lease import Decision, Lease, LeaseState, Untouched, make_lease
-from governor.core.outlook import look_ahead
+from governor.core.outlook import Outlook, look_ahead
 from policies.decision import Action, Outcome, Reason
 from signals import ANSWERED, ATTEMPT_MASK, FAILED, FIRST_BYTE, GONE, LEFT, PARENT
 
@@ -57,11 +62,18 @@ class Gate(Admission):
         tenant, flow, tree = arrival.tenant, arrival.flow, arrival.tree
         self._n_calls_by_flow[flow] += 1
         restraints = self._restraints
-        if restraints and (decision := self._turn_away(now_ns, arrival, owner)) is not None:
-            return decision
+        if restraints:
+            decision = self.faults.ask(
+                Part.ENVELOPE, None, self.restrained.turn_away, now_ns, arrival, owner
+            )
+            if decision is not None:
+                return decision
         is_crowd = False
         try:
             is_crowd = self._is_crowd(now_ns, flow)
+        except Exception:
+            ledger.faults.note(Part.HOLD)
+        try:
             if now_ns >= self.signals.boundary_ns:
                 self.signals.advance(now_ns)
             call = self._signal_arrival(
@@ -77,7 +89,7 @@ class Gate(Admission):
                 arrival.patience_ns,
             )
         except Exception:
-            ledger.n_faults += 1
+            ledger.faults.note(Part.SIGNALS)
             call = max(arrival.attempt, 0)
         lease = make_lease(arrival, now_ns, call, owner)
         if arrival.source:
@@ -92,8 +104,10 @@ class Gate(Admission):
         self._n_open_by_tenant[tenant] += 1  # as Identities.opened does
         self._n_open_by_flow[flow] += 1
         self._n_open_by_tree[tree] += 1
-        if restraints and (decision := self._park(now_ns, lease)) is not None:
-            return decision
+        if restraints:
+            decision = self.faults.ask(Part.ENVELOPE, None, self.restrained.park, now_ns, lease)
+            if decision is not None:
+                return decision
         endpoint = self._only
         if endpoint is None:
             return self._spread(now_ns, lease, is_crowd)
@@ -106,11 +120,17 @@ class Gate(Admission):
             lease.state = _OPEN
             lease.endpoint_idx = endpoint.idx
             lease.dispatched_at_ns = now_ns
-            lease.phase = limit.on_dispatch(now_ns, in_flight, in_flight >= limit.limit)
-            kind = self._kinds.get(arrival.kind) or self._meet_kind(arrival.kind)
-            kind.n_open += 1
-            kind.sent_sum_ns += now_ns
             self._n_held_by_tenant[tenant] += 1
+            try:
+                lease.phase = limit.on_dispatch(now_ns, in_flight, in_flight >= limit.limit)
+            except Exception:
+                ledger.faults.note(Part.LIMIT)
+            try:
+                kind = self._kinds.get(arrival.kind) or self._meet_kind(arrival.kind)
+                kind.n_open += 1
+                kind.sent_sum_ns += now_ns
+            except Exception:
+                ledger.faults.note(Part.CONTAIN)
             ledger.n_untouched += 1
             admitted: Decision = Untouched()
             admitted.lease = lease
@@ -126,8 +146,11 @@ class Gate(Admission):
         if is_normal(status):
             self._signal(FIRST_BYTE, now_ns, lease)
             if not lease.arrival.is_exempt:
-                self._kinds[lease.arrival.kind].n_begun += 1
                 self._learn_answer(now_ns, lease, self.endpoints[lease.endpoint_idx])
+                try:
+                    self._kinds[lease.arrival.kind].n_begun += 1
+                except Exception:
+                    self.faults.note(Part.CONTAIN)
 
     def leave(self, now_ns: int, lease: Lease) -> Sequence[Decision]:
         """The caller is gone. A pending lease closes; an open one goes on as abandoned."""
@@ -137,12 +160,12 @@ class Gate(Admission):
         lease.has_left = True
         self._signal(LEFT, now_ns, lease)
         if not lease.answered_at_ns:
-            self.patience.on_leave(now_ns - lease.arrived_at_ns)
+            self.faults.tell(Part.PATIENCE, self.patience.on_leave, now_ns - lease.arrived_at_ns)
             if lease.arrival.source:
                 self._note_left(now_ns, lease)
         if lease.state is _PENDING:
             self.ledger.n_left_waiting += 1
-            self._settle(now_ns, lease, GONE)
+            self.settle(now_ns, lease, GONE)
         return ()
 
     def observe_quota(
@@ -158,11 +181,8 @@ class Gate(Admission):
         reset_ns : int
             From now until it is whole again; 0 if not told.
         """
-        try:
-            now_ns = self._clamp(now_ns)
-            self.signals.note_quota(now_ns, tenant, kind, limit, remaining, reset_ns)
-        except Exception:
-            self.ledger.n_faults += 1
+        told = (self._clamp(now_ns), tenant, kind, limit, remaining, reset_ns)
+        self.faults.tell(Part.SIGNALS, self.signals.note_quota, *told)
 
     def depart(
         self, now_ns: int, lease: Lease, outcome: Outcome, status: int = 0, retry_after_ns: int = 0
@@ -191,23 +211,36 @@ class Gate(Admission):
         if not has_sample and (status == 200 or is_normal(status)):
             has_sample = True
             lease.answered_at_ns = now_ns
-            endpoint.limit.on_answer(  # as _learn_answer does
-                now_ns,
-                lease.phase,
-                lease.dispatched_at_ns,
-                lease.in_flight_at_dispatch,
-                endpoint.in_flight,
-            )
+            try:
+                endpoint.limit.on_answer(  # as _learn_answer does
+                    now_ns,
+                    lease.phase,
+                    lease.dispatched_at_ns,
+                    lease.in_flight_at_dispatch,
+                    endpoint.in_flight,
+                )
+            except Exception:
+                self.faults.note(Part.LIMIT)
             if self.patience.is_learned and not lease.has_left:
-                self.patience.on_answer(now_ns - lease.arrived_at_ns)
+                self._outlived(now_ns - lease.arrived_at_ns)
         endpoint.in_flight -= 1
-        endpoint.limit.on_depart(now_ns, held_ns, has_sample)
-        kind = self._kinds[arrival.kind]  # as Containment.close does
-        kind.n_open -= 1
-        kind.n_done += 1
-        kind.sent_sum_ns -= lease.dispatched_at_ns
-        kind.held_ns += held_ns
         held_s = held_ns * 1e-9
+        self._n_held_by_tenant[arrival.tenant] -= 1
+        self._closed(arrival.tenant, arrival.flow, arrival.tree, held_s)
+        try:
+            endpoint.limit.on_depart(now_ns, held_ns, has_sample)
+        except Exception:
+            self.faults.note(Part.LIMIT)
+        try:
+            kind = self._kinds[arrival.kind]  # as Containment.close does
+            kind.n_open -= 1
+            kind.n_done += 1
+            kind.sent_sum_ns -= lease.dispatched_at_ns
+            kind.held_ns += held_ns
+            if not has_sample and outcome is not _COMPLETED:
+                kind.n_unanswered += 1
+        except Exception:
+            self.faults.note(Part.CONTAIN)
         ledger = self.ledger
         how = ANSWERED
         if outcome is _COMPLETED:  # as Ledger.close does, without the call
@@ -216,26 +249,21 @@ class Gate(Admission):
         else:
             ledger.close(outcome, held_s, has_sample)
             how = FAILED
-            if not has_sample:
-                kind.n_unanswered += 1
             if outcome is Outcome.REFUSED:
-                endpoint.limit.on_refused(now_ns, lease.in_flight_at_dispatch)
-                self.shaping.quota.on_refused(now_ns, lease.dispatched_at_ns, self.n_accepted)
+                self.learn_refusal(now_ns, lease)
         if lease.has_left:
             how = GONE
-        self._closed(arrival.tenant, arrival.flow, arrival.tree, held_s)
         if self._compares:
-            self._compare(arrival.flow, how == ANSWERED)
+            self.faults.tell(Part.HOLDBACK, self._compare, arrival.flow, how == ANSWERED)
         try:
             if now_ns >= self.signals.boundary_ns:
                 self.signals.advance(now_ns)
             self._signal_later(self._signals_root, how, now_ns, lease.call, retry_after_ns)
         except Exception:
-            self.ledger.n_faults += 1
-        self._n_held_by_tenant[arrival.tenant] -= 1
+            self.faults.note(Part.SIGNALS)
         if not self.line.n_live:
             return ()
-        self.line.released(arrival.tenant)
+        self.faults.tell(Part.LINE, self.line.released, arrival.tenant)
         return self._dispatch(now_ns)
 
     def fill(self, now_ns: int) -> Sequence[Decision]:
@@ -245,78 +273,52 @@ class Gate(Admission):
     def tick(self, now_ns: int) -> Sequence[Decision]:
         """Run what looks across a window (every 50 ms); return decisions about waiting leases."""
         now_ns = self._clamp(now_ns)
-        try:
-            self.signals.tick(now_ns)
-        except Exception:
-            self.ledger.n_faults += 1
+        faults = self.faults
+        faults.tell(Part.SIGNALS, self.signals.tick, now_ns)
         self.identities.advance(now_ns)
-        capacity_hz = 0.0
-        response_ns = 0
-        for endpoint in self.endpoints:
-            endpoint.limit.tick(now_ns, endpoint.in_flight)
-            capacity_hz += endpoint.limit.capacity_hz(now_ns)
-            response_ns = max(response_ns, endpoint.limit.response_ns())
-        dispatcher = self.dispatcher
-        quota = self.shaping.quota
-        if quota.tick(now_ns, self.line.n_live > 0):
-            for endpoint in self.endpoints:
-                endpoint.limit.lift(now_ns)
-        dispatcher.capacity_hz = quota.bound_hz(capacity_hz)
-        dispatcher.response_ns = response_ns
-        try:
-            self.outlook = look_ahead(self.signals)
-            self.shaping.tick(now_ns, self.limit, self.outlook.held_hz)
-        except Exception:
-            self.ledger.n_faults += 1
-        self.reservations.expire(now_ns)
-        self.refused.release(now_ns)
-        released = self._release(now_ns)
+        self._learn_capacity(now_ns)
+        self.outlook = faults.ask(Part.SIGNALS, Outlook(), look_ahead, self.signals)
+        faults.tell(Part.SHAPING, self.shaping.tick, now_ns, self.limit, self.outlook.held_hz)
+        faults.tell(Part.SLOTS, self.reservations.expire, now_ns)
+        released = self.refused.release(now_ns)
+        released += self.restrained.release(now_ns)
         if not self.line.n_live:
             return released or ()
-        decisions = [self._answer(now_ns, x, Reason.DOOMED) for x in self._doomed(now_ns)]
+        decisions = [self.send_away(now_ns, x, Reason.DOOMED) for x in self._doomed(now_ns)]
         decisions += released
         decisions += self._dispatch(now_ns)
-        while lease := dispatcher.next_expired(now_ns):
-            decisions.append(self._answer(now_ns, lease, Reason.PATIENCE_SPENT))
-        while lease := dispatcher.next_surplus(self.shed.trees(now_ns)):
-            if self._n_open_by_tree[lease.arrival.tree] > 1:  # a leaf of something larger
-                self.shed.note(now_ns, lease.arrival.tree)
-            decisions.append(self._answer(now_ns, lease, Reason.LINE_TOO_LONG))
+        while lease := self.dispatcher.next_expired(now_ns):
+            decisions.append(self.send_away(now_ns, lease, Reason.PATIENCE_SPENT))
+        while lease := self._next_surplus(now_ns):
+            decisions.append(self.send_away(now_ns, lease, Reason.LINE_TOO_LONG))
         return decisions
 
     # -- parts ---------------------------------------------------------------
 
-    def _turn_away(self, now_ns: int, arrival: Arrival, owner: Any) -> Decision | None:
-        """Answer a request of a quarantined flow."""
-        try:
-            return self.restrained.turn_away(now_ns, arrival, owner)
-        except Exception:
-            self.ledger.n_faults += 1
-            return None
+    def _learn_capacity(self, now_ns: int) -> None:
+        """Let the limits and the quota tick; take from them what the line can be served at."""
+        ask, tell = self.faults.ask, self.faults.tell
+        capacity_hz = 0.0
+        response_ns = 0
+        for endpoint in self.endpoints:
+            limit = endpoint.limit
+            tell(Part.LIMIT, limit.tick, now_ns, endpoint.in_flight)
+            capacity_hz += ask(Part.LIMIT, 0.0, limit.capacity_hz, now_ns)
+            response_ns = max(response_ns, ask(Part.LIMIT, 0, limit.response_ns))
+        if self.shaping.pace(now_ns, self.line.n_live > 0):
+            for endpoint in self.endpoints:
+                tell(Part.LIMIT, endpoint.limit.lift, now_ns)
+        self.dispatcher.capacity_hz = self.shaping.bound_hz(capacity_hz)
+        self.dispatcher.response_ns = response_ns
 
-    def _park(self, now_ns: int, lease: Lease) -> Decision | None:
-        """Let a request of a held flow wait for a place of its own."""
-        try:
-            return self.restrained.park(now_ns, lease)
-        except Exception:
-            self.ledger.n_faults += 1
-            return None
-
-    def _release(self, now_ns: int) -> list[Decision]:
-        """Let held flows' requests go on that may."""
-        try:
-            return self.restrained.release(now_ns)
-        except Exception:
-            self.ledger.n_faults += 1
-            return []
-
-    def send_back(self, now_ns: int, lease: Lease, reason: Reason) -> Decision:
-        """Close a pending lease with an invitation to come back."""
-        return self._answer(now_ns, lease, reason)
-
-    def close_unserved(self, now_ns: int, lease: Lease) -> None:
-        """Close a pending lease of which the signals are to expect nothing."""
-        self._settle(now_ns, lease, GONE)
+    def _next_surplus(self, now_ns: int) -> Lease | None:
+        """Return a call to send away because the line is too long, if there is one."""
+        faults, shed = self.faults, self.shed
+        trees = faults.ask(Part.SHED, (), shed.trees, now_ns)
+        lease = faults.ask(Part.LINE, None, self.dispatcher.next_surplus, trees)
+        if lease is not None and self._n_open_by_tree[lease.arrival.tree] > 1:
+            faults.tell(Part.SHED, shed.note, now_ns, lease.arrival.tree)  # of something larger
+        return lease
 
     def _exempt(self, now_ns: int, arrival: Arrival, owner: Any) -> Decision:
         """Admit what is never held, beside the limit and unseen by the signals."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+from governor.core.faults import Faults
 from policies.decision import Outcome, Reason
 
 
@@ -17,12 +18,12 @@ class Ledger:
     """Counts and seconds since the start; read by the control plane, written by the gate."""
 
     __slots__ = (
+        "faults",
         "n_answered",
         "n_arrived",
         "n_attempts_repeated",
         "n_by_outcome",
         "n_diverted",
-        "n_faults",
         "n_held_back",
         "n_left_waiting",
         "n_observed",
@@ -45,7 +46,7 @@ class Ledger:
         self.n_left_waiting = 0
         self.n_rerouted = 0
         self.n_diverted = 0
-        self.n_faults = 0
+        self.faults = Faults()
         self.n_answered: Counter[Reason] = Counter()
         self.n_observed: Counter[Reason] = Counter()
         self.n_by_outcome = [0] * len(Outcome)
@@ -70,6 +71,11 @@ class Ledger:
             self.retried_s += held_s
         elif outcome != 5:  # ORPHANED, or CANCELLED before its first byte; UNSENT used nothing
             self.orphaned_s += held_s
+
+    @property
+    def n_faults(self) -> int:
+        """Faults of signals and policies that were survived."""
+        return self.faults.n
 
     @property
     def n_waited(self) -> int:

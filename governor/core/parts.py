@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 from governor.core.bands import Room
 from governor.core.dispatcher import Dispatcher
 from governor.core.endpoint import Endpoint
+from governor.core.faults import Part
 from governor.core.lease import Decision
 from governor.core.ledger import Ledger
 from governor.core.newcomers import Newcomers
@@ -86,7 +87,9 @@ class GateParts:
         log: InterventionLog | None = None,
     ) -> None:
         self.name = name
-        self.endpoints = [Endpoint(idx, limit) for idx, limit in enumerate(limits)]
+        self.ledger = Ledger()
+        self.faults = self.ledger.faults
+        self.endpoints = [Endpoint(idx, limit, self.faults) for idx, limit in enumerate(limits)]
         self.signals = signals
         self.identities = identities
         self.is_observing = is_observing
@@ -98,14 +101,14 @@ class GateParts:
         self.reservations = Reservations(slot_horizon_ns)
         self.refused = Refused(self)
         self.restrained = Restrained(self)
-        self.ledger = Ledger()
         self.shaping = shaping or Shaping()
+        self.shaping.faults = self.faults
         if is_observing:
             self.shaping.switch(observe_all(self.shaping.switches))
         self.newcomers = Newcomers()
         self.roots = identities.roots
         self.shed = Shed()
-        self._doom_looked_ns = 0
+        self._known_vain: frozenset[Lease] = frozenset()
         self.log = log
         # bound once: each look-up saved is one per request
         self._signals_root = signals.root
@@ -153,14 +156,21 @@ class GateParts:
     @property
     def best_capacity_hz(self) -> float:
         """Best-known capacity over all endpoints, requests per second; 0 if unknown."""
-        best_hz = sum(x.limit.best_capacity_hz(self._now_ns) for x in self.endpoints)
-        return self.shaping.quota.bound_hz(best_hz)
+        ask, now_ns = self.faults.ask, self._now_ns
+        best_hz = sum(
+            ask(Part.LIMIT, 0.0, x.limit.best_capacity_hz, now_ns) for x in self.endpoints
+        )
+        return self.shaping.bound_hz(best_hz)
 
     @property
     def organic_hz(self) -> float:
         """Fresh demand that goes on: a herd of the last seconds is none, though all are fresh."""
         signals = self.signals
-        return min(signals.organic_hz(), min(signals.forecast_hz()))
+        try:
+            return min(signals.organic_hz(), min(signals.forecast_hz()))
+        except Exception:
+            self.faults.note(Part.SIGNALS)
+            return 0.0
 
     @property
     def n_accepted(self) -> int:
@@ -201,9 +211,15 @@ class GateParts:
         """Take note of what a policy that only observes would have done; return what is done."""
         self.ledger.n_observed[reason] += 1
         decision = Decision(Action.ADMIT, Reason.OBSERVED, lease, observed=reason)
-        if self.log is not None:
-            self.log.append(now_ns, cast("Gate", self), decision, 0)
+        self.note(now_ns, decision)
         return decision
+
+    def note(self, now_ns: int, decision: Decision, waited_ns: int = 0) -> None:
+        """Tell the log of an intervention."""
+        if self.log is not None:
+            self.faults.tell(
+                Part.LOG, self.log.append, now_ns, cast("Gate", self), decision, waited_ns
+            )
 
     def _unheeded(self, lease: Lease, endpoint: Endpoint, is_crowd: bool) -> Reason | None:
         """Return why a request that may go would wait, did what observes govern; else None."""
@@ -227,14 +243,14 @@ class GateParts:
 
     def unanswered(self, now_ns: int, lease: Lease) -> None:
         """Note that the place of a call that has got no answer is free again."""
-        arrival, sent_at_ns = lease.arrival, lease.dispatched_at_ns
-        self.shaping.containment.close(arrival.kind, sent_at_ns, now_ns - sent_at_ns, False)
+        arrival = lease.arrival
         self._n_held_by_tenant[arrival.tenant] -= 1
-        self.line.released(arrival.tenant)
+        self.shaping.closed(now_ns, arrival.kind, lease.dispatched_at_ns, is_answered=False)
+        self.faults.tell(Part.LINE, self.line.released, arrival.tenant)
 
     def _room(self, as_seen: bool = False) -> Room:
         """Return whom a place is open to now; ``as_seen`` as if what observes governed."""
-        self.shaping.quota.fill(self._now_ns)
+        self.shaping.fill(self._now_ns)
         only = self._only
         if only is not None:
             return self.shaping.room(only.limit.limit, only.in_flight, as_seen)

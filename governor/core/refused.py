@@ -21,9 +21,10 @@ from heapq import heappop, heappush
 from typing import TYPE_CHECKING, cast
 
 from governor.core.arrival import Arrival
+from governor.core.faults import Part
 from governor.core.lease import Decision, Lease, LeaseState, make_lease
 from governor.core.line import INVITED
-from governor.core.reservations import AT_SLOT
+from governor.core.reservations import AT_SLOT, NO_SLOT
 from policies.absorb import longest_wait_ns
 from policies.decision import Action, Reason
 from policies.slots import RefusalStorm, latest_ns, standstill_ns
@@ -90,7 +91,7 @@ class Refused:
     def note(self, now_ns: int) -> None:
         """Count one refusal of the upstream."""
         self.n_refused += 1
-        self._storm.note(now_ns)
+        self._gate.faults.tell(Part.SLOTS, self._storm.note, now_ns)
 
     def is_storm(self, now_ns: int) -> bool:
         """Whether the upstream's refusals come as a storm."""
@@ -114,13 +115,16 @@ class Refused:
             Not later than this; 0 for the horizon.
         """
         gate = self._gate
-        reservations = gate.reservations
         longest_ns = self._longest_ns(now_ns, arrival, arrived_at_ns, bound_ns)
         if longest_ns <= 0:
             return NO_RETRY
-        if not bound_ns and all(x.limit.is_stalled for x in gate.endpoints):
-            asked_ns = max(asked_ns, min(standstill_ns(arrival.attempt), longest_ns))
-        return reservations.invite(
+        alone_ns = max(asked_ns, min(standstill_ns(arrival.attempt), longest_ns))
+        if not bound_ns and gate.faults.ask(Part.LIMIT, False, self._is_stalled):
+            asked_ns = alone_ns
+        return gate.faults.ask(
+            Part.SLOTS,
+            alone_ns,  # as it would come by itself
+            gate.reservations.invite,
             now_ns,
             slot_key(arrival),
             gate.best_capacity_hz,
@@ -128,6 +132,9 @@ class Refused:
             asked_ns,
             longest_ns,
         )
+
+    def _is_stalled(self) -> bool:
+        return all(x.limit.is_stalled for x in self._gate.endpoints)
 
     def _longest_ns(
         self, now_ns: int, arrival: Arrival, arrived_at_ns: int, bound_ns: int = 0
@@ -144,15 +151,16 @@ class Refused:
 
     def _may_touch(self, arrival: Arrival) -> bool:
         """Whether this caller is governed at all."""
-        return not (arrival.is_exempt or self._gate.shaping.holdback.is_held_back(arrival.flow))
+        return not (arrival.is_exempt or self._gate.is_held_back(arrival.flow))
 
     def redeem(self, now_ns: int, lease: Lease) -> None:
         """Close the invitation that an arrival comes with; who comes at its slot goes first."""
-        redeemed = self._gate.reservations.redeem(
-            now_ns, slot_key(lease.arrival), lease.attempt > 0
-        )
-        if redeemed == AT_SLOT:
+        if self._redeem(now_ns, lease, lease.attempt > 0) == AT_SLOT:
             lease.line_key = INVITED
+
+    def _redeem(self, now_ns: int, lease: Lease, is_retry: bool) -> int:
+        gate, key = self._gate, slot_key(lease.arrival)
+        return gate.faults.ask(Part.SLOTS, NO_SLOT, gate.reservations.redeem, now_ns, key, is_retry)
 
     # -- slots on refusals --------------------------------------------------------
 
@@ -161,6 +169,11 @@ class Refused:
 
         A decision without a time (``retry_after_ns`` 0) says that no retry can help.
         """
+        return self._gate.faults.ask(
+            Part.SLOTS, None, self._answer, now_ns, lease, status, asked_ns
+        )
+
+    def _answer(self, now_ns: int, lease: Lease, status: int, asked_ns: int) -> Decision | None:
         gate = self._gate
         arrival = lease.arrival
         if not arrival.can_retry or not self._may_touch(arrival) or not self.is_storm(now_ns):
@@ -175,8 +188,7 @@ class Refused:
             self.n_no_retry += 1
         reason = Reason.SLOT_GIVEN if wait_ns else Reason.NO_RETRY
         decision = Decision(Action.ADMIT, reason, lease, wait_ns, status)
-        if gate.log is not None:
-            gate.log.append(now_ns, gate, decision, 0)
+        gate.note(now_ns, decision)
         return decision
 
     # -- refusals waited out --------------------------------------------------------
@@ -192,6 +204,24 @@ class Refused:
             To wait, with the lease that goes on; and what to do with those who get the place.
         """
         gate = self._gate
+        wait_ns = gate.faults.ask(
+            Part.ABSORB, 0, self._absorbed_ns, now_ns, lease, asked_ns, bound_ns
+        )
+        if wait_ns <= 0:
+            return None
+        self.n_absorbed += 1
+        self._give_back(now_ns, lease)
+        again = make_lease(lease.arrival, lease.arrived_at_ns, lease.call, lease.owner, Returning)
+        again.n_absorbed = 1 + (lease.n_absorbed if isinstance(lease, Returning) else 0)
+        self._n_parked_ever += 1
+        heappush(self._parked, (now_ns + wait_ns, self._n_parked_ever, again))
+        decision = Decision(Action.WAIT, Reason.ABSORBED, again, wait_ns)
+        gate.note(now_ns, decision)
+        return decision, gate.fill(now_ns)
+
+    def _absorbed_ns(self, now_ns: int, lease: Lease, asked_ns: int, bound_ns: int) -> int:
+        """Return how long from now a refused request is tried again; 0: it is handed on."""
+        gate = self._gate
         arrival = lease.arrival
         n_absorbed = lease.n_absorbed if isinstance(lease, Returning) else 0
         dispatcher = gate.dispatcher
@@ -200,22 +230,10 @@ class Refused:
             bound_ns, n_absorbed, left_ns, dispatcher.response_ns, asked_ns
         )
         if not longest_ns or lease.has_left or not self._may_touch(arrival):
-            return None
+            return 0
         if not gate.may(now_ns, lease, Reason.ABSORBED):
-            return None
-        wait_ns = self.invite(now_ns, arrival, lease.arrived_at_ns, asked_ns, longest_ns)
-        if wait_ns <= 0:
-            return None
-        self.n_absorbed += 1
-        self._give_back(now_ns, lease)
-        again = make_lease(arrival, lease.arrived_at_ns, lease.call, lease.owner, Returning)
-        again.n_absorbed = n_absorbed + 1
-        self._n_parked_ever += 1
-        heappush(self._parked, (now_ns + wait_ns, self._n_parked_ever, again))
-        decision = Decision(Action.WAIT, Reason.ABSORBED, again, wait_ns)
-        if gate.log is not None:
-            gate.log.append(now_ns, gate, decision, 0)
-        return decision, gate.fill(now_ns)
+            return 0
+        return self.invite(now_ns, arrival, lease.arrived_at_ns, asked_ns, longest_ns)
 
     def _give_back(self, now_ns: int, lease: Lease) -> None:
         """Close a lease whose refusal its caller does not see: it has no outcome of its own."""
@@ -226,9 +244,8 @@ class Refused:
         held_ns = now_ns - lease.dispatched_at_ns
         endpoint = gate.endpoints[lease.endpoint_idx]
         endpoint.in_flight -= 1
-        endpoint.limit.on_depart(now_ns, held_ns, False)
-        endpoint.limit.on_refused(now_ns, lease.in_flight_at_dispatch)
-        gate.shaping.quota.on_refused(now_ns, lease.dispatched_at_ns, gate.n_accepted)
+        gate.faults.tell(Part.LIMIT, endpoint.limit.on_depart, now_ns, held_ns, False)
+        gate.learn_refusal(now_ns, lease)
         gate.unanswered(now_ns, lease)
         held_s = held_ns * 1e-9
         gate.ledger.refused_s += held_s
@@ -236,17 +253,20 @@ class Refused:
         identities.closed(arrival.tenant, arrival.flow, arrival.tree, held_s)
         identities.opened(arrival.tenant, arrival.flow, arrival.tree)
 
-    def release(self, now_ns: int) -> None:
+    def release(self, now_ns: int) -> list[Decision]:
         """Let those into the line whose instant has come (called by the gate's tick)."""
+        decisions: list[Decision] = []
         parked = self._parked
         gate = self._gate
         while parked and (parked[0][0] <= now_ns or parked[0][2].state is not _PENDING):
             lease = heappop(parked)[2]
             if lease.state is not _PENDING:
                 continue
-            gate.reservations.redeem(now_ns, slot_key(lease.arrival), True)
+            self._redeem(now_ns, lease, is_retry=True)
             lease.line_key = INVITED
-            gate.dispatcher.join(now_ns, lease, 0.0, gate.shaping.band(lease, False))
+            if (decision := gate.join(now_ns, lease, 0.0, gate.band(lease))) is not None:
+                decisions.append(decision)
+        return decisions
 
 
 def slot_key(arrival: Arrival) -> int:

@@ -120,8 +120,6 @@ class Registry:
         Since the start.
     n_faults : int
         Ticks that raised; no request is touched by one.
-    n_untold, n_not_restrained : int
-        Deviations beyond what is told in a second; acts beyond what may be restrained at once.
     """
 
     def __init__(
@@ -154,8 +152,6 @@ class Registry:
         self.events: deque[Event] = deque(maxlen=N_EVENTS)
         self.n_events = 0
         self.n_faults = 0
-        self.n_untold = 0
-        self.n_not_restrained = 0
 
     def forget(self, flow: int) -> None:
         """Begin anew with a number that stands for another caller from now on."""
@@ -217,7 +213,6 @@ class Registry:
         if not flips.any():
             return
         found = np.argwhere(flips)
-        self.n_untold += max(0, len(found) - N_FLIPS_MAX)
         for place, column in found[:N_FLIPS_MAX].tolist():
             flow = part.start + place
             began = bool(deviates[place, column])
@@ -246,7 +241,6 @@ class Registry:
         """Hold a flow to ``cap`` calls in flight, or quarantine it (0); return whether it is so."""
         is_new = flow not in self.restraints
         if is_new and (flow == OVERFLOW or len(self.restraints) >= N_RESTRAINED_MAX):
-            self.n_not_restrained += 1
             return False
         impose(self._identities, flow, cap)
         self._tell(now_ns, "held" if cap else "quarantined", flow, by=by, why=why)

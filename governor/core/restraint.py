@@ -5,7 +5,8 @@
 
 A flow that is *held* has no more calls in flight than its envelope allows, over all
 upstreams. What is beyond is parked, first come first served, and joins the line
-in the crowd's band, behind those who come by themselves, at a tick: up to 50 ms
+in the crowd's band (or, of a kind that hangs, in that of the hung), behind those who come by
+themselves, at a tick: up to 50 ms
 after a place of its own came free. It waits no longer than any other: then it is answered
 with its slot.
 
@@ -24,8 +25,10 @@ from typing import TYPE_CHECKING, Any, cast
 
 from governor.core.arrival import Arrival
 from governor.core.bands import Band
+from governor.core.faults import Part
 from governor.core.lease import Decision, Lease, LeaseState, make_lease
 from policies.decision import Action, Reason
+from signals import GONE
 
 if TYPE_CHECKING:
     from governor.core.gate import Gate
@@ -123,7 +126,7 @@ class Restrained:
             gate.ledger.n_observed[Reason.CAPPED] += 1
             return None
         if len(self._parked) >= gate.dispatcher.max_waiting:
-            return gate.send_back(now_ns, lease, Reason.LINE_FULL)
+            return gate.send_away(now_ns, lease, Reason.LINE_FULL)
         restraint.n_parked += 1
         lease.waits_since_ns = now_ns
         self._parked.append((restraint, lease))
@@ -139,21 +142,31 @@ class Restrained:
             if lease.state is not _PENDING:
                 restraint.n_parked -= 1
                 continue
-            current = self.by_flow.get(restraint.flow)
-            is_held = current is restraint
-            if current is not None and current.is_quarantine:
+            quarantine, has_room = gate.faults.ask(
+                Part.ENVELOPE, (None, True), self._weigh, restraint
+            )
+            if quarantine is not None:
                 restraint.n_parked -= 1
-                gate.close_unserved(now_ns, lease)
-                decisions.append(self._refuse(now_ns, current, lease))
+                gate.settle(now_ns, lease, GONE)
+                decisions.append(self._refuse(now_ns, quarantine, lease))
             elif now_ns - lease.arrived_at_ns >= gate.dispatcher.bound_ns(lease):
                 restraint.n_parked -= 1
-                decisions.append(gate.send_back(now_ns, lease, Reason.PATIENCE_SPENT))
-            elif not is_held or self._n_in_flight(restraint) < restraint.cap:
+                decisions.append(gate.send_away(now_ns, lease, Reason.PATIENCE_SPENT))
+            elif has_room:
                 restraint.n_parked -= 1
-                self._join(now_ns, lease)
+                if (decision := self._join(now_ns, lease)) is not None:
+                    decisions.append(decision)
             else:
                 parked.append((restraint, lease))
         return decisions
+
+    def _weigh(self, restraint: Restraint) -> tuple[Restraint | None, bool]:
+        """Return the flow's quarantine, if it is in one by now, and whether a call may go on."""
+        current = self.by_flow.get(restraint.flow)
+        if current is not None and current.is_quarantine:
+            return current, False
+        is_held = current is restraint
+        return None, not is_held or self._n_in_flight(restraint) < restraint.cap
 
     def _refuse(self, now_ns: int, restraint: Restraint, lease: Lease) -> Decision:
         """Return the answer to a request of a quarantined flow."""
@@ -161,15 +174,17 @@ class Restrained:
         restraint.n_turned_away += 1
         gate.ledger.n_answered[Reason.QUARANTINED] += 1
         decision = Decision(Action.ANSWER, Reason.QUARANTINED, lease, status=STATUS_QUARANTINED)
-        if gate.log is not None:
-            gate.log.append(now_ns, gate, decision, 0)
+        gate.note(now_ns, decision)
         return decision
 
-    def _join(self, now_ns: int, lease: Lease) -> None:
+    def _join(self, now_ns: int, lease: Lease) -> Decision | None:
         """Stand in the line, behind those who come by themselves."""
         since_ns = lease.waits_since_ns
-        self._gate.dispatcher.join(now_ns, lease, 0.0, Band.CROWD)
+        band = self._gate.band(lease)
+        band = Band.CROWD if band is not Band.HUNG else band
+        decision = self._gate.join(now_ns, lease, 0.0, band)
         lease.waits_since_ns = since_ns
+        return decision
 
     def _n_in_flight(self, restraint: Restraint) -> int:
         """Calls of a flow that are not parked; one of ``n_open`` is its pin in the table."""

@@ -1,22 +1,53 @@
-"""Which places are open to whom: hold, contain and the acceleration limit, put together.
+"""In which order the policies act, and which places are open to whom.
 
 *Rule of this file*: composition of policies that say who yields; the policies
 themselves are pure and know nothing of each other.
 
-The order is the contract. A call of a kind that hangs is HUNG, of a long kind LONG, whether
-or not it came in a crowd: containment lasts, a hold passes. What came in a crowd is CROWD. A
-place is open to nobody while the acceleration limit has no room; to the long and to
-the hung, while they hold less than their share; to the crowd, beyond the last places,
-which are kept for 200 ms at most.
+The order is the contract; this is the one place that tells it whole. An arrival meets, in turn,
+
+1. the *exemption*: health routes and idle event streams meet nothing that follows;
+2. *quarantine*: answered 403, before a signal hears of it (:mod:`governor.core.restraint`);
+3. its *slot*: who comes when it was invited is in no crowd, and ranks first of its urgency;
+4. the *cap of a held flow*: beyond it, parked until a call of its flow has ended; a call that
+   is waited out is still one of its flow's, and so is none that may be let go for it;
+5. *reroute*: where no endpoint is left, the fallback upstream; else the one that is cheaper;
+6. *holdback*: a caller that is left ungoverned for comparison is admitted, limit or no limit;
+7. its *band*. A call of a kind that hangs is HUNG, of a long kind LONG, whether or not it came
+   in a crowd or was parked: containment lasts, a hold passes. What came in a crowd is CROWD, and
+   so is what was parked; all others are OWN;
+8. *room*. A place is open to nobody where the limit has none, the quota no token, or the
+   acceleration limit no room, whichever is short first; then to the hung and to the long while
+   they hold less than their share; and to the crowd but for the last places, which are kept for
+   200 ms at most;
+9. the *line*, if there is no room, or somebody waits who goes before it: by band
+   (:mod:`governor.core.bands`), by rank within it (:mod:`governor.core.line`). Before that, where
+   a storm is foretold, the fallback. An absorbed call comes back into the band of its kind.
+
+A tick lets limits and quota learn, then answers whom nobody waits for any more (doomed trees),
+lets absorbed and parked calls into the line, fills what is free, answers whose wait has reached
+its bound, and at last sends away what is too much: the hung first, then the crowd, then the long,
+and of equals those of trees that have lost a call already (:mod:`governor.core.shed`).
+
+A refusal of the upstream teaches the limit and the quota; then it is waited out if it may be
+(absorb), else its caller is given a slot in a storm, else it is handed on as it came.
 
 Each policy can be observed only: then nobody yields to it, and what it would have
-bound is asked for a second time (``as_seen``), so that it can be counted.
+bound is asked for a second time (``as_seen``), so that it can be counted. The quota stands and
+falls with the limit, and hung kinds and doomed trees with containment. Held and quarantined flows
+are no policy of this list: they are let go only where the whole of Governor observes.
+
+A policy that raises is counted (:mod:`governor.core.faults`) and stands aside: it binds nobody
+until a tick of it has gone well.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import ParamSpec
+
 from governor.core.arrival import Arrival
 from governor.core.bands import Band, Room
+from governor.core.faults import Faults, Part
 from governor.core.lease import Lease
 from policies.acceleration import Acceleration
 from policies.contain import Containment
@@ -26,6 +57,8 @@ from policies.holdback import Holdback
 from policies.quota import Quota
 from policies.switches import GOVERN, OBSERVE, OFF, Policy, observes_any, state_of
 from policies.switches import Modes as Modes
+
+P = ParamSpec("P")
 
 _REASONS = (Reason.OVER_LIMIT, Reason.CONTAINED, Reason.HELD, Reason.CONTAINED)
 """Why a request waits beside a free place, by band."""
@@ -53,12 +86,16 @@ class Shaping:
         The policies' states, packed (:mod:`policies.switches`).
     is_limiting : bool
         Whether anybody waits for a place.
+    faults : Faults
+        Where a policy's fault is counted; the gate puts its own here.
     """
 
     __slots__ = (
+        "_aside",
         "_kept_from_crowd",
         "acceleration",
         "containment",
+        "faults",
         "herd",
         "holdback",
         "is_calm",
@@ -83,6 +120,8 @@ class Shaping:
         self.holdback = Holdback(holdback_share)
         self.is_calm = self.acceleration is None and not holdback_share
         self._kept_from_crowd = 0
+        self._aside: set[Part] = set()
+        self.faults = Faults()
         self.switch(states.pack())
 
     def switch(self, switches: int) -> None:
@@ -103,11 +142,14 @@ class Shaping:
         arrival = lease.arrival
         switches = self.switches_of(arrival)
         strongest = OBSERVE if as_seen else GOVERN
-        if state_of(switches, Policy.CONTAIN) <= strongest:
-            if self.containment.is_hung(arrival.kind):
-                return Band.HUNG
-            if self.containment.is_long(arrival.kind):
-                return Band.LONG
+        if state_of(switches, Policy.CONTAIN) <= strongest and Part.CONTAIN not in self._aside:
+            try:
+                if self.containment.is_hung(arrival.kind):
+                    return Band.HUNG
+                if self.containment.is_long(arrival.kind):
+                    return Band.LONG
+            except Exception:
+                self._step_aside(Part.CONTAIN)
         if is_crowd and state_of(switches, Policy.HOLD) <= strongest:
             return Band.CROWD
         return Band.OWN
@@ -122,15 +164,47 @@ class Shaping:
         as_seen : bool
             As if what observes governed.
         """
-        acceleration = self.acceleration
-        has_place = in_flight < limit and self.quota.has_room
-        is_free = has_place or not self._binds(Policy.LIMIT, as_seen)
-        if acceleration is not None and self._binds(Policy.ACCELERATION, as_seen):
-            is_free = is_free and acceleration.has_room
-        kept = self.containment.kept_places
-        for_long = not kept or self.containment.n_long < limit - kept
-        for_hung = self.containment.has_room_for_hung
+        is_free = in_flight < limit and self.has_quota
+        is_free = is_free or not self._binds(Policy.LIMIT, as_seen)
+        if self.acceleration is not None and self._binds(Policy.ACCELERATION, as_seen):
+            is_free = is_free and self._may_accelerate()
+        for_long, for_hung = self._room_for_contained(limit)
         return Room(is_free, for_long, in_flight < limit - self._kept_from_crowd, for_hung)
+
+    @property
+    def has_quota(self) -> bool:
+        """Whether the quota, if one is known, lets a call be sent now."""
+        return self.quota.has_room or Part.QUOTA in self._aside
+
+    def fill(self, now_ns: int) -> None:
+        """Let time fill the quota's bucket."""
+        try:
+            self.quota.fill(now_ns)
+        except Exception:
+            self._step_aside(Part.QUOTA)
+
+    def _may_accelerate(self) -> bool:
+        acceleration = self.acceleration
+        if acceleration is None or Part.ACCELERATION in self._aside:
+            return True
+        try:
+            return acceleration.has_room
+        except Exception:
+            self._step_aside(Part.ACCELERATION)
+            return True
+
+    def _room_for_contained(self, limit: int) -> tuple[bool, bool]:
+        """Return whether the long, and the hung, hold less than they may."""
+        if Part.CONTAIN in self._aside:
+            return True, True
+        containment = self.containment
+        try:
+            kept = containment.kept_places
+            for_long = not kept or containment.n_long < limit - kept
+            return for_long, containment.has_room_for_hung
+        except Exception:
+            self._step_aside(Part.CONTAIN)
+            return True, True
 
     def reason(self, band: Band, room: Room, has_place: bool) -> Reason:
         """Return why a request has to wait.
@@ -144,18 +218,33 @@ class Shaping:
             return _REASONS[band]
         if not has_place:
             return Reason.OVER_LIMIT
-        return Reason.ACCELERATING if self.quota.has_room else Reason.OVER_QUOTA
+        return Reason.ACCELERATING if self.has_quota else Reason.OVER_QUOTA
 
     def opened(self, now_ns: int, lease: Lease) -> None:
         """Note that a request has been given a place.
 
         A ramp that only observes counts what it would have let through, no more.
         """
-        self.containment.open(now_ns, lease.arrival.kind)
-        self.quota.take()
+        try:
+            self.containment.open(now_ns, lease.arrival.kind)
+        except Exception:
+            self.faults.note(Part.CONTAIN)
+        try:
+            self.quota.take()
+        except Exception:
+            self.faults.note(Part.QUOTA)
         ramp = self.acceleration
-        if ramp is not None and (ramp.has_room or self._binds(Policy.ACCELERATION)):
-            ramp.take()
+        if ramp is not None:
+            if self._binds(Policy.ACCELERATION) or self._may_accelerate():
+                self.faults.tell(Part.ACCELERATION, ramp.take)
+
+    def closed(
+        self, now_ns: int, kind: int, dispatched_at_ns: int, is_answered: bool = True
+    ) -> None:
+        """Note that the place is free again."""
+        held_ns = now_ns - dispatched_at_ns
+        close = self.containment.close
+        self.faults.tell(Part.CONTAIN, close, kind, dispatched_at_ns, held_ns, is_answered)
 
     @property
     def kept_from_crowd(self) -> int:
@@ -170,14 +259,46 @@ class Shaping:
         own_hz : float
             Arrivals per second that are expected of those who come by themselves.
         """
-        self.herd.tick(now_ns)
-        self.containment.tick(now_ns, limit)
-        self._kept_from_crowd = self.herd.kept_places(limit, own_hz)
+        self._kept_from_crowd = self.faults.ask(
+            Part.HOLD, 0, self._weigh_crowd, now_ns, limit, own_hz
+        )
+        self._ask_again(Part.CONTAIN, self.containment.tick, now_ns, limit)
         if self.acceleration is not None:
-            self.acceleration.tick(now_ns)
-        contains = not self.containment.is_idle
+            self._ask_again(Part.ACCELERATION, self.acceleration.tick, now_ns)
+        contains = not self.containment.is_idle and Part.CONTAIN not in self._aside
         is_paced = self.quota.is_known or self.acceleration is not None
         self.is_calm = not (contains or is_paced or self.holdback.share)
+
+    def pace(self, now_ns: int, is_waiting: bool) -> bool:
+        """Weigh what was refused lately; return whether a rate is what is short."""
+        return self._ask_again(Part.QUOTA, self.quota.tick, now_ns, is_waiting) and (
+            self.quota.is_known
+        )
+
+    def bound_hz(self, capacity_hz: float) -> float:
+        """Return a capacity, but no more than the quota."""
+        if Part.QUOTA in self._aside:
+            return capacity_hz
+        return self.faults.ask(Part.QUOTA, capacity_hz, self.quota.bound_hz, capacity_hz)
+
+    def _weigh_crowd(self, now_ns: int, limit: int, own_hz: float) -> int:
+        self.herd.tick(now_ns)
+        return self.herd.kept_places(limit, own_hz)
+
+    def _step_aside(self, part: Part) -> None:
+        """Count a fault; what raised binds nobody until a tick of it has gone well."""
+        self.faults.note(part)
+        self._aside.add(part)
+
+    def _ask_again(
+        self, part: Part, tick: Callable[P, object], *args: P.args, **kwargs: P.kwargs
+    ) -> bool:
+        """Let a policy tick; return whether it did, and so is heeded."""
+        if self.faults.tell(part, tick, *args, **kwargs):
+            self._aside.discard(part)
+            return True
+        self._aside.add(part)
+        return False
 
     def _binds(self, policy: Policy, as_seen: bool = False) -> bool:
         """Whether a policy of the whole upstream is heeded."""

@@ -27,6 +27,7 @@ from governor.core.admission import STATUS_WAIT
 from governor.core.arrival import Arrival
 from governor.core.bands import Band, Room
 from governor.core.endpoint import Endpoint, is_normal
+from governor.core.faults import Part
 from governor.core.gate import Gate
 from governor.core.lease import Decision, Lease, LeaseState, Untouched, make_lease
 from governor.core.line import INVITED
@@ -54,7 +55,7 @@ class SpreadGate(Gate):
     def __init__(self, *parts: Any, reroute_seed: int = 1, **options: Any) -> None:
         super().__init__(*parts, **options)
         self._only = None  # even a single endpoint may be out of use
-        routed = [RoutedEndpoint(x.idx, x.limit) for x in self.endpoints]
+        routed = [RoutedEndpoint(x.idx, x.limit, self.faults) for x in self.endpoints]
         self.endpoints = list(routed)
         self.routing: Reroute[Endpoint] = Reroute(self.endpoints, reroute_seed)
         for endpoint in routed:
@@ -89,11 +90,10 @@ class SpreadGate(Gate):
             return None, ()
         endpoint = self.endpoints[lease.endpoint_idx]
         if verdict is Verdict.UNREACHED:  # the end of a call that was not sent will not tell
-            endpoint.health.failed(now_ns, lease, is_unreached=True)
-            self.routing.look_again()
+            self.faults.tell(Part.REROUTE, self._learn_unreached, now_ns, lease, endpoint)
             verdict = Verdict.UNTOLD
         lease.tried |= 1 << endpoint.idx
-        other = self._next_place(now_ns, lease)
+        other = self.faults.ask(Part.REROUTE, None, self._next_place, now_ns, lease)
         if other is None and self.fallback is None:
             return None, ()
         reason = Reason.REROUTED if other is not None else Reason.FALLBACK
@@ -106,13 +106,10 @@ class SpreadGate(Gate):
 
     def tick(self, now_ns: int) -> Sequence[Decision]:
         """Run what looks across a window, and see who is fit again."""
-        try:
-            self.routing.tick(self._clamp(now_ns))
-        except Exception:
-            self.ledger.n_faults += 1
+        self.faults.tell(Part.REROUTE, self.routing.tick, self._clamp(now_ns))
         self._n_spare = 0 if self.fallback is None else self.fallback.n_free
         decisions = super().tick(now_ns)
-        self._weigh_outlook()
+        self.faults.tell(Part.REROUTE, self._weigh_outlook)
         return decisions
 
     def _weigh_outlook(self) -> None:
@@ -133,7 +130,7 @@ class SpreadGate(Gate):
         try:
             endpoint = self.routing.choose(now_ns, lease.arrival.affinity, lease.tried)
         except Exception:
-            self.ledger.n_faults += 1
+            self.faults.note(Part.REROUTE)
             endpoint = None
         return endpoint or super()._pick(now_ns, lease)
 
@@ -146,9 +143,13 @@ class SpreadGate(Gate):
 
     def _is_down(self, now_ns: int) -> bool:
         """Whether calls must go to the fallback: all is out, and none is due to be probed."""
-        if self.fallback is None or not self.routing.is_down:
+        if self.fallback is None:
             return False
-        return not any(x.health.is_due(now_ns) for x in self.endpoints)
+        try:
+            return self.routing.is_down and not any(x.health.is_due(now_ns) for x in self.endpoints)
+        except Exception:
+            self.faults.note(Part.REROUTE)
+            return False
 
     def _room(self, as_seen: bool = False) -> Room:
         """Return whom a place is open to now, on the endpoints in use."""
@@ -156,7 +157,7 @@ class SpreadGate(Gate):
         try:
             used = self.routing.in_use(self._now_ns) if self._moves else self.endpoints
         except Exception:
-            self.ledger.n_faults += 1
+            self.faults.note(Part.REROUTE)
             used = self.endpoints
         for endpoint in used:
             limit += endpoint.limit.limit
@@ -175,12 +176,12 @@ class SpreadGate(Gate):
             other.open(now_ns, lease, other.in_flight + 1 >= other.limit.limit)
             self._opened(now_ns, lease)
         else:
-            action = Action.WAIT
             lease.state, lease.endpoint_idx = LeaseState.PENDING, -1
-            self.dispatcher.join(now_ns, lease, 0.0, self.shaping.band(lease, False))
+            if self.join(now_ns, lease, 0.0, self.band(lease)) is None:
+                action = Action.WAIT
         self.ledger.n_rerouted += 1
         decision = Decision(action, Reason.REROUTED, lease)
-        self._note(now_ns, decision, 0)
+        self.note(now_ns, decision, 0)
         return decision
 
     def _part(self, now_ns: int, lease: Lease, endpoint: Endpoint, verdict: Verdict) -> None:
@@ -191,9 +192,15 @@ class SpreadGate(Gate):
             endpoint.n_exempt -= 1
             return
         endpoint.in_flight -= 1
-        endpoint.limit.on_depart(now_ns, now_ns - sent_at_ns, False)
+        tell = self.faults.tell
+        tell(Part.LIMIT, endpoint.limit.on_depart, now_ns, now_ns - sent_at_ns, False)
         self.unanswered(now_ns, lease)
-        self.routing.closed(now_ns, endpoint, sent_at_ns, lease, verdict, False)
+        closed = self.routing.closed
+        tell(Part.REROUTE, closed, now_ns, endpoint, sent_at_ns, lease, verdict, False)
+
+    def _learn_unreached(self, now_ns: int, lease: Lease, endpoint: Endpoint) -> None:
+        endpoint.health.failed(now_ns, lease, is_unreached=True)
+        self.routing.look_again()
 
     def _divert(self, now_ns: int, lease: Lease) -> Decision:
         """Close a lease here: the fallback upstream's gate decides about its request."""
@@ -201,13 +208,13 @@ class SpreadGate(Gate):
         waited_ns = now_ns - lease.waits_since_ns if lease.line_key >= 0 else 0
         lease.state = LeaseState.CLOSED
         if lease.line_key >= 0:
-            self.line.forget(lease)
+            self.faults.tell(Part.LINE, self.line.forget, lease)
         if not arrival.is_exempt:
             self._signal(GONE, now_ns, lease)
         self.identities.closed(arrival.tenant, arrival.flow, arrival.tree, 0.0)
         self.ledger.n_diverted += 1
         decision = Decision(Action.DIVERT, Reason.FALLBACK, lease)
-        self._note(now_ns, decision, waited_ns)
+        self.note(now_ns, decision, waited_ns)
         return decision
 
     # -- the gate's ways, with a way out --------------------------------------
@@ -248,7 +255,8 @@ class SpreadGate(Gate):
                 return self._divert(now_ns, lease)
         return super()._wait(now_ns, lease, band, reason)
 
-    def _answer(self, now_ns: int, lease: Lease, reason: Reason) -> Decision:
+    def send_away(self, now_ns: int, lease: Lease, reason: Reason) -> Decision:
+        """Close a pending lease: with an invitation, or to the fallback while that has room."""
         is_taken = False
         if reason is Reason.LINE_FULL and self.fallback is not None:
             is_taken = self.fallback.n_free > 0
@@ -257,7 +265,7 @@ class SpreadGate(Gate):
             is_taken = True
         if is_taken and self.may(now_ns, lease, Reason.FALLBACK):
             return self._divert(now_ns, lease)
-        return super()._answer(now_ns, lease, reason)
+        return super().send_away(now_ns, lease, reason)
 
     # -- what the calls teach -------------------------------------------------
 
@@ -273,7 +281,7 @@ class SpreadGate(Gate):
                 else:
                     endpoint.pace.dropped(lease.dispatched_at_ns)
             except Exception:
-                self.ledger.n_faults += 1
+                self.faults.note(Part.REROUTE)
         super().answered(now_ns, lease, status)
 
     def depart(
@@ -290,12 +298,13 @@ class SpreadGate(Gate):
                 else:
                     self._learn_end(now_ns, lease, outcome, status, retry_after_ns)
             except Exception:
-                self.ledger.n_faults += 1
+                self.faults.note(Part.REROUTE)
         return super().depart(now_ns, lease, outcome, status, retry_after_ns)
 
     def given_back(self, now_ns: int, lease: Lease) -> None:
         """Learn from a refusal that its caller does not see: it is full, but there."""
-        self._learn_end(now_ns, lease, Outcome.REFUSED, STATUS_WAIT, 0)
+        end = (now_ns, lease, Outcome.REFUSED, STATUS_WAIT, 0)
+        self.faults.tell(Part.REROUTE, self._learn_end, *end)
 
     def _learn_end(
         self, now_ns: int, lease: Lease, outcome: Outcome, status: int, retry_after_ns: int
@@ -320,4 +329,7 @@ class RoutedEndpoint(Endpoint):
     def open(self, now_ns: int, lease: Lease, is_bound: bool) -> None:
         """Give a place to a lease."""
         super().open(now_ns, lease, is_bound)
-        self.routing.sent(now_ns, self, lease)
+        try:
+            self.routing.sent(now_ns, self, lease)
+        except Exception:
+            self.faults.note(Part.REROUTE)

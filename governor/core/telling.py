@@ -1,21 +1,19 @@
 """What a gate tells about one lease: to the signals, the limit, the roots of trees and the log.
 
-*Rule of this file*: nothing is decided here; a fault in what is told is counted.
+*Rule of this file*: nothing is decided here; a fault in what is told is counted
+(:mod:`governor.core.faults`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, cast
 
 from governor.core.endpoint import Endpoint
-from governor.core.lease import Decision, Lease, LeaseState
+from governor.core.faults import Part
+from governor.core.lease import Lease, LeaseState
 from governor.core.parts import GateParts
 from policies.decision import Reason
 from policies.switches import GOVERN, OFF, Policy, state_of
-
-if TYPE_CHECKING:
-    from governor.core.gate import Gate
 
 _CLOSED = LeaseState.CLOSED
 
@@ -23,27 +21,42 @@ _CLOSED = LeaseState.CLOSED
 class Telling(GateParts):
     """A gate's bookkeeping of single leases."""
 
-    def _settle(self, now_ns: int, lease: Lease, how: int, retry_after_ns: int = 0) -> None:
+    def settle(self, now_ns: int, lease: Lease, how: int, retry_after_ns: int = 0) -> None:
         """Close a lease that never reached the upstream."""
-        self._signal(how, now_ns, lease, retry_after_ns)
         lease.state = _CLOSED
-        if lease.line_key >= 0:
-            self.line.forget(lease)
         arrival = lease.arrival
         self.identities.closed(arrival.tenant, arrival.flow, arrival.tree, 0.0)
+        if lease.line_key >= 0:
+            self.faults.tell(Part.LINE, self.line.forget, lease)
+        self._signal(how, now_ns, lease, retry_after_ns)
         if self._compares:
-            self._compare(arrival.flow, False)
+            self.faults.tell(Part.HOLDBACK, self._compare, arrival.flow, False)
 
     def _learn_answer(self, now_ns: int, lease: Lease, endpoint: Endpoint) -> None:
-        endpoint.limit.on_answer(
-            now_ns,
-            lease.phase,
-            lease.dispatched_at_ns,
-            lease.in_flight_at_dispatch,
-            endpoint.in_flight,
-        )
+        """Teach the limit and the patience what a first byte tells."""
+        try:
+            endpoint.limit.on_answer(
+                now_ns,
+                lease.phase,
+                lease.dispatched_at_ns,
+                lease.in_flight_at_dispatch,
+                endpoint.in_flight,
+            )
+        except Exception:
+            self.faults.note(Part.LIMIT)
         if self.patience.is_learned and not lease.has_left:
-            self.patience.on_answer(now_ns - lease.arrived_at_ns)
+            self._outlived(now_ns - lease.arrived_at_ns)
+
+    def _outlived(self, sojourn_ns: int) -> None:
+        """Take note of a caller that was still there when its answer came."""
+        self.faults.tell(Part.PATIENCE, self.patience.on_answer, sojourn_ns)
+
+    def learn_refusal(self, now_ns: int, lease: Lease) -> None:
+        """Tell the limit and the quota of a call that the upstream has turned away."""
+        tell, sent_at_ns = self.faults.tell, lease.dispatched_at_ns
+        limit = self.endpoints[lease.endpoint_idx].limit
+        tell(Part.LIMIT, limit.on_refused, now_ns, lease.in_flight_at_dispatch)
+        tell(Part.QUOTA, self.shaping.quota.on_refused, now_ns, sent_at_ns, self.n_accepted)
 
     def _signal(self, kind: int, now_ns: int, lease: Lease, value: int = 0) -> None:
         """Tell the signals what happened to a call."""
@@ -53,26 +66,16 @@ class Telling(GateParts):
                 signals.advance(now_ns)
             self._signal_later(self._signals_root, kind, now_ns, lease.call, value)
         except Exception:
-            self.ledger.n_faults += 1
-
-    def _note(self, now_ns: int, decision: Decision, waited_ns: int) -> None:
-        if self.log is not None:
-            self.log.append(now_ns, cast("Gate", self), decision, waited_ns)
+            self.faults.note(Part.SIGNALS)
 
     def _note_traced(self, now_ns: int, lease: Lease) -> None:
         """Take note of a call that names the trace it is part of."""
-        try:
-            is_first = self._n_open_by_tree[lease.arrival.tree] == 0
-            self.roots.arrive(self.name, lease, is_first)
-        except Exception:
-            self.ledger.n_faults += 1
+        is_first = self._n_open_by_tree[lease.arrival.tree] == 0
+        self.faults.tell(Part.ROOTS, self.roots.arrive, self.name, lease, is_first)
 
     def _note_left(self, now_ns: int, lease: Lease) -> None:
         """Take note that the caller of a traced call has left without an answer."""
-        try:
-            self.roots.leave(now_ns, lease)
-        except Exception:
-            self.ledger.n_faults += 1
+        self.faults.tell(Part.ROOTS, self.roots.leave, now_ns, lease)
 
     def _doomed(self, now_ns: int) -> Sequence[Lease]:
         """Return those who wait here for the sake of a root whose caller has left for good."""
@@ -80,17 +83,15 @@ class Telling(GateParts):
         if state == OFF:
             return ()
         try:
-            doomed = self.roots.doomed(now_ns)
-            if not doomed:
-                return ()
-            leases = [x for x in self.line if self.roots.is_vain(self.name, x)]
+            is_any = len(self.roots.doomed(now_ns)) > 0
+            leases = [x for x in self.line if self.roots.is_vain(self.name, x)] if is_any else []
         except Exception:
-            self.ledger.n_faults += 1
+            self.faults.note(Part.ROOTS)
             return ()
         if state == GOVERN:
             return leases
-        for lease in leases:  # each is counted once: it came before it was first looked at
-            if lease.arrived_at_ns > self._doom_looked_ns or not self._doom_looked_ns:
-                self.ledger.n_observed[Reason.DOOMED] += 1
-        self._doom_looked_ns = now_ns
+        new = [lease for lease in leases if lease not in self._known_vain]  # each counts once
+        if new:
+            self.ledger.n_observed[Reason.DOOMED] += len(new)
+        self._known_vain = frozenset(leases)
         return ()

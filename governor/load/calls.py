@@ -169,13 +169,7 @@ class Call:
         fleet = self._run.fleet
         target = fleet.targets[self._agent.target]
         try:
-            _, connection = await fleet.loop.create_connection(
-                CallerConnection,
-                target.ip,
-                target.port,
-                ssl=target.tls,
-                server_hostname=target.host if target.tls is not None else None,
-            )
+            connection = await target.connect(CallerConnection)
         except OSError:
             self._pending = None
             if self._is_open:

@@ -222,13 +222,7 @@ class Exchange:
     async def _connect(self) -> None:
         target = self._gate.target
         try:
-            _, connection = await self._gate.loop.create_connection(
-                ServiceConnection,
-                target.ip,
-                target.port,
-                ssl=target.tls,
-                server_hostname=target.host if target.tls is not None else None,
-            )
+            connection = await target.connect(ServiceConnection)
         except OSError:
             self._break()
             return

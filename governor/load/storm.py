@@ -208,13 +208,7 @@ async def probe(url: str, group: Group, patience_s: float = PROBE_S) -> int:
     agent = Agent(0, 0, Names("", ""), writer.head(0, Names("", "")), group.client)
     session = ""
     async with asyncio.timeout(PROBE_S):
-        _, connection = await loop.create_connection(
-            CallerConnection,
-            target.ip,
-            target.port,
-            ssl=target.tls,
-            server_hostname=target.host if target.tls is not None else None,
-        )
+        connection = await target.connect(CallerConnection)
     try:
         async with asyncio.timeout(patience_s):
             for step in range(len(STEPS) if writer.has_opening else 0):

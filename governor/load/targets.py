@@ -10,8 +10,12 @@ import asyncio
 import ipaddress
 import socket
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 from urllib.parse import urlsplit
+
+P = TypeVar("P", bound=asyncio.BaseProtocol)
 
 FORM = "http://HOST[:PORT][/PREFIX] or https://..., for example http://127.0.0.1:9000"
 
@@ -38,6 +42,23 @@ class Target:
     host_header: str
     prefix: str
     tls: ssl.SSLContext | None
+
+    async def connect(self, make: Callable[[], P]) -> P:
+        """Return a new connection to a resolved target.
+
+        Raises
+        ------
+        OSError
+            If there is nobody.
+        """
+        _, connection = await asyncio.get_running_loop().create_connection(
+            make,
+            self.ip,
+            self.port,
+            ssl=self.tls,
+            server_hostname=self.host if self.tls is not None else None,
+        )
+        return connection
 
 
 def parse(url: str) -> Target:

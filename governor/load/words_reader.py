@@ -56,7 +56,8 @@ class Reader:
     def bounded(self, flag: str, value: float, low: float, high: float) -> None:
         """Note a number that is out of bounds."""
         if not low <= value <= high:
-            self.wrong(flag, f"{value:g}", f"must be between {low:,g} and {high:,g}")
+            shown = f"{value:,}" if isinstance(value, int) else f"{value:g}"
+            self.wrong(flag, shown, f"must be between {low:,g} and {high:,g}")
 
     def duration_s(self, flag: str, text: str, *, may_be_zero: bool = False) -> float:
         """Return a duration; 1 where it is wrong."""
@@ -236,11 +237,12 @@ class Reader:
         try:
             return Group(name, n_agents, shape, **made)
         except ValueError as exc:
-            field = str(exc).partition(":")[0]
+            field, _, message = str(exc).partition(": ")
             flag = FLAGS.get(field, f"--{field}")
-            is_secret = flag in ("--header", "--key")
-            message = "must be printable ASCII" if is_secret else str(exc)
-            self.wrong(flag, "", message)
+            if flag in ("--header", "--key"):  # may be secret
+                message = "must be printable ASCII"
+            if flag not in {problem.where for problem in self.problems}:
+                self.wrong(flag, "", message)
             return Group(name, 1, Closed(1.0))
 
     def _tenants(

@@ -7,6 +7,13 @@ response times fall to a few per cent of capacity when service times vary).
 Who may teach it is decided by the caller: only cohorts that are known not to
 have queued.
 
+With the level goes the spread of ln R that is seen where nothing queues. A FIFO
+queue adds the same delay to all and hides that spread (lognormal 1.5: variance
+0.9 without a queue, 0.3 behind one of two response times). Whether a cohort lies
+below the base is asked of a service that does not queue, so its noise counts:
+with the queue's, the first short cohorts after a queue seem certain, teach a
+base far too low, and hold the limit down.
+
 *Source*: ours. Anything with logarithms: Brakmo and Peterson, "TCP Vegas",
 1995, is the ancestor that this corrects.
 """
@@ -25,6 +32,10 @@ SURPRISE_SD = 4.0
 """An innovation beyond this many standard deviations is taken whole."""
 
 
+SPREAD_GAIN_MIN = 0.1
+"""Gain of the measured variance of ln R per cohort, once ten have been seen."""
+
+
 class Base:
     """The unloaded level of an endpoint, with its variance.
 
@@ -38,9 +49,19 @@ class Base:
         Mean response time without a queue.
     is_proven : bool
         Whether a cohort that certainly did not queue has taught it.
+    spread : float
+        Variance of ln R within the cohorts that have taught it; 0.0 before any.
     """
 
-    __slots__ = ("is_proven", "is_ready", "level", "response_ns", "variance")
+    __slots__ = (
+        "_n_spread",
+        "is_proven",
+        "is_ready",
+        "level",
+        "response_ns",
+        "spread",
+        "variance",
+    )
 
     def __init__(self) -> None:
         self.is_ready = False
@@ -48,6 +69,8 @@ class Base:
         self.level = 0.0
         self.variance = 0.0
         self.response_ns = 0.0
+        self.spread = 0.0
+        self._n_spread = 0
 
     def learn(self, level: float, error2: float, response_ns: float) -> None:
         """Take a cohort's mean ``level`` with squared standard error ``error2``."""
@@ -64,6 +87,11 @@ class Base:
         self.level += gain * innovation
         self.variance = gain * error2 if gain < 1.0 else error2
         self.response_ns += gain * (response_ns - self.response_ns)
+
+    def learn_spread(self, spread: float) -> None:
+        """Take the variance of ln R within a cohort that teaches the base."""
+        self._n_spread += 1
+        self.spread += max(SPREAD_GAIN_MIN, 1.0 / self._n_spread) * (spread - self.spread)
 
     def shift(self, amount: float) -> None:
         """Move the base by ``amount`` e-folds: the service itself got slower or faster."""

@@ -2,9 +2,10 @@
 
 *Theory*: three regimes, told apart by whether the cohort met the limit.
 
-- *slack* (it did not): the level stays at twice what has been proven, and the
-  base is taught; it falls only for two cohorts in a row of which hardly a call
-  was answered in the usual time, with more in flight than ever was proven;
+- *slack* (it did not): the level stays at twice what has been proven (a quarter
+  above it once a knee is known), and the base is taught; it falls only for two
+  cohorts in a row of which hardly a call was answered in the usual time, with
+  more in flight than ever was proven;
 - *start* (it did, and no knee was ever seen): growth, until two cohorts in a
   row are inflated;
 - *pressed* (it did, knee known): small steps to keep low phases just above the
@@ -22,16 +23,13 @@ from __future__ import annotations
 
 from math import exp, log, sqrt
 
-from policies.limit.base import COHORT_VARIANCE, Base
+from policies.limit.base import COHORT_VARIANCE, SPREAD_GAIN_MIN, Base
 from policies.limit.elasticity import Elasticity, LowLevel
 from policies.limit.phases import Cohort, Kind
 from policies.limit.proof import Fall
 
 SPREAD_START = 0.6
 """Variance of ln R assumed before it is measured: between exponential and sigma 0.5."""
-
-SPREAD_GAIN_MIN = 0.1
-"""Gain of the measured variance per cohort, once ten have been seen."""
 
 TARGET = log(1.08)
 """Low phases may be 8 % above the base: less loses capacity to noise, more queues."""
@@ -54,6 +52,11 @@ STEP_DOWN_MAX = 0.03
 SWING_CALM, SWING_MIN, SWING_MAX = 0.06, 0.10, 0.25
 """Half-width of the swing: calm, and its bounds when suspicious."""
 
+SLACK_ROOM, SLACK_ROOM_KNEE = 2.0, 1.0 + SWING_MAX
+"""Room above what slack has proven: generous while nothing speaks against it. Where a queue has
+been met, no further than the limit would swing to ask: a cohort that begins in slack and ends in a
+burst is answered in time, and its mean in flight counts a burst that queues behind it."""
+
 STALE_PER_MOVE = 7.0
 """Evidence fades by exp(-7 |d ln level|): a move of 10 % halves it."""
 
@@ -67,7 +70,8 @@ START_FALL_MIN = 0.25
 """The end of the slow start keeps at least this share, however far it overshot."""
 
 E_CALM = 0.3
-"""Elasticity below which a calm cohort may teach the base."""
+"""Elasticity below which a calm cohort may teach the base; above it, and its own standard error,
+the level may sink: small steps on noise alone led all the way down."""
 
 
 class Control:
@@ -158,9 +162,9 @@ class Control:
         self._n_spread += 1
         gain = max(SPREAD_GAIN_MIN, 1.0 / (self._n_spread + 1))
         self.spread += gain * (cohort.spread - self.spread)
-        error2 = self.spread / cohort.n + COHORT_VARIANCE
+        error2 = max(self.spread, self.base.spread) / cohort.n + COHORT_VARIANCE
         if not self.base.is_ready:
-            self.base.learn(cohort.level, error2, cohort.response_ns)
+            self._learn_base(cohort, error2)
         rise = cohort.level - self.base.level
         deviation = self.base.deviation(error2)
         self.is_inflated = rise > max(2.5 * deviation, INFLATED)
@@ -174,6 +178,7 @@ class Control:
 
     def _learn_base(self, cohort: Cohort, error2: float) -> None:
         self.base.learn(cohort.level, error2, cohort.response_ns)
+        self.base.learn_spread(cohort.spread)
 
     def _judge_slack(self, cohort: Cohort, rise: float, deviation: float, error2: float) -> None:
         self.verdict = "slack"
@@ -187,7 +192,7 @@ class Control:
         if rise <= max(deviation, SLACK_NORMAL):
             self.proven = max(self.proven, cohort.in_flight)
         if rise <= max(3.0 * deviation, SLACK_NORMAL):
-            room = self._part(2.0) if self.has_knee else 2.0
+            room = self._part(SLACK_ROOM_KNEE) if self.has_knee else SLACK_ROOM
             self._set_level(max(self.level, room * cohort.in_flight))
         is_queued = self.is_inflated and cohort.is_slow and cohort.in_flight > self.proven
         is_queued = is_queued and cohort.number >= self._settled_from
@@ -273,10 +278,8 @@ class Control:
         if self.is_suspicious:
             self._step = STEP_MIN
             known = self._known()
-            if (
-                rise > KNOWN_RISE + 2.0 * deviation
-                and self.level > self._part(KNOWN_EXCESS) * known > 0.0
-            ):
+            is_beyond = self.level > self._part(KNOWN_EXCESS) * known > 0.0
+            if is_beyond and rise > KNOWN_RISE + 2.0 * deviation:
                 self.verdict = "beyond best throughput: down"
                 self._settled_from = self.open_number + 1
                 self._move(max(self._part(1.1) * known, 0.1 * self.level))
@@ -293,7 +296,7 @@ class Control:
             return
         self._has_fallen = False
         if rise > TARGET:
-            if elasticity.value >= E_CALM:
+            if elasticity.value >= max(E_CALM, elasticity.error):
                 self.verdict = "calm: down"
                 self._move(self.level * self._part(1.0 - min(STEP_DOWN_MAX, 0.5 * (rise - TARGET))))
             elif elasticity.is_flat:

@@ -16,7 +16,9 @@ come at any number in flight: to calls that found fewer before them than others
 that were answered at the same time, in the end to a call that was alone. Then
 no ceiling is believed, and what counts is the rate at which calls are accepted
 while others are refused: those sent away are to be invited back at that rate,
-not at the one that the places could serve.
+not at the one that the places could serve. Nothing is paced by it: that needs a
+quota, which :mod:`policies.quota` finds, more exactly, from the same refusals, and
+gives up where what is short is no quota. This rate stays then.
 
 *Cost*: a comparison per answer and per refusal.
 

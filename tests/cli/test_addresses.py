@@ -23,10 +23,18 @@ def taken() -> Iterator[Address]:
 
 
 def test_free_addresses_pass_and_stay_free() -> None:
-    """Asking does not take: the same address can be asked for twice."""
-    wanted = [("--listen", "", Address("127.0.0.1", 0)), ("", "", Address("localhost", 0))]
-    refuse_taken(wanted)
-    refuse_taken(wanted)
+    """Asking does not take: who asked has left the port as it was, for anybody to listen on."""
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        free = Address("127.0.0.1", holder.getsockname()[1])
+    refuse_taken([("--listen", "", free), ("", "", Address("localhost", 0))])
+    with socket.socket() as server:
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        server.bind(free)
+        server.listen()
+        assert server.getsockname() == tuple(free)
+        with pytest.raises(ConfigError):  # and now it is taken
+            refuse_taken([("--listen", "", free)])
 
 
 def test_a_taken_address_is_named_with_its_flag_and_the_way_to_find_who(taken: Address) -> None:

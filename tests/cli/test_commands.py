@@ -81,6 +81,27 @@ def test_run_refuses_bad_flags_before_anything_starts() -> None:
     assert "Traceback" not in found.stderr
 
 
+def test_a_recording_that_is_not_there_is_named() -> None:
+    """`--file` of `governor explain` is asked for before anything is read."""
+    found = CliRunner().invoke(app, ["explain", "ID", "--file", "/no/such.rec"])
+    assert found.exit_code == 2
+    assert "--file" in found.output
+    assert "does not exist" in found.output
+
+
+def test_the_version_is_also_a_flag() -> None:
+    """What most programs take is taken."""
+    runner = CliRunner()
+    assert runner.invoke(app, ["--version"]).output == runner.invoke(app, ["version"]).output != ""
+
+
+def test_help_shows_the_defaults_that_a_file_may_set() -> None:
+    """A default in brackets would be taken for markup and vanish."""
+    text = CliRunner().invoke(app, ["run", "--help"], env={"COLUMNS": "140"}).output
+    for words in ("127.0.0.1:8080)", "127.0.0.1:9090)", "govern)"):
+        assert f"(default: {words}" in text
+
+
 def test_without_a_command_the_help_is_shown() -> None:
     """`governor` alone lists the commands."""
     found = call()

@@ -49,6 +49,12 @@ def test_the_zero_configuration_says_everything_that_matters() -> None:
         ({"routes": [{"upstream": "a", "affinity": "X-Session"}]}, "together by header x-session"),
         ({"policies": {"hold": "observe"}}, "no more, what it would be to let those who come by"),
         ({"policies": {"contain": "govern"}}, "Keep places for brief calls"),
+        ({}, "Hold calls of one path and method, of which none is answered while others are"),
+        ({}, "Send away what still waits on behalf of a request whose caller has left"),
+        ({}, "Let requests wait that are more a second than an upstream is found to accept"),
+        ({"policies": {"contain": "observe"}}, "no more, what it would be to hold calls of one"),
+        ({"policies": {"contain": "off"}}, "Never send away what still waits on behalf"),
+        ({"policies": {"limit": "off"}}, "Never let requests wait that are more a second"),
         ({"policies": {"hold": "off"}}, "Never let those who come by themselves"),
         ({"policies": {"limit": "observe"}}, "no more, what it would be to let requests wait"),
         ({"policies": {"limit": "off"}}, "upstreams get whatever comes"),
@@ -82,6 +88,14 @@ def test_the_zero_configuration_says_everything_that_matters() -> None:
 def test_each_choice_has_its_words(sections: dict[str, Any], part: str) -> None:
     """What is chosen is said."""
     assert part in words(**sections)
+
+
+def test_what_observes_is_said_once() -> None:
+    """In observe mode nothing is promised; a policy that is off is not said to act."""
+    observed = words(policies={"mode": "observe"})
+    for act in ("Hold calls of one path", "Send away what still waits", "more a second"):
+        assert act not in observed
+    assert words(policies={"limit": "off"}).count("more a second") == 1
 
 
 def test_values_of_headers_are_not_shown() -> None:

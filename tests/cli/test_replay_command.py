@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
+from zlib import crc32
 
 import pytest
 
 from governor.cli import replay_command as command
+from governor.errors import ConfigError
 from governor.record.store import RecordingError, encode_blocks, encode_header, read
 from tests.record.test_replay import record
 from tests.record.traffic import Run, make_config
@@ -53,6 +56,34 @@ def test_a_trace_is_modelled(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     text = capsys.readouterr().out
     assert "t.csv: 2 calls (table), 2 at most at once" in text
     assert "t.csv:3: t_s: must be a number" in text
+
+
+def test_a_trace_without_calls_says_what_to_do(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The format that was tried, and the flag that names another."""
+    path = tmp_path / "empty.csv"
+    path.write_text("")
+    assert command.replay_file(path, None, None) == 1
+    assert "Nothing to play in empty.csv, read as clf" in capsys.readouterr().err
+    path.write_text("hello\n")
+    with pytest.raises(RecordingError, match=r"no trace of a known form: give --format"):
+        command.replay_file(path, None, None)
+
+
+def test_files_that_cannot_be_used_are_named(
+    file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An unknown format, a .gz that is cut off, a picture without a folder."""
+    trace = tmp_path / "t.csv.gz"
+    lines = (b"%d,%x,0.1\n" % (x, crc32(b"%d" % x)) for x in range(99))
+    trace.write_bytes(gzip.compress(b"t_s,agent,latency_s\n" + b"".join(lines))[:-50])
+    assert command.replay_file(trace, None, None) == 0
+    assert "is cut off or damaged from here on" in capsys.readouterr().out
+    with pytest.raises(ConfigError, match=r"--format: must be one of azure, .* \(is tabl\)"):
+        command.replay_file(trace, None, "tabl")
+    with pytest.raises(ConfigError, match="--html: must be a file in a folder that exists"):
+        command.inspect_file(file, tmp_path / "no" / "a.html", None)
 
 
 def test_inspect_says_and_draws(

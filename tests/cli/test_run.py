@@ -71,12 +71,14 @@ def get(url: str) -> tuple[int, bytes]:
         return answer.status, answer.read()
 
 
-def wait_until_gone(process: psutil.Process) -> None:
-    """Return when a process has ended."""
+def is_gone_in_time(process: psutil.Process) -> bool:
+    """Tell whether a process ends within a bound that no ending needs."""
     until_s = time.monotonic() + 20
     while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
-        assert time.monotonic() < until_s, "still there"
+        if time.monotonic() > until_s:
+            return False
         time.sleep(0.02)
+    return True
 
 
 FREE = ("--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0")
@@ -93,7 +95,7 @@ def test_run_without_anything_governs_the_sample_and_ends_with_it(start: Start) 
     assert get(f"{control}/healthz/ready")[0] == 200
     process.send_signal(signal.SIGTERM)
     assert process.wait(30) == 0
-    wait_until_gone(child)
+    assert is_gone_in_time(child)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
@@ -104,7 +106,7 @@ def test_the_sample_ends_when_its_parent_is_killed(start: Start) -> None:
     (child,) = psutil.Process(process.pid).children()
     process.kill()
     process.wait(20)
-    wait_until_gone(child)
+    assert is_gone_in_time(child)
 
 
 def test_run_governs_the_service_that_is_named(start: Start) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 import governor
+from governor.cli.storm import _judge_probe
 from governor.cli.storm_command import masked
 
 ROOT = Path(governor.__file__).parent.parent
@@ -92,6 +93,10 @@ def test_bad_input_is_exit_code_2_and_nothing_runs(sample: str, tmp_path: Path) 
         "--fault",
         "--client",
     ]
+    found = storm(
+        "--target", sample, "--json", str(tmp_path / "a"), "--report", str(tmp_path / "a")
+    )
+    assert "--report: must be another file than that of --json" in found.stderr
     for flag in ("--json", "--report"):
         found = storm("--target", sample, flag, str(tmp_path / "no" / "file"))
         assert found.returncode == 2
@@ -127,6 +132,14 @@ def test_a_target_that_cannot_be_used_is_exit_code_2(
     assert found.returncode == 2
     assert told in found.stderr
     assert found.stdout == ""
+
+
+def test_a_method_that_a_service_does_not_know_is_no_trouble_of_its() -> None:
+    """501 is the request's fault, as 405 is; 503 may pass and is only noted."""
+    fault, note = _judge_probe(501, "POST /x")
+    assert "choose another request with --path, --method" in fault
+    assert note == ""
+    assert _judge_probe(503, "POST /x") == ("", "Before the run, POST /x was answered 503.")
 
 
 def test_a_fault_is_put_before_the_service(sample: str, tmp_path: Path) -> None:

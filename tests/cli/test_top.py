@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
 import socket
-import threading
-from collections.abc import Iterator
 
 import pytest
 from rich.console import Console
 
+from governor.cli.control_port import NotThere
 from governor.cli.top import Screen, judge, show_once
-from governor.cli.top_stream import NotThere, parse_events, read_events
-from governor.control import ControlPlane
+from governor.cli.top_stream import parse_events, read_events
 from governor.control.dashboard.rows import COLUMNS, SIGNS
-from tests.control.stub import StubRuntime
 
 HELLO = {"version": "1.2", "upstreams": ["tools"], "columns": COLUMNS, "signs": SIGNS, "said": []}
 ROW = [40.0, 20.0, 8.0, 10.0, 9, 8, 3, 0, 2, 1.5, 0.5, 33.0, 0.25, 7, 0b101]
@@ -28,31 +24,6 @@ FRAME = {
     "forecast": [[41.0, 77.0]],
     "decisions": {"n": 3, "said": [[1_000.0, "away", "tools", 3, "3 calls sent away."]]},
 }
-
-
-@pytest.fixture
-def control_url() -> Iterator[str]:
-    """A control plane in a thread of its own, for a program that blocks."""
-    runtime = StubRuntime()
-    runtime.intervene(2)
-    started = threading.Event()
-    loop = asyncio.new_event_loop()
-    control = ControlPlane(runtime)
-
-    def run() -> None:
-        asyncio.set_event_loop(loop)
-        loop.run_until_complete(control.start())
-        loop.call_soon(started.set)
-        loop.run_forever()
-        loop.run_until_complete(control.close())
-        loop.close()
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    assert started.wait(20)
-    yield control.url
-    loop.call_soon_threadsafe(loop.stop)
-    thread.join(20)
 
 
 @pytest.fixture
@@ -73,33 +44,30 @@ def picture(screen: Screen) -> str:
     return file.getvalue()
 
 
-def test_one_frame_for_scripts(control_url: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_one_frame_for_scripts(
+    control_url_of_stub: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     """--once prints the upstreams of a real control plane and returns 0."""
-    assert show_once(control_url) == 0
+    assert show_once(control_url_of_stub) == 0
     out = capsys.readouterr().out
-    assert control_url in out
+    assert control_url_of_stub in out
     (line,) = (x for x in out.splitlines() if x.startswith("tools"))
     assert line.split()[:2] == ["tools", "no"]
     assert "2 calls sent away from tools" in out
 
 
-def test_where_nothing_listens(free_port: int, capsys: pytest.CaptureFixture[str]) -> None:
-    """Exit code 1 and where it looked."""
-    assert show_once(f"http://127.0.0.1:{free_port}") == 1
-    assert f"nothing answers at http://127.0.0.1:{free_port}" in capsys.readouterr().err
+def test_where_nothing_listens(free_port: int) -> None:
+    """Where it looked, what to start, and the flag that names another place."""
+    with pytest.raises(NotThere) as caught:
+        show_once(f"http://127.0.0.1:{free_port}")
+    for words in (f"http://127.0.0.1:{free_port}: ", "governor run", "--admin HOST:PORT"):
+        assert words in caught.value.message
 
 
-def test_another_server_is_not_taken_for_one(control_url: str) -> None:
+def test_another_server_is_not_taken_for_one(control_url_of_stub: str) -> None:
     """A page that is no stream is told apart from silence."""
-    with pytest.raises(NotThere, match=r"answers 400|no stream"):
-        list(read_events(f"{control_url}/nothing"))
-
-
-@pytest.mark.parametrize("url", ["nonsense", "http://", "file:///etc/hostname"])
-def test_a_bad_url_is_a_clear_error(url: str) -> None:
-    """No traceback, and no file is read."""
-    with pytest.raises(NotThere):
-        list(read_events(url))
+    with pytest.raises(NotThere, match="not as Governor's control port does"):
+        list(read_events(f"{control_url_of_stub}/healthz/live?"))
 
 
 def test_a_frame_is_a_table_and_sentences() -> None:

@@ -121,6 +121,12 @@ def test_what_is_not_an_address_is_refused(text: str) -> None:
         parse_address(text)
 
 
+def test_a_url_is_told_from_a_bad_ipv6_address() -> None:
+    """Who gives a URL where an address belongs is told what to leave out."""
+    with pytest.raises(ValueError, match="without http://"):
+        parse_address("http://127.0.0.1:9090")
+
+
 @pytest.mark.parametrize(
     ("url", "endpoint", "authority"),
     [

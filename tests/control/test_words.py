@@ -8,6 +8,7 @@ import pytest
 
 from governor.control.words import describe_propagation, describe_service, put_in_words
 from signals import FAILED, Reading, SignalBank
+from signals.headroom import NOT_IN_SIGHT_S
 from signals.propagation import ServiceRow
 from signals.shape import SHAPES
 
@@ -43,6 +44,23 @@ def test_a_storm_says_when_and_by_how_much() -> None:
         "Storm: in 0.8 s arrivals pass what can be served, by up to 53/s; "
         "140 failed calls will be back."
     )
+
+
+def test_a_storm_that_ebbs_says_what_keeps_its_alarm_on() -> None:
+    """No crossing is in sight: those who will be back, if any are, and else what comes anyway."""
+    ebbing = {"storm_alarm": 1.0, "storm_crossing": NOT_IN_SIGHT_S, "capacity": 320.0}
+    assert words_of(**ebbing).startswith(
+        "Storm, ebbing: hardly any failed call is awaited, but what comes still passes "
+        "the 320/s that can be served now and then; over after half a second in which it does not."
+    )
+    assert "40 failed calls will be back, and" in words_of(**ebbing, storm_returns=40.0)
+    assert "0 failed calls" not in words_of(**ebbing)
+
+
+def test_a_storm_that_is_here_says_so() -> None:
+    """A crossing of now is no crossing in 0.0 s."""
+    text = words_of(storm_alarm=1, storm_crossing=0.0, storm_excess=53.0, storm_returns=140)
+    assert text.startswith("Storm: by now arrivals pass")
 
 
 def test_saturation_is_said_with_its_error() -> None:

@@ -164,6 +164,31 @@ def test_observed_it_is_counted_once_and_off_not_at_all() -> None:
         assert front.b.line_length == 5
 
 
+def test_observed_a_child_that_waited_before_the_last_look_is_counted() -> None:
+    """Its tree is found doomed only after that of another, at which the gate looked already."""
+    front = Front("observe")
+    other = front.a.arrive(S, Arrival(tenant=1, flow=3, tree=5, source=PERSON))
+    front.child(S + 9 * MS, tree=5)
+    front.a.leave(2 * S, other.lease)
+    front.a.leave(3 * S, front.root.lease)
+    counted = []
+    for at_ns in (2 * S, 3 * S, 3 * S + 50 * MS):
+        front.b.tick(at_ns + GRACE_NS)
+        counted.append(front.b.ledger.n_observed[Reason.DOOMED])
+    assert counted == [1, 6, 6]
+
+
+def test_no_child_escapes_between_two_looks() -> None:
+    """Whenever it came: who still waits at a tick after the grace is answered at that tick."""
+    front = Front()
+    front.a.leave(2 * S, front.root.lease)
+    assert len(front.b.tick(2 * S + GRACE_NS)) == 5
+    late = [front.child(2 * S + GRACE_NS + n * 7 * MS) for n in range(1, 8)]
+    answered = front.b.tick(2 * S + GRACE_NS + 50 * MS)
+    assert {x.lease for x in answered} == {x.lease for x in late}
+    assert {x.reason for x in answered} == {Reason.DOOMED}
+
+
 def test_a_memory_that_raises_changes_nothing() -> None:
     """Each fault is counted; calls go on as if nothing were known of trees."""
 

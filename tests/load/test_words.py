@@ -194,6 +194,18 @@ def test_all_problems_are_told_at_once() -> None:
     assert flags == ["--agents", "--fault", "--fail-if", "--client", "--shape"]
 
 
+def test_a_problem_is_told_once() -> None:
+    """What a flag and the group it sets both refuse is one problem, without a field's name."""
+    with pytest.raises(ConfigError) as caught:
+        read(agents=50_000_000, retries=-1, path="x")
+    assert [str(problem) for problem in caught.value.problems] == [
+        "--agents: must be between 1 and 10,000 (is 50,000,000)",
+        "--retries: must be between 0 and 1,000 (is -1)",
+    ]
+    with pytest.raises(ConfigError, match=r"^--path: 'x' must be a path from / on$"):
+        read(path="x")
+
+
 def test_a_key_is_never_repeated() -> None:
     """A message about a bad key or header does not show it."""
     with pytest.raises(ConfigError) as caught:

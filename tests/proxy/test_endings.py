@@ -350,6 +350,8 @@ async def test_leaving_in_the_line_behind_a_large_body() -> None:
         await until(lambda: rig.gate.line and next(iter(rig.server.connections)).is_read_paused)
         peer.close()
         await until(lambda: not rig.gate.line, "noticed by the sweep")
+        assert rig.gate.events == [("left",)]
+        assert rig.service.peers == []
 
 
 @on_loop

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from governor.cli.control_port import NotThere
 from governor.cli.explain_command import explain, words
 from governor.control.explain import describe_life
 from governor.core.arrival import Arrival
@@ -14,6 +15,8 @@ from governor.record.recorder import Recorder
 from policies.decision import Action, Outcome
 from tests.control.stub import StubRuntime
 from tests.record.traffic import MS, Owner, make_config
+
+NOBODY = "http://127.0.0.1:1"
 
 
 def make_recorded(path: Path) -> tuple[StubRuntime, Recorder]:
@@ -85,10 +88,11 @@ async def test_a_file_tells_the_same(tmp_path: Path, capsys: pytest.CaptureFixtu
     path = tmp_path / "a.rec"
     _, recorder = make_recorded(path)
     await recorder.dump()
-    assert explain("request-2", "127.0.0.1:1", path) == 0
+    assert explain("request-2", NOBODY, path) == 0
     text = capsys.readouterr().out
     assert "wait, over_limit" in text
     assert "in line            20.0 ms" in text
-    assert explain("request-9", "127.0.0.1:1", path) == 1
-    assert explain("request-1", "127.0.0.1:1", None) == 1
-    assert "no Governor answers at 127.0.0.1:1" in capsys.readouterr().out
+    assert explain("request-9", NOBODY, path) == 1
+    assert "nothing is known of request-9" in capsys.readouterr().err
+    with pytest.raises(NotThere, match=r"http://127\.0\.0\.1:1.*\n.*--admin.*\n.*--file FILE"):
+        explain("request-1", NOBODY, None)

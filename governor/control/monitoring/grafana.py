@@ -1,7 +1,11 @@
-"""A Grafana dashboard over Governor's metrics, to be imported as it is.
+"""A Grafana dashboard over Governor's metrics, to be imported or provisioned as it is.
 
-*Rule of this file*: a table of panels made into Grafana's JSON. The data source is
-asked for at import; the upstream is a variable.
+*Rule of this file*: a table of panels made into Grafana's JSON. The data source and the upstream
+are variables.
+
+*Considered and rejected*: ``__inputs``, by which an import asks for the data source: Grafana
+fills it in there only, and a dashboard provisioned from a file finds no source
+(grafana/grafana#10786). A variable of type ``datasource`` works in both.
 """
 
 from __future__ import annotations
@@ -155,15 +159,6 @@ PANELS = (
 def make_dashboard() -> dict[str, Any]:
     """Return the dashboard as plain values."""
     return {
-        "__inputs": [
-            {
-                "name": "DS_PROMETHEUS",
-                "label": "Prometheus",
-                "type": "datasource",
-                "pluginId": "prometheus",
-                "pluginName": "Prometheus",
-            }
-        ],
         "title": "Governor",
         "uid": "agent-governor",
         "tags": ["governor"],
@@ -171,7 +166,7 @@ def make_dashboard() -> dict[str, Any]:
         "editable": True,
         "refresh": "10s",
         "time": {"from": "now-30m", "to": "now"},
-        "templating": {"list": [_variable()]},
+        "templating": {"list": [_source_variable(), _variable()]},
         "panels": [_panel(idx, panel) for idx, panel in enumerate(PANELS)],
     }
 
@@ -183,6 +178,20 @@ def grafana_json() -> str:
 
 def _source() -> dict[str, str]:
     return {"type": "prometheus", "uid": "${DS_PROMETHEUS}"}
+
+
+def _source_variable() -> dict[str, Any]:
+    """Return the choice among the Prometheus sources there are; the first, until one chooses."""
+    return {
+        "name": "DS_PROMETHEUS",
+        "label": "Prometheus",
+        "type": "datasource",
+        "query": "prometheus",
+        "refresh": 1,
+        "includeAll": False,
+        "multi": False,
+        "current": {},
+    }
 
 
 def _variable() -> dict[str, Any]:

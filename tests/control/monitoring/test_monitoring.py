@@ -80,7 +80,7 @@ def test_an_unknown_name_would_be_found() -> None:
 
 
 def test_panels_do_not_overlap_and_have_a_source() -> None:
-    """Grafana shows each panel where it belongs, from the source asked for at import."""
+    """Grafana shows each panel where it belongs, from the source that is chosen."""
     panels = json.loads(grafana_json())["panels"]
     places = {(panel["gridPos"]["x"], panel["gridPos"]["y"]) for panel in panels}
     assert len(places) == len(panels)

@@ -48,3 +48,13 @@ def test_variance_shrinks_with_lessons_and_stays_positive() -> None:
     for _ in range(50):
         base.learn(18.0, 0.04, 1e8)
     assert 0.0 < base.variance < 0.01
+
+
+def test_the_spread_follows_the_lessons() -> None:
+    """The first spread is taken whole, a new one within some twenty lessons."""
+    base = Base()
+    base.learn_spread(0.9)
+    assert base.spread == pytest.approx(0.9)
+    for _ in range(20):
+        base.learn_spread(0.25)
+    assert base.spread == pytest.approx(0.25, abs=0.1)
