@@ -32,7 +32,8 @@ def ask(admin: str, path: str, *, post: bool = False) -> Any:
     """
     request = urllib.request.Request(f"http://{admin}{path}", method="POST" if post else "GET")
     if post:
-        request.add_header("X-Governor-Record", "1")
+        request.add_header("X-Governor-Write", "1")
+        request.add_header("Content-Type", "application/json")
     try:
         with _opener.open(request, timeout=TIMEOUT_S) as answer:
             return json.load(answer)

@@ -168,7 +168,7 @@ $("switches").addEventListener("change", async ({ target }) => {
   }
   const body = JSON.stringify({ switch: target.name, to: target.value });
   try {
-    const answer = await fetch("/switch", { method: "POST", headers: { "Content-Type": "application/json", "X-Governor-Switch": "1" }, body });
+    const answer = await fetch("/switch", { method: "POST", headers: { "Content-Type": "application/json", "X-Governor-Write": "1" }, body });
     if (!answer.ok) throw new Error((await answer.json()).error.message);
     showSwitches(await answer.json());
     announce(`${what}: ${target.value}`);
