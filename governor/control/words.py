@@ -19,6 +19,9 @@ from signals.shifts import GATES
 Readings = Mapping[str, Reading]
 Label = Callable[[int], str]
 
+QUIET_HZ = 0.05
+"""Below a call in 20 s nothing is said of the shape of demand."""
+
 SHAPE_WORDS = {
     "organic": "Demand is organic",
     "surge": "A surge: more callers, not more retries",
@@ -74,6 +77,9 @@ def describe_service(row: ServiceRow) -> str:
 def _say_shape(found: Readings) -> Iterator[str]:
     shape = found["load_shape"]
     if not shape.is_ready:
+        return
+    if found["arrival_rate"].value < QUIET_HZ:
+        yield "Nobody calls now."
         return
     share = found["retry_share"].value
     text = SHAPE_WORDS[SHAPES[int(shape.value)]]

@@ -30,12 +30,13 @@ MAX_WHY = 200
 """Characters of a reason that a person gives."""
 
 CSP = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 _FILES = {
     "/agents.html": ("agents.html", "text/html"),
     "/agents.js": ("agents.js", "text/javascript"),
+    "/agent.js": ("agent.js", "text/javascript"),
     "/agents.css": ("agents.css", "text/css"),
 }
 

@@ -120,7 +120,7 @@ function show() {
   if (!frame?.totals) return;
   table.set(frame, hello.columns, hello.signs);
   charts.set(hello.columns, frames, chosen, frame.forecast[chosen], hello.forecast_step_s);
-  showTotals(hello.totals, frame.totals[chosen]);
+  showTotals(hello.totals, frame.totals[chosen], frame.fanout);
   showEpisodes(frame.episodes, frames, hello.upstreams, hello.columns, frame.t);
   showSentences(frame);
   showSwitches(frame.modes);
