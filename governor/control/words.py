@@ -115,7 +115,8 @@ def _say_storm(found: Readings) -> Iterator[str]:
     n_pending = found["pending_failures"].value
     if found["storm_alarm"].value:
         crossing_s = found["storm_crossing"].value
-        when = f"in {crossing_s:.1f} s" if crossing_s < NOT_IN_SIGHT_S else "by now"
+        is_to_come = 0.05 <= crossing_s < NOT_IN_SIGHT_S
+        when = f"in {crossing_s:.1f} s" if is_to_come else "by now"
         yield (
             f"Storm: {when} arrivals pass what can be served, "
             f"by up to {found['storm_excess'].value:.0f}/s; "
@@ -127,7 +128,8 @@ def _say_storm(found: Readings) -> Iterator[str]:
             f"{found['forecast_peak'].value:.3g} arrivals/s are expected within 4 s."
         )
     if found["granted_slots"].value >= 1:
-        yield f"{found['granted_slots'].value:.0f} callers were told when to come back."
+        n_told = round(found["granted_slots"].value)
+        yield f"{n_told} {'caller was' if n_told == 1 else 'callers were'} told when to come back."
 
 
 def _say_saturation(found: Readings) -> Iterator[str]:

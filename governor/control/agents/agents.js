@@ -1,10 +1,10 @@
 // Rule of this file: asks /agents and /audit, and shows the list, the events and the trail.
-import { $, ago, clock, make, number, percent, seconds, setText } from "/dashboard/text.js";
+import { $, ago, clock, make, number, percent, setText } from "/dashboard/text.js";
 import { Agent, STATES, lineOf, shortOf } from "/agent.js";
 
 const EVERY_MS = 2000, SHOWN = 50, EVENTS_MAX = 60;
 const rows = new Map();
-let offset = 0, lastAt = 0, timer = 0, isAsking = false;
+let offset = 0, lastAt = 0, timer = 0, isAsking = false, isDue = false;
 
 async function ask(path) {
   const answer = await fetch(path);
@@ -69,7 +69,7 @@ function showList(page) {
   const isEmpty = page.agents.length === 0;
   $("earlier").disabled = offset === 0;
   $("later").disabled = page.agents.length < SHOWN;
-  setText($("range"), isEmpty ? "None." : `${offset + 1} to ${offset + page.agents.length}${$("state").value === "any" ? ` of ${number(page.known)}` : ""}`);
+  setText($("range"), isEmpty ? "None." : `${offset + 1} to ${offset + page.agents.length}${$("state").value === "any" && !$("find").value.trim() ? ` of ${number(page.known)}` : ""}`);
 }
 
 function showEvents(events) {
@@ -125,16 +125,17 @@ function lose() {
   document.body.dataset.state = "lost";
   setText($("connection-text"), "Not connected");
   const since = lastAt ? ` Numbers are of ${clock(lastAt / 1000)}.` : "";
-  banner(`Governor does not answer.${since} Trying again every ${seconds(EVERY_MS / 1000)}.`, "bad");
+  banner(`Governor does not answer.${since} Trying again every ${EVERY_MS / 1000} s.`, "bad");
   setText($("empty"), "Governor does not answer. Is it running, and is this its control port?");
   if (wasLive) setText($("announce"), "The connection to Governor is lost.");
 }
 
 async function refresh() {
-  if (isAsking) return;
+  isDue = isAsking;
+  if (isAsking) return; // once more when the answer is there
   isAsking = true;
   clearTimeout(timer);
-  const query = new URLSearchParams({ sort: $("sort").value, state: $("state").value, limit: SHOWN, offset });
+  const query = new URLSearchParams({ sort: $("sort").value, state: $("state").value, find: $("find").value.trim(), limit: SHOWN, offset });
   try {
     const [page, audit] = await Promise.all([ask(`/agents?${query}`), ask("/audit?last=50"), agent.refresh()]);
     show(page, audit);
@@ -142,7 +143,7 @@ async function refresh() {
     lose();
   }
   isAsking = false;
-  timer = setTimeout(() => { if (!document.hidden) refresh(); }, EVERY_MS);
+  timer = setTimeout(() => { if (!document.hidden) refresh(); }, isDue ? 0 : EVERY_MS);
 }
 
 function turn(by) {
@@ -151,6 +152,7 @@ function turn(by) {
 }
 
 $("controls").addEventListener("submit", (event) => event.preventDefault());
+$("find").addEventListener("input", () => turn(-offset));
 for (const id of ["sort", "state"]) $(id).addEventListener("change", () => turn(-offset));
 for (const button of document.querySelectorAll("#summary button")) {
   button.addEventListener("click", () => {

@@ -24,6 +24,8 @@ Json = dict[str, Any]
 
 LIMIT_DEFAULT, LIMIT_MAX = 50, 200
 EVENTS_SHOWN = 50
+FIND_MAX = 64
+"""Characters to look for: a label has 21, a configured name at most these."""
 _LOAD_PER_S = float(np.log(2.0)) / (HALF_LIFE_NS / 1e9)
 """Decayed upstream seconds to upstream seconds per second."""
 
@@ -40,6 +42,8 @@ class Query(NamedTuple):
     state: str = "any"
     limit: int = LIMIT_DEFAULT
     offset: int = 0
+    find: str = ""
+    """A label, or part of a configured name."""
 
 
 def parse_query(query: Mapping[str, str]) -> Query:
@@ -55,8 +59,12 @@ def parse_query(query: Mapping[str, str]) -> Query:
         raise BadParameter("sort", f"one of {', '.join(SORTS)}")
     if state not in STATES:
         raise BadParameter("state", f"one of {', '.join(STATES)}")
+    find = query.get("find", "").strip()
+    if len(find) > FIND_MAX:
+        raise BadParameter("find", f"a label or part of a name, {FIND_MAX} characters at most")
     limit = parse_whole("limit", query.get("limit"), LIMIT_DEFAULT, 1, LIMIT_MAX)
-    return Query(sort, state, limit, parse_whole("offset", query.get("offset"), 0, 0, 65_535))
+    offset = parse_whole("offset", query.get("offset"), 0, 0, 65_535)
+    return Query(sort, state, limit, offset, find)
 
 
 def parse_whole(field: str, text: str | None, otherwise: int, low: int, high: int) -> int:
@@ -179,6 +187,9 @@ class AgentPages:
             if query.state == "deviating":
                 is_chosen &= registry.deviates[:n].any(axis=1)
             chosen = np.flatnonzero(is_chosen).tolist()
+        if query.find:
+            found = self._find(query.find, n)
+            chosen = [flow for flow in chosen if flow in found]
         if query.sort == "cost":
             key = self._identities.flows.service.__getitem__
         elif query.sort == "calls":
@@ -187,6 +198,18 @@ class AgentPages:
             column = profiles.measures[:n, MEASURES.index(query.sort)]
             key = column.tolist().__getitem__
         return nlargest(query.offset + query.limit, chosen, key=key)
+
+    def _find(self, text: str, n: int) -> set[int]:
+        """Return the first ``n`` flows' numbers that a label, or part of a name, stands for."""
+        if text.startswith(f"{self._identities.flows.prefix}-"):
+            return set(self._identities.flows.find_labelled(text))
+        registry = self._registry
+        named = [
+            idx
+            for idx, rule in enumerate(registry.rules)
+            if rule.name and text.casefold() in rule.name.casefold()
+        ]
+        return set(np.flatnonzero(np.isin(registry.rule_of[:n], named)).tolist())
 
     def _describe_envelope(self, flow: int, limits: list[float], is_learned: bool) -> Json:
         rule = int(self._registry.rule_of[flow])

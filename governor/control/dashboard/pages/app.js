@@ -11,6 +11,8 @@ let hello, table, charts, frames = [], chosen = 0, told = {}, lastAt = 0, source
 function setState(state, text) {
   document.body.dataset.state = state;
   setText($("connection-text"), text);
+  // A switch shows where it stands only while that is known.
+  for (const select of $("switches").elements) select.disabled = state !== "live" || !frames.length;
 }
 
 function announce(text) {
@@ -43,7 +45,7 @@ async function lose() {
     banner(`The connection broke off.${since} Joining again.`);
   } else if (isThere) {
     setState("full", "Too many viewers");
-    setText($("empty"), "Meanwhile, the same numbers are at /state?pretty and /metrics.");
+    $("empty").replaceChildren("Meanwhile, the same numbers: ", make("a", { href: "/state?pretty" }, "state"), ", ", make("a", { href: "/metrics" }, "metrics"), ", or ", make("code", {}, "governor top"), " in a terminal.");
     banner(`As many people watch as may. This page joins as soon as one leaves.${since}`, "bad");
   } else {
     if (wasLive) announce("The connection to Governor is lost.");
@@ -153,6 +155,7 @@ function showSentences(frame) {
 
 function showSwitches(modes) {
   for (const select of $("switches").elements) {
+    select.disabled = false;
     if (select !== document.activeElement) select.value = modes[select.name];
     select.dataset.value = modes[select.name];
   }
