@@ -32,7 +32,7 @@ from bench.peers.governor import PROGRAM
 from bench.report import save, table
 
 CONNECTIONS = 32
-TRICKLE_HZ = 50.0
+TRICKLE_HZ = 10.0
 VIEWERS = 16
 """As many as the stream takes."""
 START_S = 300.0
@@ -118,17 +118,18 @@ class World:
 
 
 async def watch(world: World) -> None:
-    """Read the stream as a page does."""
-    async with world.session.get("/stream", timeout=aiohttp.ClientTimeout()) as answer:
-        answer.raise_for_status()
-        async for _ in answer.content.iter_any():
-            pass
+    """Read the stream as a page does, which asks again where all places are taken."""
+    while True:
+        async with world.session.get("/stream", timeout=aiohttp.ClientTimeout()) as answer:
+            async for _ in answer.content.iter_any():
+                pass
+        await asyncio.sleep(0.5)
 
 
 async def look_at_agents(world: World) -> None:
     """Ask every two seconds what the agents' page asks."""
     while True:
-        async with world.session.get("/agents?sort=cost&state=any&limit=50&offset=0") as answer:
+        async with world.session.get("/agents?sort=cost&state=any&limit=25&offset=0") as answer:
             first = (await answer.json())["agents"][0]["id"]
         for path in (f"/agents/{first}", "/audit?last=50"):
             async with world.session.get(path) as answer:
@@ -211,6 +212,7 @@ async def run(options: argparse.Namespace) -> tuple[dict[str, list[float]], list
         pages = await measure_pages(world)
     finally:
         trickle.cancel()
+        await asyncio.sleep(1.0)  # its last calls
         await world.stop()
     return shares, pages
 

@@ -2,7 +2,7 @@
 import { $, ago, clock, make, number, percent, setText } from "/dashboard/text.js";
 import { Agent, STATES, lineOf, shortOf } from "/agent.js";
 
-const EVERY_MS = 2000, SHOWN = 50, EVENTS_MAX = 60;
+const EVERY_MS = 2000, SHOWN = 25, EVENTS_MAX = 60;
 const rows = new Map();
 let offset = 0, lastAt = 0, timer = 0, isAsking = false, isDue = false;
 
@@ -103,6 +103,12 @@ function count(state, n, kind) {
   button.setAttribute("aria-pressed", String($("state").value === state));
 }
 
+// Who waits for a person's decision, else who stands first.
+function mostPressing(page) {
+  const restrained = page.restrained && page.events.find((event) => ["held", "quarantined"].includes(event.kind));
+  return restrained ? restrained.id : page.agents[0].id;
+}
+
 function show(page, audit) {
   lastAt = Date.now();
   document.body.dataset.state = "live";
@@ -114,7 +120,7 @@ function show(page, audit) {
   count("restrained", page.restrained, "bad");
   $("empty").hidden = page.known > 0;
   if (!page.known) setText($("empty"), "Nobody has called yet. Each agent that does is listed here, with its rhythm and what it may do.");
-  if (!agent.id && page.agents.length) agent.choose((page.agents.find((found) => found.state !== "free") ?? page.agents[0]).id);
+  if (!agent.id && page.agents.length) agent.choose(mostPressing(page));
   showList(page);
   showEvents(page.events);
   showTrail(audit.acts);

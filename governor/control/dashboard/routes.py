@@ -116,7 +116,7 @@ class DashboardRoutes:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
             await response.prepare(request)
             frame = hello
-            while frame:
+            while frame and request.transport is not None:  # None: gone, as aiohttp tells it
                 async with asyncio.timeout(SLOW_S):
                     await response.write(frame)
                 frame = await viewer.take()

@@ -26,7 +26,7 @@ const CHARTS = [
     series: [ // each drawn on top of the next, so that what shows of it is its own part
       { label: "in a crowd", color: "crowd", read: (r) => r.waiting_own + r.waiting_long + r.waiting_crowd, show: (r) => r.waiting_crowd, fill: true },
       { label: "long calls", color: "long", read: (r) => r.waiting_own + r.waiting_long, show: (r) => r.waiting_long, fill: true },
-      { label: "by themselves", color: "own", read: (r) => r.waiting_own, fill: true },
+      { label: "alone", color: "own", read: (r) => r.waiting_own, fill: true },
     ],
   },
   {
