@@ -17,8 +17,9 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
+from math import sqrt
 from pathlib import Path
-from statistics import mean, median
+from statistics import mean, median, variance
 from typing import Any
 
 import aiohttp
@@ -32,7 +33,6 @@ from bench.peers.governor import PROGRAM
 from bench.report import save, table
 
 CONNECTIONS = 32
-TRICKLE_HZ = 10.0
 VIEWERS = 16
 """As many as the stream takes."""
 START_S = 300.0
@@ -99,16 +99,16 @@ class World:
         async with self._rate, self.session.get(url, headers=headers) as answer:
             await answer.read()
 
-    async def trickle(self) -> None:
+    async def trickle(self, rate_hz: float) -> None:
         """Call as one flow after the other, until cancelled."""
         calls: set[asyncio.Task[None]] = set()
         n = 0
-        while True:
+        while rate_hz > 0:
             task = asyncio.create_task(self.call(n % self.n_flows))
             calls.add(task)
             task.add_done_callback(calls.discard)
             n += 37
-            await asyncio.sleep(1.0 / TRICKLE_HZ)
+            await asyncio.sleep(1.0 / rate_hz)
 
     async def stop(self) -> None:
         """End everything."""
@@ -194,8 +194,10 @@ async def read_page(page: Any) -> list[str]:
     await page.evaluate("window.spentMs = []")
     before_s = await busy_s()
     await asyncio.sleep(PAGE_S)
-    spent_ms = await page.evaluate("window.spentMs") or [0.0]
+    spent_ms = await page.evaluate("window.spentMs")
     all_ms = 1e3 * (await busy_s() - before_s) / PAGE_S
+    if not spent_ms:  # the agents' page draws nothing: it writes text when answers come
+        return ["–", "–", "–", f"{all_ms:.0f}"]
     return [f"{len(spent_ms)}", f"{median(spent_ms):.1f}", f"{max(spent_ms):.1f}", f"{all_ms:.0f}"]
 
 
@@ -204,7 +206,7 @@ async def run(options: argparse.Namespace) -> tuple[dict[str, list[float]], list
     world = World(options.upstreams, options.flows)
     shares = defaultdict(list)
     await world.start()
-    trickle = asyncio.create_task(world.trickle())
+    trickle = asyncio.create_task(world.trickle(options.trickle))
     try:
         for _ in range(options.rounds):
             for scene in (*SCENES, *reversed(SCENES)):
@@ -217,6 +219,11 @@ async def run(options: argparse.Namespace) -> tuple[dict[str, list[float]], list
     return shares, pages
 
 
+def error_of(one: list[float], other: list[float]) -> float:
+    """Return the standard error of the difference of two means."""
+    return sqrt(sum(variance(x) / len(x) if len(x) > 1 else 0.0 for x in (one, other)))
+
+
 def main(argv: list[str]) -> int:
     """Run the measurement."""
     parser = argparse.ArgumentParser(prog="bench dashboard", description=__doc__)
@@ -224,14 +231,22 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--flows", type=int, default=10_000)
     parser.add_argument("--seconds", type=float, default=15.0, help="of each window")
     parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--trickle", type=float, default=10.0, help="calls a second meanwhile")
     options = parser.parse_args(argv)
     shares, pages = asyncio.run(run(options))
     alone = mean(shares["nobody watches"])
     rows = [
-        [scene, ", ".join(f"{x:.2%}" for x in found), f"{mean(found) - alone:+.2%}"]
+        [
+            scene,
+            f"{mean(found):.2%}",
+            f"{min(found):.2%} to {max(found):.2%}",
+            f"{mean(found) - alone:+.2%}",
+            f"±{error_of(found, shares['nobody watches']):.2%}",
+        ]
         for scene, found in shares.items()
     ]
-    text = table([f"{options.upstreams} upstreams", "of a core", "added"], rows)
+    head = [f"{options.upstreams} upstreams", "of a core", "range", "added", "standard error"]
+    text = table(head, rows)
     head = ["page", "width", "updates", "script ms, median", "most", "all work, ms a second"]
     text += "\n\n" + table(head, pages) if pages else ""
     save("dashboard", " ".join(["dashboard", *argv]), text, {"rows": rows, "pages": pages})
