@@ -127,14 +127,14 @@ async def watch(world: World) -> None:
 
 
 async def look_at_agents(world: World) -> None:
-    """Ask every two seconds what the agents' page asks."""
+    """Ask every three seconds what the agents' page asks."""
     while True:
         async with world.session.get("/agents?sort=cost&state=any&limit=25&offset=0") as answer:
             first = (await answer.json())["agents"][0]["id"]
         for path in (f"/agents/{first}", "/audit?last=50"):
             async with world.session.get(path) as answer:
                 await answer.read()
-        await asyncio.sleep(2.0)
+        await asyncio.sleep(3.0)
 
 
 SCENES: dict[str, list[Callable[[World], Awaitable[None]]]] = {

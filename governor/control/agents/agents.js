@@ -2,7 +2,7 @@
 import { $, ago, clock, make, number, percent, setText } from "/dashboard/text.js";
 import { Agent, STATES, lineOf, shortOf } from "/agent.js";
 
-const EVERY_MS = 2000, SHOWN = 25, EVENTS_MAX = 60;
+const EVERY_MS = 3000, SHOWN = 25, EVENTS_MAX = 60;
 const rows = new Map();
 let offset = 0, lastAt = 0, timer = 0, isAsking = false, isDue = false;
 
@@ -69,7 +69,7 @@ function showList(page) {
   const isEmpty = page.agents.length === 0;
   $("earlier").disabled = offset === 0;
   $("later").disabled = page.agents.length < SHOWN;
-  setText($("range"), isEmpty ? "None." : `${offset + 1} to ${offset + page.agents.length}${$("state").value === "any" && !$("find").value.trim() ? ` of ${number(page.known)}` : ""}`);
+  setText($("range"), isEmpty ? "None." : `${offset + 1} to ${offset + page.agents.length}${$("state").value === "any" && !$("find").value.trim() ? ` of ${page.known.toLocaleString("en")}` : ""}`);
 }
 
 function showEvents(events) {
@@ -115,7 +115,7 @@ function show(page, audit) {
   document.body.dataset.hasNumbers = "";
   setText($("connection-text"), "Connected");
   banner(page.mode === "observe" ? "Observing: everything is decided and shown, nobody is held or turned away." : "");
-  setText($("known"), `${number(page.known)} known`);
+  setText($("known"), `${page.known.toLocaleString("en")} known`);
   count("deviating", page.deviating, "warn");
   count("restrained", page.restrained, "bad");
   $("empty").hidden = page.known > 0;
