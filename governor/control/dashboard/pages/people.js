@@ -6,8 +6,8 @@ const SAID_MAX = 60;
 const SHOWN = 6;
 const tables = {};
 
-function tableOf() {
-  const body = make("tbody"), caption = make("caption");
+function tableOf(title) {
+  const body = make("tbody"), caption = make("caption", {}, title);
   const head = make("thead", {}, make("tr", {}, ...["Label", "Open", "Held s", "Share"].map((text) => make("th", { scope: "col" }, text))));
   return { caption, body, rows: new Map(), element: make("table", {}, caption, head, body) };
 }
@@ -16,9 +16,9 @@ function tableOf() {
 const labelOf = (label) => (/^flow-[0-9a-f]+$/.test(label) ? make("a", { href: `/agents.html#${label}` }, label) : label);
 
 export function showWho(who) {
-  if (!tables[who.table]) {
-    tables[who.table] = tableOf();
-    $("people").replaceChildren(...Object.keys(TITLES).filter((name) => tables[name]).map((name) => tables[name].element));
+  if (!tables[who.table]) { // all at once: a table that is moved later would drop the focus in it
+    for (const name of Object.keys(TITLES)) tables[name] = tableOf(TITLES[name]);
+    $("people").append(...Object.values(tables).map((table) => table.element));
   }
   const { caption, body, rows } = tables[who.table];
   setText(caption, `${TITLES[who.table]} (${number(who.used)})`);
