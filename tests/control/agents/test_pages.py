@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
+import governor.control.agents as agents
 from governor.control.agents.pages import FIND_MAX, AgentPages, Now, parse_query
 from governor.control.decisions import BadParameter
 from governor.core.identity import Identities
@@ -45,3 +49,15 @@ def test_what_is_looked_for_is_bounded() -> None:
     assert parse_query({"find": "  plan "}).find == "plan"
     with pytest.raises(BadParameter, match="find"):
         parse_query({"find": "x" * (FIND_MAX + 1)})
+
+
+def test_the_page_keeps_to_its_own_policy() -> None:
+    """No inline script or style, nothing from elsewhere, no markup made of text."""
+    folder = Path(agents.__file__).parent
+    page = (folder / "agents.html").read_text()
+    assert not re.search(r"<script(?![^>]*\bsrc=)|<style|\son\w+=|\sstyle=|https?://", page)
+    assert page.count("<section") == len(re.findall(r'<section id="\S+" aria-labelledby=', page))
+    for path in folder.glob("*.js"):
+        assert not re.search(
+            r"innerHTML|insertAdjacentHTML|eval\(|document\.write|https?://", path.read_text()
+        )
