@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import BrowserContext, ConsoleMessage, Page, expect, sync_playwright
@@ -34,6 +35,16 @@ def find_browser() -> str:
     """Return the browser's program; empty where there is none."""
     named = os.environ.get("GOVERNOR_BROWSER", "")
     return named or next(filter(None, map(shutil.which, BROWSERS)), "")
+
+
+def keep(page: Page, name: str) -> None:
+    """Keep pictures at a desk's and a phone's width, where a folder is named for them."""
+    folder = os.environ.get("GOVERNOR_SCREENSHOTS", "")
+    if not folder:
+        return
+    for kind, width, height in (("desk", 1440, 900), ("phone", 390, 844)):
+        page.set_viewport_size({"width": width, "height": height})
+        page.screenshot(path=Path(folder, f"{name}-{kind}.png"))
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,7 @@
-"""The pages in real Chromium: loaded, a storm told, a switch thrown, an agent released."""
+"""The pages in real Chromium: loaded, a storm told, a switch thrown, an agent released.
+
+``GOVERNOR_SCREENSHOTS=FOLDER`` keeps pictures of the storm and of the agent, for people to look at.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import Open
+from tests.browser.conftest import Open, keep
 from tests.browser.world import TOKEN, World
 from tests.support.loops import wait_until
 
@@ -55,6 +58,7 @@ def test_a_storm_is_told_with_its_reason_and_observing_ends_the_acts(
     expect(page.locator(".episode svg rect").first).to_be_attached()
     reason = re.compile(r"calls? (sent away from|waited .* for a place at) tools")
     expect(page.locator("#decisions li").filter(has_text=reason).first).to_be_visible()
+    keep(page, "storm")
     world.heal()
 
     page.get_by_label("Everything").select_option("observe")
@@ -96,6 +100,7 @@ def test_an_agent_is_quarantined_and_released_by_who_bears_the_token(
     expect(page.locator("#one-state")).to_have_text("quarantined")
     expect(page.locator("#words")).to_contain_text("403")
     assert world.call("planner-1") == 403
+    keep(page, "quarantined")
     page.get_by_label("Why").fill("it was a test")
     page.get_by_role("button", name="Release").click()
     expect(page.locator("#one-state")).to_have_text("free")
