@@ -133,8 +133,9 @@ function show() {
   if (frame.status !== "ready") notes.push(`Governor is ${frame.status}.`);
   if (frame.modes.mode === "observe") notes.push("Observing: everything is decided and shown, nothing is changed.");
   if (frame.lag_s > LATE_S) notes.push(`This machine is overloaded: Governor itself runs ${seconds(frame.lag_s)} late.`);
+  const kind = notes.length ? "warn" : "calm";
   if (frame.every_s > 2.5) notes.push(`Updates come every ${seconds(frame.every_s)}, so that watching costs the proxy next to nothing.`);
-  banner(notes.join(" "));
+  banner(notes.join(" "), kind);
 }
 
 const listenerUrl = () => (hello.listeners[0] ? `http://${hello.listeners[0]}` : "its listener");
