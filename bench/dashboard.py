@@ -3,7 +3,7 @@
 *Rule of this file*: one Governor with many upstreams and flows, a trickle of calls so that every
 number moves, and its processor time with nobody, one and all viewers of the stream, and with the
 agents' page asked as that page asks. Each round begins with another scene and goes the other way
-round, so that a drift or a busy neighbour meets all alike; medians are compared.
+round, so that a drift or a busy neighbour meets all alike, and what is compared is of one round.
 
 With a Chromium, both pages are opened too: milliseconds of script for each update,
 and of everything (script, style, layout, paint) a second.
@@ -19,7 +19,7 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from math import sqrt
 from pathlib import Path
-from statistics import median, variance
+from statistics import median, stdev
 from typing import Any
 
 import aiohttp
@@ -220,9 +220,11 @@ async def run(options: argparse.Namespace) -> tuple[dict[str, list[float]], list
     return shares, pages
 
 
-def error_of(one: list[float], other: list[float]) -> float:
-    """Return the standard error of the difference of two means, about that of the medians."""
-    return sqrt(sum(variance(x) / len(x) if len(x) > 1 else 0.0 for x in (one, other)))
+def describe_added(found: list[float], alone: list[float]) -> list[str]:
+    """Return the median of the rounds' differences, and the standard error of their mean."""
+    added = [x - y for x, y in zip(found, alone, strict=True)]
+    error = stdev(added) / sqrt(len(added)) if len(added) > 1 else 0.0
+    return [f"{median(added):+.2%}", f"±{error:.2%}"]
 
 
 def main(argv: list[str]) -> int:
@@ -235,14 +237,12 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--trickle", type=float, default=10.0, help="calls a second meanwhile")
     options = parser.parse_args(argv)
     shares, pages = asyncio.run(run(options))
-    alone = median(shares["nobody watches"])
     rows = [
         [
             scene,
             f"{median(found):.2%}",
             f"{min(found):.2%} to {max(found):.2%}",
-            f"{median(found) - alone:+.2%}",
-            f"±{error_of(found, shares['nobody watches']):.2%}",
+            *describe_added(found, shares["nobody watches"]),
         ]
         for scene, found in shares.items()
     ]
