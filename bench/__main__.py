@@ -11,6 +11,7 @@ COMMANDS = {
     "proxy": ("bench.proxy", "requests/s, latency, uploads, event streams beside the peers"),
     "footprint": ("bench.footprint", "memory idle and per connection, start to first request"),
     "telemetry": ("bench.telemetry", "what OpenTelemetry costs, sampled and not"),
+    "dashboard": ("bench.dashboard", "what watching costs the proxy and the browser"),
     "gate": ("bench.gate", "cost of one arrive + depart of the real gate"),
     "storm": ("bench.storm", "fleets against services in trouble, ten scenarios, peers in turn"),
     "density": ("bench.density", "the wasted share of a service against the number of agents"),

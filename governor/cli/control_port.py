@@ -22,7 +22,7 @@ FORM = (
     "127.0.0.1:9090 or http://127.0.0.1:9090"
 )
 ASK_TIMEOUT_S = 5.0
-POST_HEADERS = {"X-Governor-Record": "1"}
+POST_HEADERS = {"X-Governor-Write": "1", "Content-Type": "application/json"}
 """What a page of another site cannot send unasked; the control port insists on it."""
 
 _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))

@@ -4,11 +4,11 @@
 
 *Security*: reading needs no authentication, so it listens on loopback unless told
 otherwise, and sends no CORS header. What changes anything asks for more: a token
-(:mod:`governor.control.agents.routes`), or a header that no page of another site can
-send (:mod:`governor.control.dashboard.switch`, ``POST /record``). A web page in the
-operator's own browser can still point a DNS name of its own at 127.0.0.1 (DNS rebinding):
-requests whose ``Host`` is a name other than localhost or the configured one
-are refused. IP addresses are fine: no page can forge those.
+(:mod:`governor.control.agents.routes`), or what no page of another site can send
+(:mod:`governor.control.writes`). A web page in the operator's own browser can still
+point a DNS name of its own at 127.0.0.1 (DNS rebinding): requests whose ``Host`` is a
+name other than localhost or the configured one are refused. IP addresses
+are fine: no page can forge those.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from governor.control.explain import describe_life
 from governor.control.health import LIVE_PATHS, READY_PATHS, compute_readiness
 from governor.control.state import describe_runtime
 from governor.control.view import RuntimeView
+from governor.control.writes import find_objection
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -49,10 +50,6 @@ INDEX = {
 }
 
 HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
-
-RECORD_HEADER = "X-Governor-Record"
-"""Asked of who has something written: a browser sends a header of another site's page only
-after a preflight (Fetch, CORS protocol), and none is ever answered here."""
 
 MAX_ID_CHARS = 256
 
@@ -249,10 +246,10 @@ class ControlPlane:
         return answer_json(page, is_pretty="pretty" in request.query)
 
     async def _record(self, request: web.Request) -> web.Response:
-        """Write the recording now. A page of another site cannot send the header unasked."""
-        if request.headers.get(RECORD_HEADER) != "1":
-            message = f"send the header {RECORD_HEADER}: 1, as `governor record` does"
-            return answer_error(403, "header_missing", message)
+        """Write the recording now."""
+        objection = find_objection(request.headers)
+        if objection is not None:
+            return answer_error(403, "write_not_allowed", objection)
         recorder = self._runtime.recorder
         if recorder is None:
             message = "nothing is recorded: set recorder.mode to storm or continuous"

@@ -20,6 +20,9 @@ from signals.storm import AWAITED_MIN
 Readings = Mapping[str, Reading]
 Label = Callable[[int], str]
 
+QUIET_HZ = 0.05
+"""Below a call in 20 s nothing is said of the shape of demand."""
+
 SHAPE_WORDS = {
     "organic": "Demand is organic",
     "surge": "A surge: more callers, not more retries",
@@ -76,6 +79,9 @@ def _say_shape(found: Readings) -> Iterator[str]:
     shape = found["load_shape"]
     if not shape.is_ready:
         return
+    if found["arrival_rate"].value < QUIET_HZ:
+        yield "Nobody calls now."
+        return
     share = found["retry_share"].value
     text = SHAPE_WORDS[SHAPES[int(shape.value)]]
     text += f": {found['arrival_rate'].value:.3g} arrivals/s, {share:.0%} of them retries"
@@ -112,7 +118,7 @@ def _say_storm(found: Readings) -> Iterator[str]:
     if found["storm_alarm"].value and crossing_s >= NOT_IN_SIGHT_S:
         yield _say_what_keeps_it_on(found["storm_returns"].value, found["capacity"].value)
     elif found["storm_alarm"].value:
-        when = f"in {crossing_s:.1f} s" if crossing_s > 0.0 else "by now"
+        when = f"in {crossing_s:.1f} s" if crossing_s >= 0.05 else "by now"
         yield (
             f"Storm: {when} arrivals pass what can be served, "
             f"by up to {found['storm_excess'].value:.0f}/s; "
@@ -124,7 +130,8 @@ def _say_storm(found: Readings) -> Iterator[str]:
             f"{found['forecast_peak'].value:.3g} arrivals/s are expected within 4 s."
         )
     if found["granted_slots"].value >= 1:
-        yield f"{found['granted_slots'].value:.0f} callers were told when to come back."
+        n_told = round(found["granted_slots"].value)
+        yield f"{n_told} {'caller was' if n_told == 1 else 'callers were'} told when to come back."
 
 
 def _say_what_keeps_it_on(n_returns: float, capacity_hz: float) -> str:

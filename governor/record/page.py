@@ -11,7 +11,7 @@ import importlib.util
 from pathlib import Path
 from typing import Any
 
-from governor.record.summary import Summary
+from governor.record.summary import Series, Summary
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 1000px; margin: 2em auto; color: #222; }
@@ -91,18 +91,40 @@ def draw_png(summary: Summary, title: str, path: Path) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    n_rows = max(1, len(summary.series))
+    shown = {name: series for name, series in summary.series.items() if any_calls(series)}
+    n_rows = max(1, len(shown))
     figure, axes = pyplot.subplots(
-        n_rows, 1, sharex=True, squeeze=False, figsize=(10, 1.5 + 2.8 * n_rows)
+        n_rows, 1, sharex=True, squeeze=False, figsize=(10, 1.4 + 2.6 * n_rows)
     )
-    for (upstream, series), axis in zip(summary.series.items(), axes[:, 0], strict=False):
+    for (upstream, series), axis in zip(shown.items(), axes[:, 0], strict=False):
         for name, values in series.lines.items():
-            axis.plot(series.at_s, values, label=name, color=COLORS[name], linewidth=1.2)
-        axis.set_title(upstream, loc="left")
+            if any(values):
+                axis.plot(series.at_s, values, label=name, color=COLORS[name], linewidth=1.6)
+        if done := series.lines.get("completed/s"):  # a trace does not tell
+            axis.fill_between(
+                series.at_s, done, color=COLORS["completed/s"], alpha=0.12, linewidth=0
+            )
+        axis.set_title(f"{upstream}: calls a second", loc="left", fontsize=10)
         axis.set_ylim(bottom=0)
-    axes[-1, 0].set_xlabel("seconds since the beginning")
-    axes[0, 0].legend(fontsize=7, ncol=2)
-    figure.suptitle(title)
+        axis.margins(x=0)
+        axis.grid(alpha=0.3)
+        axis.spines[["top", "right"]].set_visible(False)
+        axis.legend(fontsize=8, ncol=4, loc="lower left", bbox_to_anchor=(0.25, 1.0), frameon=False)
+    busy_s = [
+        at_s
+        for series in shown.values()
+        for at_s, n in zip(series.at_s, series.lines["calls/s"], strict=True)
+        if n
+    ]
+    if busy_s:  # what was before and after is no part of the incident
+        axes[-1, 0].set_xlim(max(0.0, min(busy_s) - 2.0), max(busy_s) + 2.0)
+    axes[-1, 0].set_xlabel("seconds since the first record")
+    figure.suptitle(title, x=0.01, ha="left", fontsize=12)
     figure.tight_layout()
     figure.savefig(path, dpi=110)
     pyplot.close(figure)
+
+
+def any_calls(series: Series) -> bool:
+    """Return whether an upstream was called at all."""
+    return any(any(values) for values in series.lines.values())

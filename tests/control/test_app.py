@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -10,31 +9,8 @@ from aiohttp import ClientSession
 
 from governor.control import ControlPlane
 from governor.control.app import INDEX, is_host_allowed
+from governor.control.writes import HEADER
 from tests.control.stub import StubRuntime
-
-
-@pytest.fixture
-async def runtime() -> StubRuntime:
-    """A runtime that has intervened a little."""
-    runtime = StubRuntime()
-    runtime.intervene(3)
-    return runtime
-
-
-@pytest.fixture
-async def control(runtime: StubRuntime) -> AsyncIterator[ControlPlane]:
-    """Its control plane, listening."""
-    control = ControlPlane(runtime)
-    await control.start()
-    yield control
-    await control.close()
-
-
-@pytest.fixture
-async def session(control: ControlPlane) -> AsyncIterator[ClientSession]:
-    """A client of it."""
-    async with ClientSession(control.url) as session:
-        yield session
 
 
 async def get(session: ClientSession, path: str, **options: Any) -> tuple[int, Any]:
@@ -176,14 +152,15 @@ async def test_a_taken_port_is_an_error_at_the_start(control: ControlPlane) -> N
     assert other.address is None
 
 
-async def test_a_recording_is_written_only_for_who_sends_the_header(
-    session: ClientSession, runtime: StubRuntime
+async def test_a_recording_is_written_only_for_who_may_change_something(
+    session: ClientSession,
 ) -> None:
-    """A page of another site can send a plain POST; it cannot send this header unasked."""
-    async with session.post("/record") as answer:
-        assert answer.status == 403
-        assert (await answer.json())["error"]["reason"] == "header_missing"
-    async with session.post("/record", headers={"X-Governor-Record": "1"}) as answer:
+    """Without the header, or from another site's page, it is refused before anything is done."""
+    for headers in ({}, {HEADER: "1", "Sec-Fetch-Site": "cross-site"}):
+        async with session.post("/record", json={}, headers=headers) as answer:
+            assert answer.status == 403
+            assert (await answer.json())["error"]["reason"] == "write_not_allowed"
+    async with session.post("/record", json={}, headers={HEADER: "1"}) as answer:
         assert answer.status == 409
         assert (await answer.json())["error"]["reason"] == "not_recording"
 

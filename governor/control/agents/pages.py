@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from heapq import nlargest
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -24,6 +23,8 @@ Json = dict[str, Any]
 
 LIMIT_DEFAULT, LIMIT_MAX = 50, 200
 EVENTS_SHOWN = 50
+FIND_MAX = 64
+"""Characters to look for: a label has 21, a configured name at most these."""
 _LOAD_PER_S = float(np.log(2.0)) / (HALF_LIFE_NS / 1e9)
 """Decayed upstream seconds to upstream seconds per second."""
 
@@ -40,6 +41,8 @@ class Query(NamedTuple):
     state: str = "any"
     limit: int = LIMIT_DEFAULT
     offset: int = 0
+    find: str = ""
+    """A label, or part of a configured name."""
 
 
 def parse_query(query: Mapping[str, str]) -> Query:
@@ -55,8 +58,12 @@ def parse_query(query: Mapping[str, str]) -> Query:
         raise BadParameter("sort", f"one of {', '.join(SORTS)}")
     if state not in STATES:
         raise BadParameter("state", f"one of {', '.join(STATES)}")
+    find = query.get("find", "").strip()
+    if len(find) > FIND_MAX:
+        raise BadParameter("find", f"a label or part of a name, {FIND_MAX} characters at most")
     limit = parse_whole("limit", query.get("limit"), LIMIT_DEFAULT, 1, LIMIT_MAX)
-    return Query(sort, state, limit, parse_whole("offset", query.get("offset"), 0, 0, 65_535))
+    offset = parse_whole("offset", query.get("offset"), 0, 0, 65_535)
+    return Query(sort, state, limit, offset, find)
 
 
 def parse_whole(field: str, text: str | None, otherwise: int, low: int, high: int) -> int:
@@ -104,13 +111,14 @@ class AgentPages:
     def describe_list(self, query: Query, now: Now) -> Json:
         """Return one part of the list of agents, and the latest events."""
         registry = self._registry
+        n = registry.profiles.n_used
         flows = self._choose(query)
         page = flows[query.offset : query.offset + query.limit]
         return {
             "mode": "observe" if self._is_observing() else "govern",
-            "known": int((registry.profiles.calls > 0).sum()),
+            "known": int((registry.profiles.calls[:n] > 0).sum()),
             "restrained": len(registry.restraints),
-            "deviating": int(registry.deviates.any(axis=1).sum()),
+            "deviating": int(registry.deviates[:n].any(axis=1).sum()),
             "sort": query.sort,
             "offset": query.offset,
             "agents": [self.describe(flow, now) for flow in page],
@@ -173,20 +181,36 @@ class AgentPages:
         profiles = registry.profiles
         n = profiles.n_used
         if query.state == "restrained":
-            chosen = [flow for flow in registry.restraints if flow < n]
+            chosen = np.array([flow for flow in registry.restraints if flow < n], np.int64)
         else:
             is_chosen = profiles.calls[:n] > 0
             if query.state == "deviating":
                 is_chosen &= registry.deviates[:n].any(axis=1)
-            chosen = np.flatnonzero(is_chosen).tolist()
+            chosen = np.flatnonzero(is_chosen)
+        if query.find:
+            chosen = chosen[np.isin(chosen, self._find(query.find, n))]
         if query.sort == "cost":
-            key = self._identities.flows.service.__getitem__
+            values = np.array(self._identities.flows.service[:n])[chosen]
         elif query.sort == "calls":
-            key = profiles.calls[:n].tolist().__getitem__
+            values = profiles.calls[chosen]
         else:
-            column = profiles.measures[:n, MEASURES.index(query.sort)]
-            key = column.tolist().__getitem__
-        return nlargest(query.offset + query.limit, chosen, key=key)
+            values = profiles.measures[chosen, MEASURES.index(query.sort)]
+        order = np.argsort(-values, kind="stable")[: query.offset + query.limit]
+        found: list[int] = chosen[order].tolist()
+        return found
+
+    def _find(self, text: str, n: int) -> list[int]:
+        """Return the first ``n`` flows' numbers that a label, or part of a name, stands for."""
+        if text.startswith(f"{self._identities.flows.prefix}-"):
+            return self._identities.flows.find_labelled(text)
+        registry = self._registry
+        named = [
+            idx
+            for idx, rule in enumerate(registry.rules)
+            if rule.name and text.casefold() in rule.name.casefold()
+        ]
+        found: list[int] = np.flatnonzero(np.isin(registry.rule_of[:n], named)).tolist()
+        return found
 
     def _describe_envelope(self, flow: int, limits: list[float], is_learned: bool) -> Json:
         rule = int(self._registry.rule_of[flow])

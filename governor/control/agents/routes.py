@@ -22,6 +22,7 @@ from aiohttp import web
 
 from governor.control.agents.audit import N_KEPT, token_id
 from governor.control.agents.pages import AgentPages, Now, parse_query, parse_whole
+from governor.core.identity import OVERFLOW
 
 if TYPE_CHECKING:
     from governor.control.view import RuntimeView
@@ -30,12 +31,13 @@ MAX_WHY = 200
 """Characters of a reason that a person gives."""
 
 CSP = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 _FILES = {
     "/agents.html": ("agents.html", "text/html"),
     "/agents.js": ("agents.js", "text/javascript"),
+    "/agent.js": ("agent.js", "text/javascript"),
     "/agents.css": ("agents.css", "text/css"),
 }
 
@@ -72,6 +74,8 @@ class AgentRoutes:
             path: (folder.joinpath(name).read_bytes(), kind)
             for path, (name, kind) in _FILES.items()
         }
+        self._latest = OVERFLOW
+        """The flow asked for last: a page asks for the same one again and again."""
         self.n_refused = 0
 
     def add_to(self, app: web.Application) -> None:
@@ -159,11 +163,15 @@ class AgentRoutes:
 
     def _find(self, request: web.Request) -> int | web.Response:
         """Return the flow that is meant, or the answer where that is none or several."""
-        found = self._runtime.identities.flows.find_labelled(request.match_info["id"])
+        flows, wanted = self._runtime.identities.flows, request.match_info["id"]
+        if self._latest and flows.long_label(self._latest) == wanted:
+            return self._latest
+        found = flows.find_labelled(wanted)
         if not found:
             return self._error(404, "no_such_agent", "no agent of this id is known; see /agents")
         if len(found) > 1:
             return self._error(409, "ambiguous", "several end in these digits: give all 16")
+        self._latest = found[0]
         return found[0]
 
     def _collect(self) -> None:

@@ -31,8 +31,10 @@ from governor.control.view import RuntimeView
 BEAT_S = 0.5
 """Between frames: as fast as a person reads numbers."""
 SLOWEST_S = 10.0
-DUTY = 0.005
-"""Of a core, for making frames and sending them: half of one hundredth."""
+DUTY = 0.003
+"""Of a core, for making frames and sending them. What the thread's clock does not see (turns of the
+loop between steps, caches that calls find cold afterwards) is as much again on a busy machine
+(``python -m bench dashboard``), so that watching stays below one hundredth."""
 BYTES_PER_S = 65_536
 """To each viewer."""
 SEND_S = 0.0005

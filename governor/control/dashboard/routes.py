@@ -20,8 +20,9 @@ from aiohttp import web
 
 from governor.control.dashboard.hub import Hub, TooManyViewers
 from governor.control.dashboard.snapshot import read_modes
-from governor.control.dashboard.switch import find_objection, parse_switch
+from governor.control.dashboard.switch import parse_switch
 from governor.control.view import RuntimeView
+from governor.control.writes import find_distance, find_objection
 
 PAGE = "/dashboard"
 STREAM = "/stream"
@@ -115,7 +116,7 @@ class DashboardRoutes:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
             await response.prepare(request)
             frame = hello
-            while frame:
+            while frame and request.transport is not None:  # None: gone, as aiohttp tells it
                 async with asyncio.timeout(SLOW_S):
                     await response.write(frame)
                 frame = await viewer.take()
@@ -131,7 +132,7 @@ class DashboardRoutes:
     async def _switch(self, request: web.Request) -> web.Response:
         peername = request.transport and request.transport.get_extra_info("peername")
         peer = peername[0] if peername else None
-        objection = find_objection(request.headers, self._listens_on, peer)
+        objection = find_distance(self._listens_on, peer) or find_objection(request.headers)
         if objection is not None:
             return refuse(403, "switch_not_allowed", objection)
         try:

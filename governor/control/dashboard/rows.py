@@ -74,7 +74,8 @@ BINS_A_SECOND = 20.0
 WASTE_S = 10.0
 """The recent waste ratio fades with this time: a few calls of a slow service still fill it."""
 
-_PLACES = {name: idx for idx, (name, _) in enumerate(READINGS)}
+PLACES = {name: idx for idx, (name, _) in enumerate(READINGS)}
+"""Where each reading stands in a bank's row."""
 
 
 class Row:
@@ -117,17 +118,17 @@ class Row:
             round(arrived * per_s, 2),
             round(retried * per_s, 2),
             round(done * per_s, 2),
-            round(values[_PLACES["capacity"]], 2),
+            round(values[PLACES["capacity"]], 2),
             gate.in_flight,
             gate.limit,
             line.length(Band.OWN),
             line.length(Band.LONG),
             line.length(Band.CROWD),
             round(gate.dispatcher.expected_wait_ns / 1e9, 2) if line.n_live else 0,
-            round(values[_PLACES["retry_share"]], 3),
+            round(values[PLACES["retry_share"]], 3),
             round(gate.signals.synchrony_nats(), 1),
             round(self._wasted_s / spent_s, 4) if spent_s > 1e-6 else 0,
-            int(values[_PLACES["pending_failures"]]),
+            int(values[PLACES["pending_failures"]]),
             self._read_signs(values, away > 0),
         ]
         self.totals = [
@@ -166,19 +167,19 @@ class Row:
     def _read_signs(self, values: list[Any], is_sending_away: bool) -> int:
         gate = self._gate
         is_in_step = (
-            values[_PLACES["synchrony_alarm"]]
-            or values[_PLACES["retry_synchrony_alarm"]]
-            or values[_PLACES["matched_alarm"]]
+            values[PLACES["synchrony_alarm"]]
+            or values[PLACES["retry_synchrony_alarm"]]
+            or values[PLACES["matched_alarm"]]
         )
         # A tree that fans out is one of the process's; its explosion says at which upstream.
-        fans_out = values[_PLACES["fanout_exploding"]] and any(
+        fans_out = values[PLACES["fanout_exploding"]] and any(
             x.upstream == self._idx and x.ended_s < 0 for x in gate.signals.explosions()
         )
         found = (
             is_in_step,
-            values[_PLACES["storm_alarm"]],
-            values[_PLACES["cascade"]],
-            values[_PLACES["saturated"]],
+            values[PLACES["storm_alarm"]],
+            values[PLACES["cascade"]],
+            values[PLACES["saturated"]],
             gate.line_length,
             is_sending_away,
             fans_out,

@@ -111,7 +111,8 @@ def _say(group: _Group, offset_ns: int, flow_label: Label) -> Said:
         kind, text = "away", f"{who} refused by {where}, told to come back in {slot}."
     elif entry.action == "answer":
         kind = "away"
-        text = f"{who} sent away from {where}, to come back in {slot}. {why}"
+        invited = f", to come back in {slot}" if group.slot_max_ns else ""
+        text = f"{who} sent away from {where}{invited}. {why}"
     elif reason in (Reason.REROUTED, Reason.FALLBACK):
         kind, text = "moved", f"{who} of {where} moved. {why}"
     else:

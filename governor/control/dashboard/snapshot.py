@@ -15,7 +15,7 @@ from typing import Any
 
 import governor
 from governor.control.dashboard.episodes import OPENING, Episodes
-from governor.control.dashboard.rows import COLUMNS, FORECAST_POINTS, SIGNS, TOTALS, Row
+from governor.control.dashboard.rows import COLUMNS, FORECAST_POINTS, PLACES, SIGNS, TOTALS, Row
 from governor.control.dashboard.sentences import put_decisions_in_words
 from governor.control.dashboard.switch import SWITCHES
 from governor.control.dashboard.who import describe_costliest
@@ -203,8 +203,9 @@ class Snapshots:
 
     def _describe_fanout(self) -> Json:
         """Return what trees do, over all upstreams."""
-        for gate in self._runtime.gates.values():
+        for gate in self._runtime.gates.values():  # the first: trees are the process's
             label = self._runtime.identities.trees.label
+            readings = gate.signals.state.readings["value"]
             latest = [
                 {
                     "tree": label(x.tree),
@@ -215,8 +216,9 @@ class Snapshots:
                 }
                 for x in gate.signals.explosions()[:CULPRITS_MAX]
             ]
-            return {"latest": latest}
-        return {"latest": []}
+            live, trees = (int(readings[PLACES[name]]) for name in ("fanout_live", "fanout_trees"))
+            return {"live": live, "trees": trees, "latest": latest}
+        return {"live": 0, "trees": 0, "latest": []}
 
     def _describe_who(self) -> Json:
         """Return one identity table, and whose failed calls are awaited where most are."""

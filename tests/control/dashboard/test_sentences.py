@@ -45,6 +45,14 @@ def test_alike_decisions_are_one_sentence() -> None:
     assert said.text.startswith("40 calls sent away from tools, to come back in 1.0 to 3.0 s.")
 
 
+def test_who_has_no_time_to_return_is_promised_none() -> None:
+    """A quarantined agent's calls are sent away, full stop."""
+    quarantined = entry(reason=Reason.QUARANTINED, retry_after_ns=0)
+    (said,) = put_decisions_in_words([quarantined], 0, label)
+    assert "to come back" not in said.text
+    assert said.text.endswith("quarantined until a person releases it.")
+
+
 def test_a_single_one_is_named() -> None:
     """One caller is spoken of by its label."""
     (said,) = put_decisions_in_words(

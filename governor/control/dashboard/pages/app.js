@@ -11,6 +11,8 @@ let hello, table, charts, frames = [], chosen = 0, told = {}, lastAt = 0, source
 function setState(state, text) {
   document.body.dataset.state = state;
   setText($("connection-text"), text);
+  // A switch shows where it stands only while that is known.
+  for (const select of $("switches").elements) select.disabled = state !== "live" || !frames.length;
 }
 
 function announce(text) {
@@ -43,7 +45,7 @@ async function lose() {
     banner(`The connection broke off.${since} Joining again.`);
   } else if (isThere) {
     setState("full", "Too many viewers");
-    setText($("empty"), "Meanwhile, the same numbers are at /state?pretty and /metrics.");
+    $("empty").replaceChildren("Meanwhile, the same numbers: ", make("a", { href: "/state?pretty" }, "state"), ", ", make("a", { href: "/metrics" }, "metrics"), ", or ", make("code", {}, "governor top"), " in a terminal.");
     banner(`As many people watch as may. This page joins as soon as one leaves.${since}`, "bad");
   } else {
     if (wasLive) announce("The connection to Governor is lost.");
@@ -120,7 +122,7 @@ function show() {
   if (!frame?.totals) return;
   table.set(frame, hello.columns, hello.signs);
   charts.set(hello.columns, frames, chosen, frame.forecast[chosen], hello.forecast_step_s);
-  showTotals(hello.totals, frame.totals[chosen]);
+  showTotals(hello.totals, frame.totals[chosen], frame.fanout);
   showEpisodes(frame.episodes, frames, hello.upstreams, hello.columns, frame.t);
   showSentences(frame);
   showSwitches(frame.modes);
@@ -131,8 +133,9 @@ function show() {
   if (frame.status !== "ready") notes.push(`Governor is ${frame.status}.`);
   if (frame.modes.mode === "observe") notes.push("Observing: everything is decided and shown, nothing is changed.");
   if (frame.lag_s > LATE_S) notes.push(`This machine is overloaded: Governor itself runs ${seconds(frame.lag_s)} late.`);
+  const kind = notes.length ? "warn" : "calm";
   if (frame.every_s > 2.5) notes.push(`Updates come every ${seconds(frame.every_s)}, so that watching costs the proxy next to nothing.`);
-  banner(notes.join(" "));
+  banner(notes.join(" "), kind);
 }
 
 const listenerUrl = () => (hello.listeners[0] ? `http://${hello.listeners[0]}` : "its listener");
@@ -153,6 +156,7 @@ function showSentences(frame) {
 
 function showSwitches(modes) {
   for (const select of $("switches").elements) {
+    select.disabled = false;
     if (select !== document.activeElement) select.value = modes[select.name];
     select.dataset.value = modes[select.name];
   }
@@ -168,7 +172,7 @@ $("switches").addEventListener("change", async ({ target }) => {
   }
   const body = JSON.stringify({ switch: target.name, to: target.value });
   try {
-    const answer = await fetch("/switch", { method: "POST", headers: { "Content-Type": "application/json", "X-Governor-Switch": "1" }, body });
+    const answer = await fetch("/switch", { method: "POST", headers: { "Content-Type": "application/json", "X-Governor-Write": "1" }, body });
     if (!answer.ok) throw new Error((await answer.json()).error.message);
     showSwitches(await answer.json());
     announce(`${what}: ${target.value}`);

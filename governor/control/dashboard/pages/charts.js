@@ -24,16 +24,16 @@ const CHARTS = [
   {
     title: "Waiting, by band", format: number,
     series: [ // each drawn on top of the next, so that what shows of it is its own part
-      { label: "came in a crowd", color: "crowd", read: (r) => r.waiting_own + r.waiting_long + r.waiting_crowd, show: (r) => r.waiting_crowd, fill: true },
+      { label: "in a crowd", color: "crowd", read: (r) => r.waiting_own + r.waiting_long + r.waiting_crowd, show: (r) => r.waiting_crowd, fill: true },
       { label: "long calls", color: "long", read: (r) => r.waiting_own + r.waiting_long, show: (r) => r.waiting_long, fill: true },
-      { label: "came by themselves", color: "own", read: (r) => r.waiting_own, fill: true },
+      { label: "alone", color: "own", read: (r) => r.waiting_own, fill: true },
     ],
   },
   {
-    title: "Retries and waste, share", format: percent, range: [0, 1],
+    title: "Share of retries, share of waste", format: percent, range: [0, 1],
     series: [
-      { label: "retries among arrivals", color: "retries", read: (r) => r.retry_share },
-      { label: "upstream time wasted", color: "long", read: (r) => r.waste_recent, dash: [6, 4] },
+      { label: "retries", color: "retries", read: (r) => r.retry_share },
+      { label: "wasted", color: "long", read: (r) => r.waste_recent, dash: [6, 4] },
     ],
   },
   {

@@ -6,18 +6,33 @@ const SAID_MAX = 60;
 const SHOWN = 6;
 const tables = {};
 
+function tableOf(title) {
+  const body = make("tbody"), caption = make("caption", {}, title);
+  const head = make("thead", {}, make("tr", {}, ...["Label", "Open", "Held s", "Share"].map((text) => make("th", { scope: "col" }, text))));
+  return { caption, body, rows: new Map(), element: make("table", {}, caption, head, body) };
+}
+
+// A flow has a page of its own; tenants and trees have none.
+const labelOf = (label) => (/^flow-[0-9a-f]+$/.test(label) ? make("a", { href: `/agents.html#${label}` }, label) : label);
+
 export function showWho(who) {
-  if (!tables[who.table]) {
-    const body = make("tbody");
-    const caption = make("caption");
-    const head = make("thead", {}, make("tr", {}, ...["Label", "Open", "Held s", "Share"].map((text) => make("th", { scope: "col" }, text))));
-    tables[who.table] = { caption, body, element: make("table", {}, caption, head, body) };
-    $("people").replaceChildren(...Object.keys(TITLES).filter((name) => tables[name]).map((name) => tables[name].element));
+  if (!tables[who.table]) { // all at once: a table that is moved later would drop the focus in it
+    for (const name of Object.keys(TITLES)) tables[name] = tableOf(TITLES[name]);
+    $("people").append(...Object.values(tables).map((table) => table.element));
   }
-  const { caption, body } = tables[who.table];
+  const { caption, body, rows } = tables[who.table];
   setText(caption, `${TITLES[who.table]} (${number(who.used)})`);
-  body.replaceChildren(...who.top.slice(0, SHOWN).map(([label, open, held, share]) =>
-    make("tr", {}, ...[label, number(open), number(held), percent(share)].map((text) => make("td", {}, text)))));
+  const top = who.top.slice(0, SHOWN);
+  const kept = new Set(top.map(([label]) => label));
+  for (const label of rows.keys()) if (!kept.has(label)) rows.delete(label);
+  const elements = top.map(([label, ...numbers]) => {
+    if (!rows.has(label)) rows.set(label, make("tr", {}, make("td", {}, labelOf(label)), ...numbers.map(() => make("td"))));
+    const row = rows.get(label);
+    numbers.forEach((value, idx) => setText(row.children[idx + 1], idx === 2 ? percent(value) : number(value)));
+    return row;
+  });
+  // Rows rest while one of them has the focus: moving it would take that away.
+  if (!body.contains(document.activeElement)) body.replaceChildren(...elements);
   const awaited = who.awaited;
   const list = (found) => Object.entries(found).slice(0, 3).map(([label, n]) => `${label} (${n})`).join(", ");
   $("awaited").replaceChildren(...(awaited ? [

@@ -2,7 +2,7 @@
 import { $, SIGN_WORDS, clock, isBadSign, make, number, seconds } from "./text.js";
 
 const SVG = "http://www.w3.org/2000/svg";
-const LEFT = 150, TOP = 46, LANE = 19;
+const LEFT = 150, TOP = 46, LANE = 19, DRAWN = 2; // older ones are a line of text
 let WIDTH = 640;
 
 function shape(name, attributes, text) {
@@ -61,9 +61,11 @@ function draw(episode, frames, idx, columns, now) {
 export function showEpisodes(episodes, frames, upstreams, columns, now) {
   if (!episodes.length) return;
   WIDTH = Math.max(300, $("episodes").clientWidth);
-  const found = episodes.slice().reverse().slice(0, 4).map((episode) => make("article", { class: "episode" },
+  const latest = episodes.slice().reverse();
+  const isDrawn = (episode, idx) => idx < DRAWN || episode.ended_s === null;
+  const found = latest.map((episode, idx) => make("article", { class: "episode" },
     make("h3", {}, episode.ended_s === null ? "Going on" : "Over"),
     make("p", { class: "quiet" }, tell(episode, now)),
-    draw(episode, frames, upstreams.indexOf(episode.upstream), columns, now)));
+    ...(isDrawn(episode, idx) ? [draw(episode, frames, upstreams.indexOf(episode.upstream), columns, now)] : [])));
   $("episodes").replaceChildren(...found);
 }

@@ -53,23 +53,24 @@ export class Upstreams {
 }
 
 const PREVENTED = [
-  ["waited", "waited for a place"],
-  ["sent_away", "sent away with a time to come back"],
-  ["left_waiting", "left while waiting: no work wasted"],
-  ["slots_kept", "came back in their own slot"],
-  ["absorbed", "refusals waited out"],
-  ["coalesced", "shared another's answer"],
-  ["rerouted", "moved to another endpoint"],
-  ["observed", "would have been acted on"],
+  ["waited", "Waited for a place"],
+  ["sent_away", "Sent away, told when to return"],
+  ["left_waiting", "Left while waiting, no work lost"],
+  ["slots_kept", "Returned in their own slot"],
+  ["absorbed", "Refusals waited out"],
+  ["coalesced", "Shared another's answer"],
+  ["rerouted", "Moved to another endpoint"],
+  ["observed", "Would have been acted on"],
 ];
 
-export function showTotals(names, totals) {
+export function showTotals(names, totals, fanout) {
   const by = Object.fromEntries(names.map((name, idx) => [name, totals[idx]]));
   const spent = by.useful_s + by.wasted_s;
   const cards = [
     ["Calls", number(by.arrived)],
     ["Upstream time wasted", spent > 0 ? percent(by.wasted_s / spent) : "–"],
     ...PREVENTED.filter(([name]) => by[name] > 0).map(([name, words]) => [words, number(by[name])]),
+    ["Calls in the largest tree, now", number(fanout.live)],
   ];
   const place = $("prevented");
   while (place.children.length < cards.length) place.append(make("div", {}, make("dt"), make("dd")));

@@ -15,7 +15,9 @@ export function setText(element, text) {
 export function number(x) {
   if (x === null || x === undefined) return "–";
   if (x >= 10000) return `${(x / 1000).toFixed(x >= 100000 ? 0 : 1)}k`;
-  return x >= 100 || Number.isInteger(x) ? String(Math.round(x)) : x.toFixed(1);
+  if (x > 0 && x < 0.005) return "<0.01";
+  if (x >= 1000) return Math.round(x).toLocaleString("en");
+  return x >= 100 || Number.isInteger(x) ? String(Math.round(x)) : x.toFixed(x < 0.1 ? 2 : 1);
 }
 
 export const percent = (x) => (x > 0 && x < 0.001 ? "<0.1 %" : `${(100 * x).toFixed(x < 0.1 && x > 0 ? 1 : 0)} %`);
@@ -23,6 +25,12 @@ export const percent = (x) => (x > 0 && x < 0.001 ? "<0.1 %" : `${(100 * x).toFi
 export const seconds = (x) => (x >= 600 ? `${Math.round(x / 60)} min` : x >= 10 ? `${Math.round(x)} s` : `${x.toFixed(1)} s`);
 
 export const clock = (t) => new Date(1000 * t).toTimeString().slice(0, 8);
+
+export function ago(t) {
+  if (t === null) return "–";
+  const s = Math.max(0, Date.now() / 1000 - t);
+  return s < 90 ? `${Math.round(s)} s ago` : s < 5400 ? `${Math.round(s / 60)} min ago` : `${Math.round(s / 3600)} h ago`;
+}
 
 export const SIGN_WORDS = {
   in_step: "callers in step",
