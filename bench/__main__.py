@@ -17,6 +17,7 @@ COMMANDS = {
     "replay": ("bench.replay", "a recorded fleet through the proxy"),
     "record": ("bench.record", "what recording costs, and how fast a recording replays"),
     "limit": ("bench.limit", "the adaptive limit on a virtual clock"),
+    "simulate": ("bench.simulate", "the same fleets on a virtual clock, to a million agents"),
     "detect": ("bench.detect", "what the signals see, when, and what they mistake"),
 }
 

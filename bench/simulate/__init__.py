@@ -1,4 +1,4 @@
-"""``python -m bench simulate``: the fleets of the socket benchmarks on a virtual clock, to a million.
+"""``python -m bench simulate``: socket benchmarks on a virtual clock, and to a million agents.
 
 Two tiers. The *exact* one plays a socket scenario with the real gate (policies, signals,
 dispatcher, reservations), the real service slots and the real retry laws, and is held

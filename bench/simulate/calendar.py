@@ -35,7 +35,7 @@ NOTHING = -1
 
 def make_calendar(n_entries: int, span_ns: int) -> tuple[Any, Any]:
     """Return (buckets, numbers) for about so many entries due within ``span_ns``."""
-    n_buckets = 1 << max(4, int(2 * n_entries).bit_length())
+    n_buckets = 1 << max(4, int(n_entries).bit_length())
     width_ns = max(1, span_ns // n_buckets)
     shift = max(0, int(width_ns).bit_length() - 1)
     buckets = np.full(n_buckets, NOTHING, dtype=np.int32)

@@ -197,9 +197,7 @@ class Fleet:
         (group, agent) -> what stands in front of that agent.
     """
 
-    def __init__(
-        self, agenda: Agenda, plan: Plan, front_of: Callable[[int, int], Front]
-    ) -> None:
+    def __init__(self, agenda: Agenda, plan: Plan, front_of: Callable[[int, int], Front]) -> None:
         self.agenda = agenda
         self.plan = plan
         self.rng = Random(f"{plan.seed}/jitter")
@@ -242,7 +240,9 @@ class Fleet:
         """Whether tasks still begin."""
         return now_s < self.began_s + self.plan.seconds
 
-    def begin(self, group_idx: int, agent: Agent, now_s: float, demand_s: float, end: OnEnd) -> None:
+    def begin(
+        self, group_idx: int, agent: Agent, now_s: float, demand_s: float, end: OnEnd
+    ) -> None:
         """Begin a task."""
         Call(self, group_idx, agent, now_s, demand_s, end).attempt(now_s)
 

@@ -154,8 +154,8 @@ class Governed:
             asked_ns = int((parse_number(headers.get("retry-after")) or 0.0) * _NS)
             if status in REFUSALS:
                 gate.refused.note(now_ns)
-                slot = None if lease.has_left else gate.refused.answer(
-                    now_ns, lease, status, asked_ns
+                slot = (
+                    None if lease.has_left else gate.refused.answer(now_ns, lease, status, asked_ns)
                 )
                 if slot is not None and slot.retry_after_ns:
                     asked_ns = slot.retry_after_ns

@@ -145,9 +145,7 @@ def rank_of(cell: Any, agent: Any, now_ns: int) -> int:
 def invite_ns(cell: Any, now_ns: int, places: float) -> int:
     """Return how long from now a caller is invited back; ``NO_RETRY`` beyond the horizon."""
     rate_hz = capacity_hz(cell, places)
-    cell["best_hz"] = max(
-        rate_hz, cell["best_hz"] * math.exp((cell["best_at"] - now_ns) / BEST_NS)
-    )
+    cell["best_hz"] = max(rate_hz, cell["best_hz"] * math.exp((cell["best_at"] - now_ns) / BEST_NS))
     cell["best_at"] = now_ns
     best_hz = cell["best_hz"]
     full_hz = OVERBOOKING * (best_hz if best_hz > 0.0 else UNKNOWN_HZ)

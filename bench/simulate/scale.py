@@ -216,14 +216,15 @@ def make_world(fleet: Fleet, seed: int) -> tuple[Any, ...]:
     agents["cell"] = (number % fleet.n_upstreams) * fleet.n_views + (
         number // fleet.n_upstreams
     ) % fleet.n_views
+    agents["upstream"] = number % fleet.n_upstreams
     round_number = number // n_cells
     agents["is_governed"] = [is_governed(int(n), fleet.governed_share) for n in round_number]
     agents["since"] = LONG_AGO_NS
     jobs = np.arange(n_agents, n_agents + fleet.pool)
     nodes["after"][jobs] = np.append(jobs[1:], NOBODY)
     pool = np.array([n_agents, fleet.pool], dtype=np.int64)
-    timers = 2 * n_agents + n_cells
-    buckets, numbers = make_calendar(timers, int((fleet.think_s + fleet.patience_s) * _NS))
+    n_entries = n_agents + fleet.n_upstreams * fleet.n_slots + n_cells
+    buckets, numbers = make_calendar(n_entries, int((fleet.think_s + fleet.patience_s) * _NS))
     cells = np.zeros(n_cells, dtype=CELL)
     rng = np.random.default_rng([seed, 1])
     cells["dither"] = rng.permuted(

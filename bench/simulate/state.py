@@ -22,10 +22,10 @@ NODE = np.dtype(
     {
         "names": [
             *("at", "since", "sent", "work"),
-            *("next", "prev", "after", "before", "peer", "cell"),
+            *("next", "prev", "after", "before", "peer", "cell", "upstream"),
             *("state", "tries", "rank", "is_governed"),
         ],
-        "formats": ["i8", "i8", "i8", "f8", *("i4",) * 6, *("i1",) * 4],
+        "formats": ["i8", "i8", "i8", "f8", *("i4",) * 7, *("i1",) * 4],
         "itemsize": 64,
     },
     align=True,
@@ -141,7 +141,7 @@ N_COUNTS = 12
 """Places in the array of counts."""
 
 BUSY_S, WASTED_S, DONE_EACH, INSIDE_EACH = range(4)
-"""Rows of the timeline: slot-seconds of jobs that ended, those of nobody, tasks done, calls inside."""
+"""Rows of the timeline: slot-seconds that ended, those of nobody, tasks done, calls inside."""
 
 BIN_NS = 100_000_000
 """Step of the timeline."""
