@@ -46,6 +46,12 @@ def part(function: F) -> F:
     return made
 
 
+def apart(function: F) -> F:
+    """Make a function that stands in the kernel once: what many parts do, none of them often."""
+    made: F = numba.njit(fastmath=False, error_model="numpy")(function)
+    return made
+
+
 def kernel(function: F) -> F:
     """Compile a function at its first call, from the cache where there is one."""
     folder = find_cache_folder(_digest())

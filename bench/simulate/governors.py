@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from bench.simulate.agents import fail, part_with
-from bench.simulate.compiled import part
+from bench.simulate.compiled import apart, part
 from bench.simulate.jobs import acquire, release, submit
 from bench.simulate.laws import (
     NO_RETRY,
@@ -74,7 +74,7 @@ def drop_slot(world: Any, cell_idx: int) -> None:
     release(world, slot)
 
 
-@part
+@apart
 def answer(world: Any, job: int, now_ns: int) -> None:
     """Send a call that waited away, with a slot of its own."""
     nodes, cells, rules, counts = world[0], world[5], world[7][0], world[8]
@@ -157,7 +157,7 @@ def dispatch(world: Any, cell_idx: int, now_ns: int) -> None:
         submit(world, job, now_ns)
 
 
-@part
+@apart
 def look(world: Any, cell_idx: int, now_ns: int) -> None:
     """Do what a tick does to one line: dispatch, expiries, surplus."""
     nodes, cells, rules = world[0], world[5], world[7][0]
