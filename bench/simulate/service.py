@@ -87,7 +87,9 @@ class SimulatedService:
     def _refuse(self, now_s: float, number: int, status: int, on_reply: OnReply) -> None:
         self.refused.append((number, now_s, status))
         wait_s = self.spec.retry_after_s
-        on_reply(now_s, status, {"retry-after": str(wait_s)} if wait_s and status == 429 else {})
+        headers = {"retry-after": str(wait_s)} if wait_s and status == 429 else {}
+        # In the same instant, but after what is being done: no reply comes back within a call.
+        self._agenda.at(now_s, lambda at_s, _: on_reply(at_s, status, headers))
 
     def _settle(self, now_s: float) -> None:
         for job in self._slots.advance(now_s):

@@ -45,6 +45,8 @@ def test_quota_and_full_line_refuse_at_once() -> None:
     full = SimulatedService(agenda, ServiceSpec(n_slots=1, queue_bound=0), seed=1)
     for service in (quota, quota, full, full):
         ask(service, 0.0, 7, seen)
+    assert seen == []  # a reply never comes back within the call
+    agenda.run(0.0)
     assert seen == [(0.0, 429), (0.0, 503)]
     assert quota.refused == [(7, 0.0, 429)]
 
