@@ -142,7 +142,7 @@ def against_sockets(
     return pairs, left_out
 
 
-TIER_CELLS = ((2_000, 1.0), (2_500, 1.0), (3_000, 1.0), (5_000, 1.0))
+TIER_CELLS = tuple((n, 1.0) for n in (2_000, 2_500, 3_000, 5_000, 10_000, 20_000))
 SHARE_CELLS = ((2_500, 0.75), (2_500, 0.5), (2_500, 0.25), (5_000, 0.75), (5_000, 0.5))
 DIRECT_CELLS = ((1_000, 0.0), (3_000, 0.0), (5_000, 0.0))
 """(agents, governed share): left out is only 2,500 with nothing in front, where a run tips over

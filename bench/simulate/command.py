@@ -14,7 +14,7 @@ from typing import Any
 
 from bench.children import BenchError
 from bench.report import RESULTS, save
-from bench.simulate import check, curves, page, picture
+from bench.simulate import check, curves, page, picture, scale
 from bench.simulate.curves import Point
 
 CURVES = ("check", "density", "staleness", "share", "cost")
@@ -117,6 +117,8 @@ def main(argv: list[str]) -> int:
     sections: dict[str, dict[str, Any]] = {}
     if path.exists():
         sections = json.loads(path.read_text()).get("sections", {})
+    if names != ["cost"]:
+        scale.warm_up()
     for name in names:
         say(f"{name}:")
         text, rows = MAKERS[name](options)

@@ -255,6 +255,11 @@ def make_world(fleet: Fleet, seed: int) -> tuple[Any, ...]:
     )
 
 
+def warm_up() -> None:
+    """Compile the kernel, or load it, so that no run is charged with it."""
+    play(Fleet(n_agents=10, seconds=1.0))
+
+
 def play(fleet: Fleet, seed: int = 1) -> Outcome:
     """Play a fleet; the same seed gives the same outcome.
 

@@ -33,6 +33,7 @@ def test_a_run_replaces_its_sections_and_keeps_the_others(
     """A page made in two runs holds both parts."""
     monkeypatch.setattr(report, "RESULTS", tmp_path)
     monkeypatch.setattr(command, "RESULTS", tmp_path)
+    monkeypatch.setattr(command.scale, "warm_up", lambda: None)
     monkeypatch.setitem(command.MAKERS, "check", lambda options: ("agreed", []))
     for name in ("check", "cost"):
         assert command.main(["--curve", name]) == 0

@@ -9,7 +9,7 @@ import pytest
 
 from bench.density import density
 from bench.service.spec import ServiceSpec
-from bench.simulate.exact import BEGIN_S, Peer, is_governed, play
+from bench.simulate.exact import Peer, is_governed, play
 from bench.simulate.service import NotSimulated
 from bench.storm.base import Behind, Scenario
 from bench.storm.catalogue import SCENARIOS
@@ -29,7 +29,7 @@ def test_every_task_ends_once_and_every_attempt_has_one_outcome(peer: Peer) -> N
     q, seen = played.quantities, played.seen
     assert q["unfinished"] == 0.0
     assert q["succeeded"] + q["failed"] == q["tasks"] == len(seen.group)
-    assert q["failed"] > 0.0
+    assert q["refusals"] + q["timeouts"] > 100.0
     assert (seen.status >= 0).all()
     assert np.array_equal(np.bincount(seen.task), seen.n_attempts)
     good = np.bincount(seen.task[seen.status == 200], minlength=len(seen.group))
@@ -49,10 +49,10 @@ def test_the_same_seed_gives_the_same_run() -> None:
 def test_fresh_tasks_are_those_of_the_sockets() -> None:
     """An agent's first task is due where the load generator's own lane has it."""
     seen = play(small(20), "direct", 3).seen
-    due_s = sorted(rng_for(3, 0, agent).expovariate(1.0 / 4.0) for agent in range(20))
-    within = [at_s for at_s in due_s if at_s < 2.0]
-    assert seen.began_s[: len(within)] == pytest.approx(within, abs=1e-9)
-    assert BEGIN_S > 0.0
+    due_s = [rng_for(3, 0, agent).expovariate(1.0 / 4.0) for agent in range(20)]
+    within = [at_s for at_s in due_s if at_s < seen.seconds]
+    assert len(within) > 10
+    assert all(np.abs(seen.began_s - at_s).min() < 1e-9 for at_s in within)
 
 
 def test_the_real_gate_keeps_a_service_from_drowning() -> None:

@@ -57,7 +57,7 @@ def test_the_same_seed_gives_the_same_run() -> None:
 @pytest.mark.parametrize(("peer", "share"), [("governor", 1.0), ("direct", 0.0)])
 def test_the_tiers_agree_on_a_small_case(peer: Peer, share: float) -> None:
     """3,000 agents before 40 slots: goodput within 10 %, attempts within 10 %, waste 3 points."""
-    seconds, drain_s = 9.0, 2.0
+    seconds, drain_s = 7.0, 2.0
     scenario = replace(density(3_000), seconds=seconds, drain_s=drain_s)
     exact = play(scenario, peer, 1).quantities
     fleet = Fleet(n_agents=3_000, governed_share=share, seconds=seconds, drain_s=drain_s)
