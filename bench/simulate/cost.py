@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench import density
 from bench.report import RESULTS
 
 TICK_S = 0.05
@@ -131,6 +132,40 @@ def measured_gate(path: Path = RESULTS / "gate.json") -> GateCost | None:
         calm["tick_p50_us"] * us,
         waiting["tick_p50_us"] * us,
     )
+
+
+@dataclass(frozen=True)
+class Small:
+    """A small case on sockets: one governor, one upstream.
+
+    Attributes
+    ----------
+    calls_hz : float
+        Attempts per second of the run.
+    is_waiting : bool
+        Whether calls were sent away, so that there was a line most of the time.
+    core_ratio : float
+        Of a core, the whole process as the kernel counts it.
+    """
+
+    n_agents: int
+    calls_hz: float
+    is_waiting: bool
+    core_ratio: float
+
+
+def measured_small(path: Path = RESULTS / "density.json") -> list[Small]:
+    """Return what the governor's process took in the density benchmark."""
+    if not path.exists():
+        return []
+    found = []
+    for row in json.loads(path.read_text())["runs"]:
+        q = row["quantities"]
+        if row["peer"] == "governor":
+            calls_hz = q["tasks"] * q["attempts_per_task"] / density.SECONDS
+            core_ratio = q["proxy_cpu_s"] / density.SECONDS
+            found.append(Small(row["agents"], calls_hz, q["refusals"] > 0, core_ratio))
+    return found
 
 
 def measured_redis(path: Path = RESULTS / "redis.json") -> list[dict[str, float]]:

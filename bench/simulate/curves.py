@@ -35,6 +35,8 @@ LOSSES = (0.1, 0.5, 0.9)
 CUT_S, CUT_SHARE = (8.0, 12.0), 0.5
 N_GOVERNORS, N_SLOTS_SHARED = 1_000, 4_000
 N_AGENTS_SHARED = 250_000
+EXCHANGE_S = 1.0
+"""Period of the exchange where 100,000 pairs of governor and service share a view."""
 
 SHARES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 QUICK_SHARES = (0.0, 0.5, 1.0)
@@ -142,10 +144,12 @@ def million_rows(say: Say) -> list[Point]:
                 )
                 where = "roaming" if is_roaming else "own service"
                 yield point_of(f"{curve}, {where}", n_upstreams, scale.play(fleet))
-        fleet = Fleet(n_agents=MILLION, n_upstreams=10_000, n_views=10, n_slots=4)
-        yield point_of("10 governors a service, share", 10_000, scale.play(fleet))
+        fleet = Fleet(
+            n_agents=MILLION, n_upstreams=10_000, n_views=10, n_slots=2, period_s=EXCHANGE_S
+        )
+        yield point_of("governors, 10 a service", 10_000, scale.play(fleet))
         fleet = shared(0.05, "share", n_agents=MILLION, n_upstreams=4)
-        yield point_of("1,000 governors, share, 50 ms", 4, scale.play(fleet))
+        yield point_of("governors, 1,000 a service", 4, scale.play(fleet))
 
     return told(say, points())
 

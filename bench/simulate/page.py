@@ -197,6 +197,7 @@ def cost_section() -> str:
             "tick of 50 ms and upstream.",
             table(["calls over upstreams", "of one core, in calm", "while all wait"], rows),
         ]
+        parts += small_cases(gate)
     rows = []
     for n_governors, n_upstreams in REDIS_CASES:
         for is_batched in (False, True):
@@ -232,6 +233,28 @@ def cost_section() -> str:
         redis_comparison(),
     ]
     return "\n\n".join(parts)
+
+
+def small_cases(gate: cost.GateCost) -> list[str]:
+    """Return the paper beside what the governor's process took on sockets."""
+    rows = []
+    for case in cost.measured_small():
+        paper = gate.core_ratio(case.calls_hz, 1, 1.0 if case.is_waiting else 0.0)
+        rows.append(
+            [
+                f"{case.n_agents:,}",
+                number(case.calls_hz),
+                f"{paper:.2%}",
+                f"{case.core_ratio:.2%}",
+                number(max(0.0, case.core_ratio - paper) / case.calls_hz * 1e6),
+            ]
+        )
+    head = ["agents", "calls/s", "gate on paper, of a core", "process as measured"]
+    return [
+        "Against the small cases of `bench density` (one governor, one upstream): the rest is "
+        "bytes, connections and the process's own idle work, and at low rates it is nearly all.",
+        table([*head, "rest, µs a call"], rows),
+    ]
 
 
 def redis_comparison() -> str:
