@@ -33,6 +33,8 @@ DELAYS_S = (0.001, 0.05, 0.2, 0.5, 1.0, 2.0, 5.0)
 QUICK_DELAYS_S = (0.001, 0.5)
 LOSSES = (0.1, 0.5, 0.9)
 CUT_S, CUT_SHARE = (8.0, 12.0), 0.5
+MOVE_S = 8.0
+SHARING = ("need", "share", "sum")
 N_GOVERNORS, N_SLOTS_SHARED = 1_000, 4_000
 N_AGENTS_SHARED = 250_000
 EXCHANGE_S = 1.0
@@ -144,9 +146,7 @@ def million_rows(say: Say) -> list[Point]:
                 )
                 where = "roaming" if is_roaming else "own service"
                 yield point_of(f"{curve}, {where}", n_upstreams, scale.play(fleet))
-        fleet = Fleet(
-            n_agents=MILLION, n_upstreams=10_000, n_views=10, n_slots=2, period_s=EXCHANGE_S
-        )
+        fleet = Fleet(n_agents=MILLION, n_upstreams=10_000, n_views=10, period_s=EXCHANGE_S)
         yield point_of("governors, 10 a service", 10_000, scale.play(fleet))
         fleet = shared(0.05, "share", n_agents=MILLION, n_upstreams=4)
         yield point_of("governors, 1,000 a service", 4, scale.play(fleet))
@@ -162,6 +162,7 @@ def shared(
     n_upstreams: int = 1,
     loss: float = 0.0,
     cut_share: float = 0.0,
+    move_s: float = 0.0,
     n_governors: int = N_GOVERNORS,
     n_slots: int = N_SLOTS_SHARED,
 ) -> Fleet:
@@ -176,6 +177,7 @@ def shared(
         loss=loss,
         cut_s=CUT_S,
         cut_share=cut_share,
+        move_s=move_s,
     )
 
 
@@ -184,7 +186,7 @@ def staleness_curve(say: Say, *, is_quick: bool) -> list[Point]:
     small = {"n_agents": 6_250, "n_governors": 25, "n_slots": 100} if is_quick else {}
 
     def points() -> Iterator[Point]:
-        for law in ("share", "sum"):
+        for law in SHARING:
             for delay_s in QUICK_DELAYS_S if is_quick else DELAYS_S:
                 yield point_of(law, delay_s, scale.play(shared(delay_s, law, **small)))
             for loss in () if is_quick else LOSSES:
@@ -192,6 +194,9 @@ def staleness_curve(say: Say, *, is_quick: bool) -> list[Point]:
                 yield point_of(f"{law}, lost", loss, scale.play(fleet))
             outcome = scale.play(shared(0.01, law, cut_share=CUT_SHARE, **small))
             yield point_of(f"{law}, half cut off 8-12 s", CUT_SHARE, outcome)
+            for delay_s in QUICK_DELAYS_S:
+                outcome = scale.play(shared(delay_s, law, move_s=MOVE_S, **small))
+                yield point_of(f"{law}, demand moves at 8 s", delay_s, outcome)
 
     return told(say, points())
 

@@ -21,7 +21,7 @@ import math
 from typing import Any
 
 from bench.simulate.compiled import part
-from bench.simulate.state import LAW_SHARE, N_RANKS, NOBODY
+from bench.simulate.state import LAW_NEED, LAW_SUM, N_RANKS, NOBODY
 from governor.core.dispatcher import FINISH_SHARE, NEWEST_FIRST_SHARE, WAIT_SHARE
 from governor.core.identity import HALF_LIFE_NS
 from governor.core.line import CLASS_UNIT_HZ
@@ -55,12 +55,19 @@ def allowance(cell: Any, rules: Any) -> float:
     limit = rules["limit"]
     if rules["n_views"] == 1:
         return float(limit)
-    if rules["law"] == LAW_SHARE:
-        own_hz = cell["row_demand_hz"]
-        all_hz = own_hz + cell["others_demand_hz"]
-        share = own_hz / all_hz if cell["others_demand_hz"] > 0.0 else 1.0 / rules["n_views"]
-        return math.floor(float(limit) * share + cell["dither"])
-    return float(limit) - cell["others_in_flight"]
+    if rules["law"] == LAW_SUM:
+        return float(limit) - cell["others_in_flight"]
+    own, others = cell["row_demand"], cell["others_demand"]
+    share = own / (own + others) if others > 0.0 else 1.0 / rules["n_views"]
+    return math.floor(float(limit) * share + cell["dither"])
+
+
+@part
+def demand_of(cell: Any, rules: Any, now_ns: int) -> float:
+    """Return what a cell's row says of its demand: calls in hand and one more, or fresh calls."""
+    if rules["law"] == LAW_NEED:
+        return float(cell["in_flight"] + cell["n_waiting"] + 1)
+    return fresh_hz(cell, now_ns)
 
 
 @part

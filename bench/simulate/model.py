@@ -107,10 +107,20 @@ def begin_task(world: Any, agent: int, now_ns: int) -> None:
         upstream = min(int(draw(rng) * rules["n_upstreams"]), rules["n_upstreams"] - 1)
         nodes[agent]["cell"] = upstream * n_views + nodes[agent]["cell"] % n_views
         nodes[agent]["upstream"] = upstream
+    if rules["move_ns"] > 0 and now_ns >= rules["move_ns"]:
+        move(nodes, agent, rules["n_views"])
     nodes[agent]["tries"] = 0
     counts[TASKS] += 1
     counts[UNGOVERNED_TASKS] += 1 - nodes[agent]["is_governed"]
     call(world, agent, now_ns)
+
+
+@part
+def move(nodes: Any, agent: int, n_views: int) -> None:
+    """Let an agent of the first half of the governors call through the second half from now on."""
+    view = nodes[agent]["cell"] % n_views
+    if view < n_views // 2:
+        nodes[agent]["cell"] += n_views // 2
 
 
 @part

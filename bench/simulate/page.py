@@ -131,10 +131,11 @@ def staleness_section(points: Sequence[Point], picture: str) -> str:
         [
             "### Staleness of the shared view",
             "Governors before one service, each knowing its own row and, late, the sum of the "
-            "others'; 152 % load. *share*: each holds its share of the limit by demand. *sum*: "
-            "each holds the limit less what the others were last seen to hold. Exchange every "
-            "50 ms, or as soon as the last one has been answered; where messages are lost the "
-            "delay is 10 ms. Cut off: "
+            "others'; 152 % load. *need*: each holds a share of the limit by its calls in hand. "
+            "*share*: by its rate of fresh calls, decayed with 10 s. *sum*: the limit less what "
+            "the others were last seen to hold. Exchange every 50 ms, or as soon as the last one "
+            "has been answered; where messages are lost the delay is 10 ms. Demand moves: the "
+            "agents of half of the governors go over to the other half. Cut off: "
             f"half of the governors cannot reach the hub from {CUT_S[0]:.0f} to {CUT_S[1]:.0f} s.",
             f"![Waste and calls inside against staleness]({picture})",
             point_table(points, "delay s, or share"),

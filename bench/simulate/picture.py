@@ -18,6 +18,7 @@ COLOURS = {
     "nothing in front": density.COLOURS["direct"],
     "governor": density.COLOURS["governor"],
     "share": density.COLOURS["governor"],
+    "need": "#2e86c1",
     "sum": "#b8860b",
     "2,500 a service": "#2e86c1",
     "5,000 a service": "#8e44ad",
@@ -106,19 +107,25 @@ def draw_density(points: Sequence[Point], path: Path) -> None:
 
 
 def draw_staleness(points: Sequence[Point], path: Path) -> None:
-    """Draw goodput and calls inside over the delay of the shared view, a line for each law."""
-    figure, (waste, inside) = _axes()
-    for law, text in (("share", "a share each, by demand"), ("sum", "the limit less the others'")):
+    """Draw goodput, waste and calls inside over the delay of the view, a line for each law."""
+    figure, (goodput, inside) = _axes()
+    for law, text in (
+        ("need", "a share by calls in hand"),
+        ("share", "a share by fresh demand"),
+        ("sum", "the limit less the others'"),
+    ):
         mine = of(points, law)
         look = {"color": COLOURS[law], "marker": "o", "ms": 4, "label": text}
-        _line(waste, mine, "waste_ratio", **look)
+        _line(goodput, mine, "goodput_ratio", **look)
         _line(inside, mine, "inside_ratio", **look)
-    _dress(waste, inside, "delay of the shared view, s", is_log=True)
-    inside.set_ylabel("calls inside the service, % of its slots")
-    inside.set_ylim(bottom=0)
+        dashed = {"color": COLOURS[law], "ls": ":", "label": f"wasted: {text}"}
+        _line(goodput, mine, "waste_ratio", **dashed)
+    _dress(inside, goodput, "delay of the shared view, s", is_log=True)
+    inside.set_ylabel("calls inside the service, % of its slots (mean)")
+    inside.set_ylim(bottom=0, top=None)
     inside.autoscale(axis="y")
     inside.set_ylim(bottom=0)
-    waste.legend(loc="upper left", fontsize=8)
+    goodput.legend(loc="center left", fontsize=8)
     _finish(figure, path)
 
 

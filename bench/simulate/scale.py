@@ -23,6 +23,7 @@ from bench.simulate.exact import is_governed
 from bench.simulate.model import LONG_AGO_NS, run
 from bench.simulate.state import (
     CELL,
+    LAW_NEED,
     LAW_SHARE,
     LAW_SUM,
     N_COUNTS,
@@ -39,7 +40,7 @@ LIMIT_OVER_SLOTS = 1.1
 """What the learned limit comes to in steady overload, as a multiple of the slots: means of 43 to 46
 for 40 slots in the exact tier (``python -m bench simulate --curve check`` prints them)."""
 
-LAWS = {"sum": LAW_SUM, "share": LAW_SHARE}
+LAWS = {"sum": LAW_SUM, "share": LAW_SHARE, "need": LAW_NEED}
 N_NODES_MAX = 40_000_000
 """2.5 GB; a typing error ends here."""
 
@@ -59,12 +60,14 @@ class Fleet:
         Of the agents; the others call past all governors.
     is_roaming : bool
         Whether agents choose an upstream anew for each task; else each has its own.
-    law : "sum" or "share"
+    law : "sum", "share" or "need"
         See :mod:`bench.simulate.views`.
     period_s, delay_s, loss : float
         Of the exchange of views.
     cut_s : (from, until)
         When a share ``cut_share`` of the governors cannot reach the hub.
+    move_s : float
+        When the agents of half of the governors go over to the other half; 0: never.
     """
 
     n_agents: int
@@ -84,6 +87,7 @@ class Fleet:
     loss: float = 0.0
     cut_s: tuple[float, float] = (0.0, 0.0)
     cut_share: float = 0.0
+    move_s: float = 0.0
     warm_s: float = 4.0
     seconds: float = 16.0
     drain_s: float = 4.0
@@ -201,6 +205,7 @@ def make_rules(fleet: Fleet) -> Any:
     )
     r["cut_from_ns"], r["cut_until_ns"] = (at_s * _NS for at_s in fleet.cut_s)
     r["ttl_ns"] = max(1.0, 3.0 * (fleet.period_s + fleet.delay_s)) * _NS
+    r["move_ns"] = fleet.move_s * _NS
     r["end_ns"] = fleet.seconds * _NS
     r["stop_ns"] = (fleet.seconds + fleet.drain_s) * _NS
     return rules

@@ -51,7 +51,7 @@ UPSTREAM = np.dtype(
         ("head", "i4"),
         ("tail", "i4"),
         ("hub_in_flight", "f8"),
-        ("hub_demand_hz", "f8"),
+        ("hub_demand", "f8"),
     ]
 )
 """A service; and what the hub has of its governors' rows, added up."""
@@ -75,15 +75,15 @@ CELL = np.dtype(
         ("newcomers_s", "f8"),
         ("newcomers_at", "i8"),
         ("others_in_flight", "f8"),
-        ("others_demand_hz", "f8"),
+        ("others_demand", "f8"),
         ("row_in_flight", "f8"),
-        ("row_demand_hz", "f8"),
+        ("row_demand", "f8"),
         ("hub_in_flight", "f8"),
-        ("hub_demand_hz", "f8"),
+        ("hub_demand", "f8"),
         ("hub_at", "i8"),
         ("asked_at", "i8"),
         ("seen_in_flight", "f8"),
-        ("seen_demand_hz", "f8"),
+        ("seen_demand", "f8"),
     ]
 )
 """One governor before one upstream: its own row, what it last saw of the others, its hub row."""
@@ -114,13 +114,14 @@ RULES = np.dtype(
         ("cut_from_ns", "i8"),
         ("cut_until_ns", "i8"),
         ("ttl_ns", "i8"),
+        ("move_ns", "i8"),
         ("end_ns", "i8"),
         ("stop_ns", "i8"),
     ]
 )
 """What a run is told."""
 
-LAW_SUM, LAW_SHARE = range(2)
+LAW_SUM, LAW_SHARE, LAW_NEED = range(3)
 """How governors of one upstream divide its places (:mod:`bench.simulate.views`)."""
 
 (

@@ -11,13 +11,17 @@ knows of the others is between one delay and a delay and a period old. A call th
 nothing on either side. A governor that is cut off goes on with what it saw last; the hub
 forgets its row after a while (``ttl_ns``), so that the places of one that has died come free.
 
-Two laws of dividing the places L of an upstream are compared:
+Three laws of dividing the places L of an upstream are compared:
 
 - *sum*: a governor may hold L less what the others were last seen to hold. All of them see
   a free place at the same time, and all take it.
-- *share*: a governor may hold its share of L by demand, whatever the others hold. Demand
-  changes slowly, so old news is nearly as good as new. Shares are rounded with a dither
-  of each governor's own, so that they add up to L.
+- *share*: a governor may hold its share of L by the rate of fresh calls (decayed with 10 s),
+  whatever the others hold. That rate changes slowly, so old news is nearly as good as new;
+  but where demand moves, the places follow slowly.
+- *need*: the same by the calls in hand (in flight and waiting) and one more, so that nobody
+  has none. It follows at once, as fast as the news does.
+
+Shares are rounded with a dither of each governor's own, so that they add up to L.
 """
 
 from __future__ import annotations
@@ -25,7 +29,7 @@ from __future__ import annotations
 from typing import Any
 
 from bench.simulate.compiled import part
-from bench.simulate.laws import fresh_hz
+from bench.simulate.laws import demand_of
 from bench.simulate.state import EXCHANGES, LOST, draw
 
 SEND, ARRIVE, RETURN = range(3)
@@ -46,7 +50,7 @@ def exchange(cell: Any, upstream: Any, rules: Any, counts: Any, rng: Any, now_ns
     if stage == SEND:
         counts[EXCHANGES] += 1
         cell["asked_at"] = now_ns
-        cell["row_demand_hz"] = fresh_hz(cell, now_ns)
+        cell["row_demand"] = demand_of(cell, rules, now_ns)
         if is_cut_off(cell, rules, now_ns) or draw(rng) <= rules["loss"]:
             counts[LOST] += 1
             return now_ns + rules["period_ns"]
@@ -55,15 +59,15 @@ def exchange(cell: Any, upstream: Any, rules: Any, counts: Any, rng: Any, now_ns
         return now_ns + half_ns
     if stage == ARRIVE:
         upstream["hub_in_flight"] += cell["row_in_flight"] - cell["hub_in_flight"]
-        upstream["hub_demand_hz"] += cell["row_demand_hz"] - cell["hub_demand_hz"]
-        cell["hub_in_flight"], cell["hub_demand_hz"] = cell["row_in_flight"], cell["row_demand_hz"]
+        upstream["hub_demand"] += cell["row_demand"] - cell["hub_demand"]
+        cell["hub_in_flight"], cell["hub_demand"] = cell["row_in_flight"], cell["row_demand"]
         cell["hub_at"] = now_ns
         cell["seen_in_flight"] = upstream["hub_in_flight"] - cell["row_in_flight"]
-        cell["seen_demand_hz"] = upstream["hub_demand_hz"] - cell["row_demand_hz"]
+        cell["seen_demand"] = upstream["hub_demand"] - cell["row_demand"]
         cell["stage"] = RETURN
         return now_ns + half_ns
     cell["others_in_flight"] = max(0.0, cell["seen_in_flight"])
-    cell["others_demand_hz"] = max(0.0, cell["seen_demand_hz"])
+    cell["others_demand"] = max(0.0, cell["seen_demand"])
     cell["stage"] = SEND
     return max(now_ns, cell["asked_at"] + rules["period_ns"])
 
@@ -73,6 +77,6 @@ def forget_row(cell: Any, upstream: Any, rules: Any, now_ns: int) -> None:
     """Take a row out of the hub's sum that has not been renewed."""
     if cell["hub_at"] > 0 and now_ns - cell["hub_at"] > rules["ttl_ns"]:
         upstream["hub_in_flight"] -= cell["hub_in_flight"]
-        upstream["hub_demand_hz"] -= cell["hub_demand_hz"]
-        cell["hub_in_flight"] = cell["hub_demand_hz"] = 0.0
+        upstream["hub_demand"] -= cell["hub_demand"]
+        cell["hub_in_flight"] = cell["hub_demand"] = 0.0
         cell["hub_at"] = 0

@@ -88,3 +88,27 @@ def test_by_the_sum_everybody_sees_the_same_free_places() -> None:
     for cell in world.cells:
         cell["others_in_flight"] = 30.0
     assert [float(laws.allowance(cell, world.rules)) for cell in world.cells] == [14.0] * 4
+
+
+def test_by_need_places_follow_the_calls_in_hand() -> None:
+    """Who has three times as much in hand may hold three times as much, and nobody nothing."""
+    fleet = Fleet(n_agents=10, n_views=2, law="need")
+    world = World(fleet)
+    world.cells[0]["n_waiting"], world.cells[1]["in_flight"] = 29, 9
+    for now_ns in (0, 10 * MS):
+        for cell in (0, 1):
+            world.share_views(cell, now_ns)
+    first, second = (float(laws.allowance(cell, world.rules)) for cell in world.cells)
+    assert first == pytest.approx(33.0, abs=1.0)
+    assert second == pytest.approx(11.0, abs=1.0)
+
+
+def test_agents_of_the_first_half_go_over_to_the_second() -> None:
+    """Of four governors before each service, the first two's agents call through the last two."""
+    fleet = Fleet(n_agents=16, n_upstreams=2, n_views=4)
+    nodes = make_world(fleet, 1)[0]
+    for agent in range(16):
+        uncompiled("model").move(nodes, agent, 4)
+    cells = nodes["cell"][:16]
+    assert sorted(set((cells % 4).tolist())) == [2, 3]
+    assert (cells // 4 == nodes["upstream"][:16]).all()
