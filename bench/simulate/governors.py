@@ -41,7 +41,7 @@ def arrive(world: Any, agent: int, job: int, now_ns: int) -> None:
     if tries == 0:
         note_fresh(cell, now_ns)
     is_invited = redeem(world, nodes[job]["cell"], tries > 0, now_ns)
-    if cell["n_waiting"] == 0 and cell["in_flight"] + 1 <= allowance(cell, rules):
+    if cell["n_waiting"] == 0 and cell["in_flight"] + 1 <= allowance(cell, rules, now_ns):
         cell["in_flight"] += 1
         submit(world, job, now_ns)
         return
@@ -82,7 +82,7 @@ def answer(world: Any, job: int, now_ns: int) -> None:
     cell = cells[cell_idx]
     while cell["n_invited"] and is_overdue(nodes[cell["slot_head"]], now_ns):
         drop_slot(world, cell_idx)
-    delay_ns = invite_ns(cell, now_ns, allowance(cell, rules))
+    delay_ns = invite_ns(cell, now_ns, allowance(cell, rules, now_ns))
     counts[REFUSALS] += 1
     agent = nodes[job]["peer"]
     release(world, job)
@@ -144,7 +144,7 @@ def dispatch(world: Any, cell_idx: int, now_ns: int) -> None:
     heads, tails = world[6][0], world[6][1]
     cell = cells[cell_idx]
     patience_ns = rules["patience_ns"]
-    places = allowance(cell, rules)
+    places = allowance(cell, rules, now_ns)
     while cell["n_waiting"] and cell["in_flight"] + 1 <= places:
         rank = first_in(heads, cell_idx)
         is_newest = is_newest_first(cell, expected_wait_ns(cell, places), patience_ns)
@@ -171,7 +171,7 @@ def look(world: Any, cell_idx: int, now_ns: int) -> None:
             leave_line(world, job)
             answer(world, job, now_ns)
             job = heads[cell_idx, rank]
-    places = allowance(cell, rules)
+    places = allowance(cell, rules, now_ns)
     while cell["n_waiting"]:
         wait_ns = expected_wait_ns(cell, places)
         if not is_surplus(wait_ns, patience_ns):

@@ -50,27 +50,6 @@ NO_RETRY = -1
 
 
 @part
-def allowance(cell: Any, rules: Any) -> float:
-    """Return how many places a cell may hold now, by what it knows of the others."""
-    limit = rules["limit"]
-    if rules["n_views"] == 1:
-        return float(limit)
-    if rules["law"] == LAW_SUM:
-        return float(limit) - cell["others_in_flight"]
-    own, others = cell["row_demand"], cell["others_demand"]
-    share = own / (own + others) if others > 0.0 else 1.0 / rules["n_views"]
-    return math.floor(float(limit) * share + cell["dither"])
-
-
-@part
-def demand_of(cell: Any, rules: Any, now_ns: int) -> float:
-    """Return what a cell's row says of its demand: calls in hand and one more, or fresh calls."""
-    if rules["law"] == LAW_NEED:
-        return float(cell["in_flight"] + cell["n_waiting"] + 1)
-    return fresh_hz(cell, now_ns)
-
-
-@part
 def capacity_hz(cell: Any, places: float) -> float:
     """Return what a cell's places serve (Little), 0 while no answer has been seen."""
     if cell["response_ns"] <= 0.0:
@@ -84,6 +63,27 @@ def fresh_hz(cell: Any, now_ns: int) -> float:
     count = cell["fresh"] * math.exp((cell["fresh_at"] - now_ns) / FRESH_NS)
     age_ns = max(float(now_ns), 1e9)
     return float(count / (FRESH_NS * (1.0 - math.exp(-age_ns / FRESH_NS))) * NS)
+
+
+@part
+def demand_of(cell: Any, rules: Any, now_ns: int) -> float:
+    """Return a cell's demand as its row says it: calls in hand and one more, or fresh calls."""
+    if rules["law"] == LAW_NEED:
+        return float(cell["in_flight"] + cell["n_waiting"] + 1)
+    return fresh_hz(cell, now_ns)
+
+
+@part
+def allowance(cell: Any, rules: Any, now_ns: int) -> float:
+    """Return how many places a cell may hold now: its own demand of now, the others' as seen."""
+    limit = rules["limit"]
+    if rules["n_views"] == 1:
+        return float(limit)
+    if rules["law"] == LAW_SUM:
+        return float(limit) - cell["others_in_flight"]
+    own = demand_of(cell, rules, now_ns)
+    share = own / (own + cell["others_demand"]) if own > 0.0 else 0.0
+    return math.floor(float(limit) * share + cell["dither"])
 
 
 @part

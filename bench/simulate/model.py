@@ -51,6 +51,8 @@ from bench.simulate.views import exchange, forget_row
 from bench.simulate.world import detached
 
 TICK_NS = 50_000_000
+FIRST_NS = 1_000_000_000
+"""First exchange: until then governors hold equal shares, as of a fleet that has been running."""
 KEEPALIVE_NS = 5_000_000_000
 """An idle connection older than this is not used again (``governor.load.calls.KEEPALIVE_S``)."""
 LONG_AGO_NS = -(1 << 60)
@@ -203,7 +205,7 @@ def run(arrays: Any) -> None:
         think(world, agent, 0)
     if n_views > 1:
         for cell_idx in range(n_cells):
-            at_ns = int(draw(rng) * rules["period_ns"])
+            at_ns = FIRST_NS + int(draw(rng) * rules["period_ns"])
             put(buckets, numbers, nodes, first_timer + cell_idx, at_ns)
     put(buckets, numbers, nodes, ticker, TICK_NS)
     while True:

@@ -238,8 +238,9 @@ def make_world(fleet: Fleet, seed: int) -> tuple[Any, ...]:
     cells["is_cut"] = np.tile(
         np.arange(fleet.n_views) < fleet.cut_share * fleet.n_views, fleet.n_upstreams
     )
-    limit = LIMIT_OVER_SLOTS * fleet.n_slots
-    cells["others_in_flight"] = limit * (1.0 - 1.0 / fleet.n_views)
+    upstreams = np.zeros(fleet.n_upstreams, dtype=UPSTREAM)
+    if fleet.n_views > 1:
+        introduce(fleet, upstreams, cells)
     lines = (
         np.full((n_cells, N_RANKS), NOBODY, dtype=np.int32),
         np.full((n_cells, N_RANKS), NOBODY, dtype=np.int32),
@@ -250,7 +251,7 @@ def make_world(fleet: Fleet, seed: int) -> tuple[Any, ...]:
         buckets,
         numbers,
         pool,
-        np.zeros(fleet.n_upstreams, dtype=UPSTREAM),
+        upstreams,
         cells,
         lines,
         make_rules(fleet),
@@ -258,6 +259,22 @@ def make_world(fleet: Fleet, seed: int) -> tuple[Any, ...]:
         np.zeros((4, n_steps)),
         seeded(seed),
     )
+
+
+def introduce(fleet: Fleet, upstreams: Any, cells: Any) -> None:
+    """Let the hub and all governors know each other as equals: a fleet that has been running.
+
+    The first news of a start from nothing would be a sum of whoever came first.
+    """
+    in_flight = LIMIT_OVER_SLOTS * fleet.n_slots / fleet.n_views
+    demand = in_flight + 1.0
+    if fleet.law != "need":
+        demand = fleet.n_agents / (fleet.think_s + fleet.mean_s) / fleet.n_cells
+    for name, value in (("in_flight", in_flight), ("demand", demand)):
+        cells[f"hub_{name}"] = value
+        cells[f"others_{name}"] = value * (fleet.n_views - 1)
+        upstreams[f"hub_{name}"] = value * fleet.n_views
+    cells["hub_at"] = 1
 
 
 def warm_up() -> None:
