@@ -94,7 +94,7 @@ def take_next(buckets: Any, numbers: Any, nodes: Any) -> int:
         if node != NOTHING and nodes[node]["at"] < top:
             numbers[CURSOR], numbers[TOP] = cursor, top
             take_out(buckets, numbers, nodes, node)
-            return node
+            return int(node)
         cursor = (cursor + 1) & mask
         top += width
     first = NOTHING
@@ -105,4 +105,4 @@ def take_next(buckets: Any, numbers: Any, nodes: Any) -> int:
     day = nodes[first]["at"] >> numbers[SHIFT]
     numbers[CURSOR], numbers[TOP] = day & mask, (day + 1) << numbers[SHIFT]
     take_out(buckets, numbers, nodes, first)
-    return first
+    return int(first)

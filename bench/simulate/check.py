@@ -101,11 +101,11 @@ def measured_cells() -> Iterator[tuple[Scenario, str, int, Values]]:
         path = RESULTS / f"{name}.json"
         cells = json.loads(path.read_text())["cells"] if path.exists() else {}
         for scenario_name, rows in cells.items():
-            scenario = SCENARIOS.get(scenario_name)
-            for row in rows if scenario is not None else ():
+            known = SCENARIOS.get(scenario_name)
+            for row in rows if known is not None else ():
                 if row["peer"] in PEERS and row["quantities"].get("goodput_hz") is not None:
-                    assert scenario is not None
-                    yield scenario, row["peer"], row["seed"], values_of(row["quantities"])
+                    assert known is not None
+                    yield known, row["peer"], row["seed"], values_of(row["quantities"])
 
 
 def against_sockets(

@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numba
 
@@ -42,14 +42,12 @@ def _digest() -> str:
 
 def part(function: F) -> F:
     """Make a function that is copied into the kernel."""
-    made: F = numba.njit(fastmath=False, error_model="numpy", forceinline=True)(function)
-    return made
+    return cast(F, numba.njit(fastmath=False, error_model="numpy", forceinline=True)(function))
 
 
 def apart(function: F) -> F:
     """Make a function that stands in the kernel once: what many parts do, none of them often."""
-    made: F = numba.njit(fastmath=False, error_model="numpy")(function)
-    return made
+    return cast(F, numba.njit(fastmath=False, error_model="numpy")(function))
 
 
 def kernel(function: F) -> F:
@@ -59,9 +57,7 @@ def kernel(function: F) -> F:
     try:
         if folder is not None:
             config.CACHE_DIR = str(folder)
-        compiled: F = numba.njit(cache=folder is not None, fastmath=False, error_model="numpy")(
-            function
-        )
+        make = numba.njit(cache=folder is not None, fastmath=False, error_model="numpy")
+        return cast(F, make(function))
     finally:
         config.CACHE_DIR = previous
-    return compiled

@@ -54,7 +54,7 @@ def capacity_hz(cell: Any, places: float) -> float:
     """Return what a cell's places serve (Little), 0 while no answer has been seen."""
     if cell["response_ns"] <= 0.0:
         return 0.0
-    return max(places, 1.0) / cell["response_ns"] * NS
+    return float(max(places, 1.0) / cell["response_ns"] * NS)
 
 
 @part
@@ -70,7 +70,7 @@ def demand_of(cell: Any, rules: Any, now_ns: int) -> float:
     """Return a cell's demand as its row says it: calls in hand and one more, or fresh calls."""
     if rules["law"] == LAW_NEED:
         return float(cell["in_flight"] + cell["n_waiting"] + 1)
-    return fresh_hz(cell, now_ns)
+    return float(fresh_hz(cell, now_ns))
 
 
 @part
@@ -80,10 +80,10 @@ def allowance(cell: Any, rules: Any, now_ns: int) -> float:
     if rules["n_views"] == 1:
         return float(limit)
     if rules["law"] == LAW_SUM:
-        return float(limit) - cell["others_in_flight"]
+        return float(limit - cell["others_in_flight"])
     own = demand_of(cell, rules, now_ns)
     share = own / (own + cell["others_demand"]) if own > 0.0 else 0.0
-    return math.floor(float(limit) * share + cell["dither"])
+    return float(math.floor(limit * share + cell["dither"]))
 
 
 @part

@@ -102,7 +102,7 @@ def point_table(points: Sequence[Point], what: str) -> str:
                 number(p.attempts),
                 number(p.success_ratio, is_share=True),
                 number(p.inside_ratio) if p.cpu_s else "–",
-                f"{p.events / 1e6:.2f} M" if p.events else "–",
+                f"{p.events:,.0f}" if p.events else "–",
                 speed,
             ]
         )

@@ -53,10 +53,10 @@ def exchange(cell: Any, upstream: Any, rules: Any, counts: Any, rng: Any, now_ns
         cell["row_demand"] = demand_of(cell, rules, now_ns)
         if is_cut_off(cell, rules, now_ns) or draw(rng) <= rules["loss"]:
             counts[LOST] += 1
-            return now_ns + rules["period_ns"]
+            return int(now_ns + rules["period_ns"])
         cell["row_in_flight"] = cell["in_flight"]
         cell["stage"] = ARRIVE
-        return now_ns + half_ns
+        return int(now_ns + half_ns)
     if stage == ARRIVE:
         upstream["hub_in_flight"] += cell["row_in_flight"] - cell["hub_in_flight"]
         upstream["hub_demand"] += cell["row_demand"] - cell["hub_demand"]
@@ -65,11 +65,11 @@ def exchange(cell: Any, upstream: Any, rules: Any, counts: Any, rng: Any, now_ns
         cell["seen_in_flight"] = upstream["hub_in_flight"] - cell["row_in_flight"]
         cell["seen_demand"] = upstream["hub_demand"] - cell["row_demand"]
         cell["stage"] = RETURN
-        return now_ns + half_ns
+        return int(now_ns + half_ns)
     cell["others_in_flight"] = max(0.0, cell["seen_in_flight"])
     cell["others_demand"] = max(0.0, cell["seen_demand"])
     cell["stage"] = SEND
-    return max(now_ns, cell["asked_at"] + rules["period_ns"])
+    return int(max(now_ns, cell["asked_at"] + rules["period_ns"]))
 
 
 @part
