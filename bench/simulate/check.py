@@ -167,7 +167,7 @@ def against_exact(
             for seed in range(1, 10 * n_seeds + 1)
         ]
         name = f"{n_agents:,} agents, {share:.0%} governed"
-        pair = Pair(name, "scale", 0, over(exact), over(scaled))
+        pair = Pair(name, peer, 0, over(exact), over(scaled))
         pairs.append(pair)
         deviations = ", ".join(f"{name} {pair.deviation(name):+.1%}" for name in QUANTITIES)
         say(f"  {name:32} {deviations}")
