@@ -118,9 +118,9 @@ def draw_staleness(points: Sequence[Point], path: Path) -> None:
         look = {"color": COLOURS[law], "marker": "o", "ms": 4, "label": text}
         _line(goodput, mine, "goodput_ratio", **look)
         _line(inside, mine, "inside_ratio", **look)
-        dashed = {"color": COLOURS[law], "ls": ":", "label": f"wasted: {text}"}
-        _line(goodput, mine, "waste_ratio", **dashed)
+        _line(goodput, mine, "waste_ratio", color=COLOURS[law], ls=":")
     _dress(inside, goodput, "delay of the shared view, s", is_log=True)
+    goodput.set_ylabel("tasks done, % of capacity; dotted: wasted, % of upstream seconds")
     inside.set_ylabel("calls inside the service, % of its slots (mean)")
     inside.set_ylim(bottom=0, top=None)
     inside.autoscale(axis="y")

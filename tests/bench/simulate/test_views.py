@@ -11,7 +11,7 @@ from bench.simulate.scale import Fleet, make_rules, make_world
 from bench.simulate.state import N_COUNTS, seeded
 from tests.bench.simulate.plain import uncompiled
 
-laws, views = uncompiled("laws"), uncompiled("views")
+laws, views, model = (uncompiled(name) for name in ("laws", "views", "model"))
 MS = 1_000_000
 
 
@@ -111,7 +111,7 @@ def test_agents_of_the_first_half_go_over_to_the_second() -> None:
     fleet = Fleet(n_agents=16, n_upstreams=2, n_views=4)
     nodes = make_world(fleet, 1)[0]
     for agent in range(16):
-        uncompiled("model").move(nodes, agent, 4)
+        model.move(nodes, agent, 4)
     cells = nodes["cell"][:16]
     assert sorted(set((cells % 4).tolist())) == [2, 3]
     assert (cells // 4 == nodes["upstream"][:16]).all()
