@@ -57,7 +57,9 @@ def make_staleness(options: argparse.Namespace) -> Section:
     points = curves.staleness_curve(say, is_quick=options.quick)
     path = RESULTS / f"{options.name}-staleness.png"
     picture.draw_staleness(points, path)
-    return page.staleness_section(points, path.name), values(points)
+    unshared = curves.unshared_points(say, is_quick=options.quick)
+    text = page.staleness_section(points, path.name, unshared)
+    return text, values(points + unshared)
 
 
 def make_share(options: argparse.Namespace) -> Section:

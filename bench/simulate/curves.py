@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from statistics import mean
 
-from bench.density import density
+from bench.density import N_SLOTS, WARM_S, density
 from bench.simulate import exact, scale, state
 from bench.simulate.scale import Fleet, Outcome
 
@@ -43,6 +43,7 @@ EXCHANGE_S = 1.0
 SHARES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 QUICK_SHARES = (0.0, 0.5, 1.0)
 SHARE_DENSITIES = (2_500, 5_000)
+UNSHARED = (1, 2, 4, 8, 16)
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,8 @@ class Point:
         Calls inside the services over their slots, mean after the warm-up.
     events, cpu_s : float
         Of the kernel; 0 for the exact tier.
+    limit_ratio : float
+        Learned limits of all gates over the slots, mean after the warm-up; 0: not told.
     """
 
     curve: str
@@ -76,6 +79,7 @@ class Point:
     ungoverned_success: float = 0.0
     events: float = 0.0
     cpu_s: float = 0.0
+    limit_ratio: float = 0.0
 
 
 def point_of(curve: str, at: float, outcome: Outcome) -> Point:
@@ -220,20 +224,41 @@ def share_curve(say: Say, *, is_quick: bool) -> list[Point]:
     return told(say, points())
 
 
-def exact_point(n_agents: int, share: float, n_seeds: int) -> Point:
-    """Return a point of the exact tier, the mean over seeds."""
-    runs = [
-        exact.play(density(n_agents), "governor", seed, governed_share=share).quantities
+def unshared_points(say: Say, *, is_quick: bool) -> list[Point]:
+    """Play real gates side by side that share nothing: what a shared view is for."""
+
+    def points() -> Iterator[Point]:
+        for n_agents in SHARE_DENSITIES:
+            for n_governors in (1, 4) if is_quick else UNSHARED:
+                yield exact_point(n_agents, 1.0, 1, n_governors)
+
+    return told(say, points())
+
+
+def exact_point(n_agents: int, share: float, n_seeds: int, n_governors: int = 0) -> Point:
+    """Return a point of the exact tier, the mean over seeds; 0 governors: one, over the share."""
+    played = [
+        exact.play(
+            density(n_agents),
+            "governor",
+            seed,
+            governed_share=share,
+            n_governors=max(1, n_governors),
+        )
         for seed in range(1, n_seeds + 1)
     ]
+    runs = [each.quantities for each in played]
+    limits = [limit for each in played for at_s, limit, _ in each.limits if at_s >= WARM_S]
     capacity_hz = Fleet(n_agents=n_agents).capacity_hz
+    name = "exact" if not n_governors else "governors that share nothing, exact"
     return Point(
-        f"{n_agents:,} a service, exact",
-        share,
+        f"{n_agents:,} a service, {name}",
+        n_governors or share,
         n_agents,
         Fleet(n_agents=n_agents).load,
         mean(run["waste_ratio"] for run in runs),
         mean(run["warm_goodput_hz"] for run in runs) / capacity_hz,
         mean(run["attempts_per_task"] for run in runs),
         mean(run["success_ratio"] for run in runs),
+        limit_ratio=mean(limits) / N_SLOTS if n_governors else 0.0,
     )

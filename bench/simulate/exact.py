@@ -53,9 +53,9 @@ class Played:
     cpu_s : float
         Of the run, construction left out.
     gate : Gate or None
-        As it was at the end.
+        As it was at the end; the first of several.
     limits : list of (instant, limit, line)
-        Every 50 ms, from the start; empty with nothing in front.
+        Every 50 ms, from the start, over all gates; empty with nothing in front.
     """
 
     seen: Seen
@@ -67,7 +67,14 @@ class Played:
     limits: list[tuple[float, int, int]]
 
 
-def play(scenario: Scenario, peer: Peer, seed: int, *, governed_share: float = 1.0) -> Played:
+def play(
+    scenario: Scenario,
+    peer: Peer,
+    seed: int,
+    *,
+    governed_share: float = 1.0,
+    n_governors: int = 1,
+) -> Played:
     """Play a scenario.
 
     Parameters
@@ -77,6 +84,8 @@ def play(scenario: Scenario, peer: Peer, seed: int, *, governed_share: float = 1
         The same as on sockets gives the same fresh tasks and the same demands.
     governed_share : float
         Of the agents; the others call the service past Governor.
+    n_governors : int
+        Side by side, sharing nothing; each agent calls through one of them.
     """
     if len(scenario.services) != 1 or len(scenario.services[0].specs) != 1:
         raise NotSimulated(f"{scenario.name}: only one service with one endpoint is simulated")
@@ -86,15 +95,19 @@ def play(scenario: Scenario, peer: Peer, seed: int, *, governed_share: float = 1
     behind = scenario.services[0]
     service = SimulatedService(agenda, behind.spec, seed * 100)
     direct = Direct(service)
-    governed = Governed(agenda, service, scenario.groups) if peer == "governor" else None
+    governed = [
+        Governed(agenda, service, scenario.groups)
+        for _ in range(n_governors if peer == "governor" else 0)
+    ]
     plan = Plan(("http://simulated",), scenario.groups, scenario.seconds, scenario.drain_s, seed)
 
     def front_of(group_idx: int, index: int) -> Front:
-        is_past = governed is None or not is_governed(index, governed_share)
-        return direct if governed is None or is_past else governed
+        if not governed or not is_governed(index, governed_share):
+            return direct
+        return governed[index % n_governors]
 
     fleet = Fleet(agenda, plan, front_of)
-    limits = watch(agenda, governed.gate) if governed is not None else []
+    limits = watch(agenda, [each.gate for each in governed]) if governed else []
     began_cpu_s = time.process_time()
     fleet.start()
     agenda.run(BEGIN_S + plan.seconds)
@@ -107,9 +120,9 @@ def play(scenario: Scenario, peer: Peer, seed: int, *, governed_share: float = 1
         seen,
         common.measure(seen, scenario.watched) | scenario.measure(seen),
         agenda.n_events,
-        governed.n_calls if governed is not None else 0,
+        sum(each.n_calls for each in governed),
         cpu_s,
-        governed.gate if governed is not None else None,
+        governed[0].gate if governed else None,
         limits,
     )
 
@@ -123,13 +136,14 @@ def is_governed(index: int, share: float) -> bool:
     return int((index + 1) * share + 1e-9) > int(index * share + 1e-9)
 
 
-def watch(agenda: Agenda, gate: Gate) -> list[tuple[float, int, int]]:
+def watch(agenda: Agenda, gates: list[Gate]) -> list[tuple[float, int, int]]:
     """Return a list that fills with (s from the start, limit, line length) every 50 ms."""
     seen: list[tuple[float, int, int]] = []
     began_s = agenda.now_s
 
     def look(now_s: float, _: object) -> None:
-        seen.append((now_s - began_s, gate.limit, gate.line_length))
+        limit, n_waiting = sum(x.limit for x in gates), sum(x.line_length for x in gates)
+        seen.append((now_s - began_s, limit, n_waiting))
         agenda.at(now_s + 0.05, look)
 
     agenda.at(began_s, look)

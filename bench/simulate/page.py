@@ -125,7 +125,26 @@ def density_section(points: Sequence[Point], millions: Sequence[Point], picture:
     return "\n\n".join(parts)
 
 
-def staleness_section(points: Sequence[Point], picture: str) -> str:
+def unshared_table(points: Sequence[Point]) -> str:
+    """Return a row per number of governors that share nothing."""
+    head = ["agents a service", "governors", "waste ratio", "goodput of capacity"]
+    head += ["attempts a task", "tasks that succeed", "limits in all / slots"]
+    rows = [
+        [
+            f"{p.n_agents:,}",
+            f"{p.at:g}",
+            number(p.waste_ratio, is_share=True),
+            number(p.goodput_ratio, is_share=True),
+            number(p.attempts),
+            number(p.success_ratio, is_share=True),
+            number(p.limit_ratio),
+        ]
+        for p in points
+    ]
+    return table(head, rows)
+
+
+def staleness_section(points: Sequence[Point], picture: str, unshared: Sequence[Point] = ()) -> str:
     """Return the staleness curve, losses and partition."""
     return "\n\n".join(
         [
@@ -139,6 +158,9 @@ def staleness_section(points: Sequence[Point], picture: str) -> str:
             f"half of the governors cannot reach the hub from {CUT_S[0]:.0f} to {CUT_S[1]:.0f} s.",
             f"![Waste and calls inside against staleness]({picture})",
             point_table(points, "delay s, or share"),
+            "Real gates that share nothing, side by side before one service of 40 slots; each "
+            "learns its limit by itself (the exact tier, one seed).",
+            unshared_table(unshared),
         ]
     )
 

@@ -78,3 +78,13 @@ def test_what_is_not_simulated_is_refused(name: str) -> None:
     """Several endpoints or services, streams and fan-outs are the sockets'."""
     with pytest.raises(NotSimulated):
         play(SCENARIOS[name], "direct", 1)
+
+
+def test_governors_that_share_nothing_each_take_their_agents() -> None:
+    """Two gates: half of the agents each, and their limits are added up."""
+    one, two = (play(small(60), "governor", 1, n_governors=n) for n in (1, 2))
+    assert one.gate is not None
+    assert two.gate is not None
+    assert two.gate.ledger.n_arrived < 0.8 * one.gate.ledger.n_arrived
+    assert two.limits[0][1] == 2 * one.limits[0][1]
+    assert two.quantities["unfinished"] == 0.0
