@@ -50,6 +50,8 @@ class Pair:
     measured, simulated : Values
     others : tuple of Values
         Simulated with further seeds: by how much seeds differ.
+    n_events, cpu_s
+        Of all these runs together.
     """
 
     scenario: str
@@ -58,6 +60,8 @@ class Pair:
     measured: Values
     simulated: Values
     others: tuple[Values, ...] = ()
+    n_events: int = 0
+    cpu_s: float = 0.0
 
     def deviation(self, quantity: str) -> float:
         """Return simulated over measured, less one; 0 if both are nothing."""
@@ -128,14 +132,14 @@ def against_sockets(
         assert peer in ("direct", "governor")
         which: Peer = "governor" if peer == "governor" else "direct"
         try:
-            runs = [
-                values_of(play(scenario, which, seed + more).quantities)
-                for more in range(n_more + 1)
-            ]
+            played = [play(scenario, which, seed + more) for more in range(n_more + 1)]
         except NotSimulated:
             left_out.append(scenario.name)
             continue
-        pair = Pair(scenario.name, peer, seed, measured, runs[0], tuple(runs[1:]))
+        first, *others = (values_of(each.quantities) for each in played)
+        n_events = sum(each.n_events for each in played)
+        cpu_s = sum(each.cpu_s for each in played)
+        pair = Pair(scenario.name, peer, seed, measured, first, tuple(others), n_events, cpu_s)
         pairs.append(pair)
         deviations = ", ".join(f"{name} {pair.deviation(name):+.1%}" for name in QUANTITIES)
         say(f"  {scenario.name:22} {peer:9} {deviations}")

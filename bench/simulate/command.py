@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import time
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
 from bench.children import BenchError
-from bench.report import RESULTS, save
+from bench.report import RESULTS, revision, save
 from bench.simulate import check, curves, page, picture, scale
 from bench.simulate.curves import Point
 
@@ -124,7 +125,13 @@ def main(argv: list[str]) -> int:
     for name in names:
         say(f"{name}:")
         text, rows = MAKERS[name](options)
-        sections[name] = {"text": text, "rows": rows}
-    parts = [sections[name]["text"] for name in CURVES if name in sections]
+        made = f"{time.strftime('%Y-%m-%d %H:%M UTC', time.gmtime())}, commit {revision()}"
+        sections[name] = {"text": text, "made": made, "rows": rows}
+        path.write_text(json.dumps({"sections": sections}) + "\n")  # a long run may be cut short
+    parts = [
+        f"{sections[name]['text']}\n\n(This part: {sections[name].get('made', 'before')}.)"
+        for name in CURVES
+        if name in sections
+    ]
     save(options.name, " ".join([NAME, *argv]), "\n\n".join(parts), {"sections": sections})
     return 0

@@ -65,6 +65,18 @@ def agreement(pairs: Sequence[Pair]) -> str:
     )
 
 
+def speed(pairs: Sequence[Pair]) -> str:
+    """Return in words how fast the exact tier was."""
+    said = []
+    for peer, what in (("direct", "with nothing in front"), ("governor", "with the real gate")):
+        mine = [pair for pair in pairs if pair.peer == peer and pair.cpu_s > 0.0]
+        if mine:
+            rates = sorted(pair.n_events / pair.cpu_s for pair in mine)
+            all_hz = sum(pair.n_events for pair in mine) / sum(pair.cpu_s for pair in mine)
+            said.append(f"{what} {all_hz:,.0f} ({rates[0]:,.0f} to {rates[-1]:,.0f})")
+    return f"Events/s of one core, over all cells: {', '.join(said)}." if said else ""
+
+
 def check_section(sockets: Sequence[Pair], left_out: Sequence[str], tiers: Sequence[Pair]) -> str:
     """Return both comparisons."""
     parts = ["### Simulated against measured"]
@@ -72,6 +84,7 @@ def check_section(sockets: Sequence[Pair], left_out: Sequence[str], tiers: Seque
         parts += [
             "The same scenario definitions, the same seed, the same measuring function; "
             f"{agreement(sockets)} Not simulated: {', '.join(left_out) or 'none'}.",
+            speed(sockets),
             check_table(sockets, "sockets", "simulated"),
         ]
     if tiers:

@@ -120,7 +120,7 @@ def draw_staleness(points: Sequence[Point], path: Path) -> None:
         _line(inside, mine, "inside_ratio", **look)
         _line(goodput, mine, "waste_ratio", color=COLOURS[law], ls=":")
     _dress(inside, goodput, "delay of the shared view, s", is_log=True)
-    goodput.set_ylabel("tasks done, % of capacity; dotted: wasted, % of upstream seconds")
+    goodput.set_ylabel("tasks done, % of capacity (dotted: wasted, %)")
     inside.set_ylabel("calls inside the service, % of its slots (mean)")
     inside.set_ylim(bottom=0, top=None)
     inside.autoscale(axis="y")
