@@ -11,8 +11,10 @@ from bench.simulate import state
 from bench.simulate.exact import Peer, play
 from bench.simulate.scale import Fleet, make_world
 from bench.simulate.scale import play as play_scaled
+from signals.kernel import IS_COMPILED
 
-SMALL = Fleet(n_agents=700, n_slots=8, seconds=6.0, drain_s=2.0)
+N_SLOTS = 8 if IS_COMPILED else 2
+SMALL = Fleet(n_agents=88 * N_SLOTS, n_slots=N_SLOTS, seconds=6.0, drain_s=2.0)
 
 
 @pytest.mark.parametrize(
@@ -20,7 +22,7 @@ SMALL = Fleet(n_agents=700, n_slots=8, seconds=6.0, drain_s=2.0)
     [
         SMALL,
         replace(SMALL, governed_share=0.0),
-        replace(SMALL, governed_share=0.5, n_upstreams=4, n_slots=2, is_roaming=True),
+        replace(SMALL, governed_share=0.5, n_upstreams=2, n_slots=N_SLOTS // 2, is_roaming=True),
         replace(SMALL, n_views=4, delay_s=0.2, loss=0.2, cut_s=(2.0, 4.0), cut_share=0.5),
         replace(SMALL, n_views=4, delay_s=0.2, law="sum"),
     ],
@@ -54,6 +56,7 @@ def test_the_same_seed_gives_the_same_run() -> None:
     assert first != other
 
 
+@pytest.mark.skipif(not IS_COMPILED, reason="minutes without the compiler")
 @pytest.mark.parametrize(("peer", "share"), [("governor", 1.0), ("direct", 0.0)])
 def test_the_tiers_agree_on_a_small_case(peer: Peer, share: float) -> None:
     """3,000 agents before 40 slots: goodput within 10 %, attempts within 10 %, waste 3 points."""
