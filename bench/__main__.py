@@ -20,6 +20,7 @@ COMMANDS = {
     "hour": ("bench.hour", "an hour of ever new callers on a virtual clock: memory"),
     "overhead": ("bench.overhead", "what the recorder and an open dashboard cost a request"),
     "limit": ("bench.limit", "the adaptive limit on a virtual clock"),
+    "simulate": ("bench.simulate", "the same fleets on a virtual clock, to a million agents"),
     "detect": ("bench.detect", "what the signals see, when, and what they mistake"),
 }
 
