@@ -29,7 +29,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from governor.core.admission import Admission
+from governor.core.adoption import Adoption
 from governor.core.arrival import Arrival
 from governor.core.endpoint import is_normal
 from governor.core.faults import Part
@@ -45,7 +45,7 @@ _OPEN = LeaseState.OPEN
 _CLOSED = LeaseState.CLOSED
 
 
-class Gate(Admission):
+class Gate(Adoption):
     """Admission control of one upstream; made as :class:`~governor.core.parts.GateParts` says."""
 
     # -- events -----------------------------------------------------------

@@ -156,6 +156,20 @@ class Decision:
         return f"Decision({what}, retry_after_ns={self.retry_after_ns})"
 
 
+class Asked(Decision):
+    """In place of a decision: the gate is in another process, has been asked, and will say."""
+
+    __slots__ = ()
+
+    action = Action.WAIT
+    reason = Reason.UNTOUCHED
+    retry_after_ns = 0
+    status = 0
+    observed = None
+
+    __init__ = object.__init__
+
+
 class Untouched(Decision):
     """What is decided of nearly every request: admitted on arrival, nothing else to say.
 

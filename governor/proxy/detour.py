@@ -11,12 +11,12 @@ from __future__ import annotations
 from time import monotonic_ns
 from typing import TYPE_CHECKING
 
-from governor.core.lease import Decision
-from governor.errors import GovernorError
+from governor.core.lease import Asked, Decision
+from governor.errors import GovernorError, UpstreamError
 from governor.proxy import endings
 from governor.proxy.framing import HEAD_END
 from governor.proxy.state import CONNECTING, NEW, WAITING
-from policies.decision import Action
+from policies.decision import Action, Outcome, Reason
 from policies.ejection import Verdict
 
 if TYPE_CHECKING:
@@ -29,7 +29,8 @@ OWN_BOUND = "upstream_connections_exhausted"
 def go_elsewhere(exchange: Exchange, error: GovernorError) -> bool:
     """Take a request whose connection could not be opened elsewhere; return whether it goes."""
     is_ours = error.reason == OWN_BOUND
-    return _reroute(exchange, Verdict.UNTOLD if is_ours else Verdict.UNREACHED)
+    verdict = Verdict.UNTOLD if is_ours else Verdict.UNREACHED
+    return _reroute(exchange, verdict, (error, Outcome.UNSENT))
 
 
 def send_again(exchange: Exchange, data: bytes, is_stale: bool) -> bool:
@@ -53,7 +54,8 @@ def send_again(exchange: Exchange, data: bytes, is_stale: bool) -> bool:
         exchange.state = CONNECTING
         exchange.pool.connect(exchange)
         return True
-    return _reroute(exchange, Verdict.FAILED)
+    error = UpstreamError("The upstream closed the connection.", reason="upstream_closed")
+    return _reroute(exchange, Verdict.FAILED, (error, Outcome.FAILED))
 
 
 def divert(exchange: Exchange, decision: Decision, now_ns: int) -> None:
@@ -68,7 +70,29 @@ def divert(exchange: Exchange, decision: Decision, now_ns: int) -> None:
     exchange.start(now_ns, may_join=False)
 
 
-def _reroute(exchange: Exchange, verdict: Verdict) -> bool:
+def moved(exchange: Exchange, decision: Decision, now_ns: int) -> None:
+    """Go where a gate in another process says, which was asked."""
+    if decision.action is Action.DIVERT:
+        divert(exchange, decision, now_ns)
+    elif decision.action is Action.ANSWER:
+        endings.send_away(exchange, decision, now_ns)
+    else:
+        exchange.decision = decision
+        exchange.detour = Reason.REROUTED.value
+        if decision.action is Action.ADMIT:
+            exchange.dispatch(decision.lease.endpoint_idx, now_ns)
+
+
+def stay(exchange: Exchange) -> None:
+    """Fail a call as it would have failed at once, had it been known that it cannot move."""
+    if exchange.state != WAITING or exchange.failure is None:
+        return
+    error, outcome = exchange.failure
+    exchange.state = CONNECTING  # it waits for nobody: its lease is open, and to be closed
+    endings.fail(exchange, error, outcome)
+
+
+def _reroute(exchange: Exchange, verdict: Verdict, failure: tuple[GovernorError, Outcome]) -> bool:
     lease = exchange.lease
     if lease is None or exchange.downstream is None:
         return False
@@ -83,7 +107,9 @@ def _reroute(exchange: Exchange, verdict: Verdict) -> bool:
         return False
     exchange.stamp_ns = exchange.waits_since_ns = now_ns
     exchange.state = WAITING
-    if decision.action is Action.DIVERT:
+    if type(decision) is Asked:
+        exchange.failure = failure
+    elif decision.action is Action.DIVERT:
         divert(exchange, decision, now_ns)
     else:
         exchange.decision = decision

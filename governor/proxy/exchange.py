@@ -27,7 +27,7 @@ from __future__ import annotations
 from time import monotonic_ns
 from typing import TYPE_CHECKING, cast
 
-from governor.core.lease import Decision, Untouched
+from governor.core.lease import Asked, Decision, Untouched
 from governor.errors import GovernorError
 from governor.proxy import detour, endings, marks, refusals
 from governor.proxy.endings import apply_all as apply_all
@@ -76,12 +76,37 @@ class Exchange(ExchangeParts):
             return
         lease = self.lease = decision.lease
         lease.owner = self
-        action = decision.action
-        if action is _ADMIT:
+        if decision.action is _ADMIT:
             stats.n_admitted += 1
             self.decision = decision
             self.dispatch(lease.endpoint_idx, now_ns)
-        elif action is _WAIT:
+        elif type(decision) is Asked:
+            self.state = WAITING
+        else:
+            self._heed(decision, now_ns)
+
+    def told(self, decision: Decision) -> None:
+        """Do what a gate in another process says, which was asked."""
+        if self.state != WAITING:
+            return
+        now_ns = monotonic_ns()
+        if self.decision is not None:
+            detour.moved(self, decision, now_ns)
+        elif decision.action is _ADMIT:
+            self.stats.n_admitted += 1
+            self.decision = decision
+            self.dispatch(decision.lease.endpoint_idx, now_ns)
+        else:
+            self._heed(decision, now_ns)
+
+    def nowhere_to_go(self) -> None:
+        """Hear from a gate in another process that a call stays where it has failed."""
+        detour.stay(self)
+
+    def _heed(self, decision: Decision, now_ns: int) -> None:
+        """Do what the gate says of a request that it does not just admit."""
+        stats, action = self.stats, decision.action
+        if action is _WAIT:
             stats.n_waited += 1
             self.decision = decision
             self.waits_for = decision.reason.value

@@ -15,6 +15,7 @@ from governor.proxy.stats import ProxyStats
 if TYPE_CHECKING:
     from governor.core.decision_log import Intervention
     from governor.core.gate import Gate
+    from governor.errors import GovernorError
     from governor.proxy.downstream import Downstream
     from governor.proxy.headers import RequestHead
     from governor.proxy.peer import Peer
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from governor.proxy.router import Route
     from governor.proxy.server import ProxyServer
     from governor.proxy.upstream import UpstreamConnection
+    from policies.decision import Outcome
 
 NOTHING: list[bytes] = []
 """Shared by all exchanges that hold nothing; never written."""
@@ -37,6 +39,9 @@ class ExchangeParts:
     lease : Lease or None
         None before the gate was asked, when it failed, and once closed.
     connection : UpstreamConnection or None
+    failure : tuple or None
+        What becomes of it if there is nowhere else to go; set while a gate in another
+        process is asked.
     state : int
         See :mod:`governor.proxy.state`.
     minor : int
@@ -54,6 +59,7 @@ class ExchangeParts:
         "detour",
         "dispatched_at_ns",
         "downstream",
+        "failure",
         "first_byte_ns",
         "gate",
         "head",
@@ -127,6 +133,7 @@ class ExchangeParts:
         self.kept: list[bytes] | None = None
         self.own_reason = self.detour = self.waits_for = ""
         self.interventions: tuple[Intervention, ...] = ()
+        self.failure: tuple[GovernorError, Outcome] | None = None
         self.left_at_ns = self.retry_after_ns = 0
         self.dispatched_at_ns = self.waited_ns = self.first_byte_ns = self.overhead_ns = 0
         self.n_in_bytes = self.n_out_bytes = 0

@@ -1,0 +1,87 @@
+"""Requests that have their place already: given elsewhere, on credit, and booked here.
+
+*Rule of this file*: the gate's side of lending. How much is lent is
+:mod:`governor.fleet.credit`'s.
+
+*Theory*: a request that finds room in calm is admitted, whatever else is true of it: no policy
+acts beside a free place. So as many may be admitted unasked as would find room in any order;
+whoever admits them tells afterwards, and everything that a gate learns of an arrival it learns
+then. What is booked is never refused, held or moved: it is under way.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from governor.core.admission import Admission
+from governor.core.arrival import Arrival
+from governor.core.lease import Lease, make_lease
+from policies.decision import Reason
+from signals import ATTEMPT_MASK, PARENT
+
+
+class Adoption(Admission):
+    """The ways of a gate that lends places."""
+
+    @property
+    def n_lendable(self) -> int:
+        """Places that may be given unasked: none unless every arrival would be admitted now.
+
+        None of an upstream with several endpoints: which one takes a call is decided here.
+        """
+        only = self._only
+        if only is None or self.line.n_live or self._restraints or not self.shaping.is_calm:
+            return 0
+        return max(0, only.limit.limit - only.in_flight - self.shaping.kept_from_crowd)
+
+    def adopt(
+        self, now_ns: int, arrival: Arrival, owner: Any = None, endpoint_idx: int = 0
+    ) -> Lease:
+        """Take note of a request that is under way to an endpoint; return its open lease."""
+        now_ns = self._clamp(now_ns)
+        ledger = self.ledger
+        ledger.n_arrived += 1
+        endpoint = self.endpoints[endpoint_idx]
+        tenant, flow, tree = arrival.tenant, arrival.flow, arrival.tree
+        if arrival.is_exempt:
+            lease = make_lease(arrival, now_ns, max(arrival.attempt, 0), owner)
+            if lease.attempt:
+                ledger.n_attempts_repeated += 1
+            if self.reservations.n_outstanding:
+                self.refused.redeem(now_ns, lease)
+            self.identities.opened(tenant, flow, tree)
+            endpoint.open_exempt(now_ns, lease)
+            return lease
+        self._n_calls_by_flow[flow] += 1
+        try:
+            self._is_crowd(now_ns, flow)
+            if now_ns >= self.signals.boundary_ns:
+                self.signals.advance(now_ns)
+            call = self._signal_arrival(
+                self._signals_root,
+                now_ns,
+                tenant,
+                flow,
+                tree,
+                arrival.fingerprint,
+                arrival.attempt,
+                arrival.family,
+                arrival.is_identified,
+                arrival.patience_ns,
+            )
+        except Exception:
+            ledger.n_faults += 1
+            call = max(arrival.attempt, 0)
+        lease = make_lease(arrival, now_ns, call, owner)
+        if arrival.source:
+            self._note_traced(now_ns, lease)
+        if arrival.parent_flow:
+            self._signal(PARENT, now_ns, lease, arrival.parent_flow)
+        if call & ATTEMPT_MASK:
+            ledger.n_attempts_repeated += 1
+            self._n_retries_by_flow[flow] += 1
+        if self.reservations.n_outstanding:
+            self.refused.redeem(now_ns, lease)
+        self.identities.opened(tenant, flow, tree)
+        self._admit(now_ns, lease, endpoint, Reason.UNTOUCHED)
+        return lease

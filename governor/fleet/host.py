@@ -1,0 +1,424 @@
+"""Brings what workers write to the gates, and what gates decide to the workers.
+
+*Rule of this file*: one record after the other, in the order of their instants over all workers;
+a fault is counted and the request goes through. No loop and no socket: the keeper's process says
+when to read.
+
+*Theory*: to the gates it looks as if one process told them everything, in order, at the instants
+at which it happened. What is some milliseconds late is booked at its own instant, for the gate's
+clock and the signals' windows are moved by the records themselves and by ticks.
+
+A worker that dies takes its connections with it. Its upstream may work on nevertheless, and a
+place is free when the upstream answers; nobody will tell of that. So its calls keep their places
+as long as such calls usually take, counted from when each was sent, and no longer than
+``LOST_NS`` in all: a service that notices the closed connections is not kept idle for long, one
+that does not is not sent everything at once. Calls whose answer had begun, and those that
+waited, end at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from heapq import heappop, heappush
+from typing import TYPE_CHECKING, cast
+
+from governor.core.lease import Decision, Lease, LeaseState, make_lease
+from governor.fleet.board import Board, KeeperWord
+from governor.fleet.credit import lend
+from governor.fleet.records import (
+    ARRIVAL,
+    BODY,
+    ID_AT,
+    REASONS,
+    Kind,
+    unpack_arrival,
+)
+from governor.fleet.seat import Caller, Seat
+from policies.decision import Action, Outcome, Reason
+from policies.ejection import Verdict
+
+if TYPE_CHECKING:
+    from governor.core.arrival import Arrival
+    from governor.core.gate import Gate
+    from governor.core.identity import Identities
+    from governor.core.registry import Registry
+
+LOST_NS = 900_000_000
+"""Within a second of a worker's death everything that is shown is true again."""
+
+_OPEN, _PENDING = LeaseState.OPEN, LeaseState.PENDING
+_OUTCOMES = tuple(Outcome)
+_WITH_ARRIVAL = (Kind.ARRIVE, Kind.ADMITTED, Kind.MEMBER, Kind.SAW)
+
+Fields = tuple[int, ...]
+
+
+class Host:
+    """All workers' records and all gates.
+
+    Parameters
+    ----------
+    board : Board
+    gates : sequence of Gate
+        In the order of the configuration.
+    identities : Identities
+    registry : Registry, optional
+        Told the configured agent of each flow.
+
+    Attributes
+    ----------
+    n_faults : int
+        Records that could not be acted on.
+    n_records : int
+        Read so far.
+    switched : dict of str to str
+        Policies switched since the start: who comes later is told.
+    """
+
+    def __init__(
+        self,
+        board: Board,
+        gates: Sequence[Gate],
+        identities: Identities,
+        registry: Registry | None = None,
+    ) -> None:
+        self.board = board
+        self.gates = tuple(gates)
+        self.seats = [Seat(board, row) for row in range(board.n_workers)]
+        self.switched: dict[str, str] = {}
+        self.n_faults = 0
+        self.n_records = 0
+        self._identities = identities
+        self._rule_of = None if registry is None else registry.rule_of
+        self._touched = set(range(len(self.gates)))
+        self._lost: list[tuple[int, int, Lease]] = []
+        self._n_lost_ever = 0
+        self._first_place: list[int] = []
+        place = 0
+        for gate in self.gates:
+            self._first_place.append(place)
+            place += len(gate.endpoints)
+        self._acts = {
+            Kind.HELLO: self._hello,
+            Kind.ANSWERED: self._answered,
+            Kind.LEAVE: self._leave,
+            Kind.DEPART: self._depart,
+            Kind.REROUTE: self._reroute,
+            Kind.REFUSAL: self._refusal,
+            Kind.SLOT: self._slot,
+            Kind.ABSORB: self._absorb,
+            Kind.QUOTA: self._quota,
+            Kind.SHARED: self._shared,
+        }
+        for seat in self.seats:
+            seat.reader.skip_all()  # it was told to the keeper before; workers tell it again
+            for k in range(board.n_places):
+                board.credits[seat.row][k] = 0
+
+    # -- turns ------------------------------------------------------------------
+
+    def drain(self, n_most: int = 1_024) -> int:
+        """Act on what workers have written, the earliest first; return how many records.
+
+        Parameters
+        ----------
+        n_most : int
+            Then others get their turn; the rest waits for the next.
+        """
+        n = 0
+        while n < n_most:
+            earliest, place, at_ns = None, -1, 0
+            for seat in self.seats:
+                reader = seat.reader
+                found = reader.peek()
+                if found >= 0:
+                    found_ns = reader.words[found >> 3]
+                    if earliest is None or found_ns < at_ns:
+                        earliest, place, at_ns = seat, found, found_ns
+            if earliest is None:
+                break
+            self._act(earliest, place)
+            n += 1
+        if n:
+            self.n_records += n
+            self.publish()
+        return n
+
+    def tick(self, now_ns: int) -> None:
+        """Run every gate's look across its window (every 50 ms), and tell what came of it."""
+        for seat in self.seats:
+            seat.write_backlog()
+            if not seat.is_alive and seat.leases and seat.reader.peek() < 0:
+                self._lose(seat, now_ns)
+        self._close_lost(now_ns)
+        for idx, gate in enumerate(self.gates):
+            try:
+                self.deliver(now_ns, gate.tick(now_ns))
+                self.board.refusals[idx] = gate.refused.is_storm(now_ns)
+            except Exception:
+                gate.ledger.n_faults += 1
+            self._touched.add(idx)
+            for endpoint in gate.endpoints:
+                place = self._first_place[idx] + endpoint.idx
+                limit = endpoint.limit.limit
+                n_alive = sum(seat.is_alive for seat in self.seats)
+                self.board.limits[place] = limit
+                self.board.shares[place] = max(1, limit // max(1, n_alive))
+        self.board.keeper[KeeperWord.BEAT_NS] = now_ns
+        self.publish()
+
+    def deliver(self, now_ns: int, decisions: Iterable[Decision]) -> None:
+        """Tell each decision to the worker whose request waits for it."""
+        for decision in decisions:
+            self._tell(now_ns, Kind.DECIDE, decision.lease.owner, decision)
+
+    def publish(self) -> None:
+        """Lend what may be lent at the gates that something has happened at; wake who was told."""
+        board = self.board
+        alive = [seat.row for seat in self.seats if seat.is_alive]
+        for idx in self._touched:
+            gate = self.gates[idx]
+            place = self._first_place[idx]
+            opens = [board.opens[row][place] for row in alive]
+            unread = max(0, sum(opens) - gate.endpoints[0].in_flight)
+            credits = lend(gate.n_lendable - unread, opens)
+            for row, credit in zip(alive, credits, strict=True):
+                if board.credits[row][place] != credit:
+                    board.credits[row][place] = credit
+        self._touched.clear()
+        for seat in self.seats:
+            seat.wake()
+
+    def sleep(self, depth: int) -> bool:
+        """Say how soon one looks again; return whether something has come meanwhile."""
+        return any([seat.reader.sleep(depth) for seat in self.seats])
+
+    def switch(self, now_ns: int, name: str, value: str) -> None:
+        """Tell all workers that a policy was switched, those too that are still to come."""
+        self.switched[name] = value
+        for seat in self.seats:
+            seat.tell_switch(now_ns, name, value)
+            seat.wake()
+
+    # -- records ------------------------------------------------------------------
+
+    def _act(self, seat: Seat, place: int) -> None:
+        reader = seat.reader
+        kind = reader.memory[place + 18]
+        try:
+            if kind in _WITH_ARRIVAL:
+                fields = ARRIVAL.unpack_from(reader.memory, place)
+                start = place + ID_AT
+                request_id = bytes(reader.memory[start : start + fields[23]])
+                reader.step()
+                self._touched.add(fields[2])
+                if kind == Kind.ARRIVE:
+                    self._arrive(seat, fields, request_id)
+                elif kind == Kind.ADMITTED:
+                    self._admitted(seat, fields, request_id)
+                elif kind == Kind.MEMBER:
+                    self._member(seat, fields, request_id)
+                else:
+                    self._saw(seat, fields, request_id)
+            else:
+                fields = BODY.unpack_from(reader.memory, place)
+                reader.step()
+                self._touched.add(fields[2])
+                self._acts[Kind(kind)](seat, fields)
+        except Exception:
+            self.n_faults += 1
+            self._survive(seat, fields)
+
+    def _survive(self, seat: Seat, fields: Fields) -> None:
+        """After a fault: whoever has asked gets an answer, and it harms nobody."""
+        gate = self.gates[fields[2]]
+        gate.ledger.n_faults += 1
+        kind, number = fields[3], fields[1]
+        caller = Caller(seat, number, gate, b"")
+        if kind == Kind.ARRIVE:
+            seat.leases.pop(number, None)
+            lease = make_lease(cast("Arrival", None), fields[0], 0)
+            lease.endpoint_idx = self.n_faults % len(gate.endpoints)
+            seat.tell(Kind.TOLD, fields[0], caller, Decision(Action.ADMIT, Reason.UNTOUCHED, lease))
+        elif kind == Kind.REROUTE:
+            seat.tell(Kind.NOWHERE, fields[0], caller, None)
+        elif kind in (Kind.SLOT, Kind.ABSORB, Kind.MEMBER):
+            seat.tell(Kind.REPLY, fields[0], caller, None)
+
+    def _read(self, fields: Fields) -> Arrival:
+        """Return a record's arrival, with places in the tables for its keys."""
+        identities = self._identities
+        at_ns, flows = fields[0], identities.flows
+        parent = flows.find(fields[9]) if fields[9] else 0
+        tenant = identities.tenants.index(fields[6], at_ns)
+        flow = flows.index(fields[7], at_ns)
+        rule_of = self._rule_of
+        if rule_of is not None and fields[15] >= 0 and rule_of[flow] < 0:
+            rule_of[flow] = fields[15]
+        tree = identities.trees.index(fields[8], at_ns)
+        arrival = unpack_arrival(fields, tenant, flow, tree)
+        arrival.parent_flow = parent
+        return arrival
+
+    def _arrive(self, seat: Seat, fields: Fields, request_id: bytes) -> None:
+        number = fields[1]
+        if number in seat.leases:
+            return  # told twice, around the start of this keeper
+        gate = self.gates[fields[2]]
+        caller = Caller(seat, number, gate, request_id)
+        decision = gate.arrive(fields[0], self._read(fields), caller)
+        decision.lease.owner = caller
+        seat.leases[number] = decision.lease
+        self._tell(fields[0], Kind.TOLD, caller, decision)
+
+    def _admitted(self, seat: Seat, fields: Fields, request_id: bytes) -> None:
+        number = fields[1]
+        if number in seat.leases:
+            return
+        gate = self.gates[fields[2]]
+        caller = Caller(seat, number, gate, request_id)
+        seat.leases[number] = gate.adopt(fields[0], self._read(fields), caller, fields[5])
+
+    def _answered(self, seat: Seat, fields: Fields) -> None:
+        lease = seat.leases.get(fields[1])
+        if lease is not None:
+            self.gates[fields[2]].answered(fields[0], lease, fields[5])
+
+    def _leave(self, seat: Seat, fields: Fields) -> None:
+        lease = seat.leases.get(fields[1])
+        if lease is None:
+            return
+        gate = self.gates[fields[2]]
+        self.deliver(fields[0], gate.leave(fields[0], lease))
+        if fields[4]:  # its place, if it got one meanwhile, was never used
+            del seat.leases[fields[1]]
+            if lease.state is _OPEN:
+                self.deliver(fields[0], gate.depart(fields[0], lease, Outcome.UNSENT))
+
+    def _depart(self, seat: Seat, fields: Fields) -> None:
+        lease = seat.leases.pop(fields[1], None)
+        if lease is None:
+            return
+        gate, now_ns = self.gates[fields[2]], fields[0]
+        if lease.state is _OPEN:
+            followers = gate.depart(now_ns, lease, _OUTCOMES[fields[4]], fields[5], fields[6])
+            if followers:
+                self.deliver(now_ns, followers)
+        elif lease.state is _PENDING:  # the worker went without an answer that came too late
+            gate.close_unserved(now_ns, lease)
+
+    def _reroute(self, seat: Seat, fields: Fields) -> None:
+        now_ns, number = fields[:2]
+        gate = self.gates[fields[2]]
+        lease = seat.leases.get(number)
+        if lease is None:
+            seat.tell(Kind.NOWHERE, now_ns, Caller(seat, number, gate, b""), None)
+            return
+        caller = lease.owner
+        decision, followers = gate.reroute(now_ns, lease, Verdict(fields[5]))
+        if decision is None:
+            seat.tell(Kind.NOWHERE, now_ns, caller, None)
+        else:
+            self._tell(now_ns, Kind.TOLD, caller, decision)
+        self.deliver(now_ns, followers)
+
+    def _refusal(self, seat: Seat, fields: Fields) -> None:
+        gate = self.gates[fields[2]]
+        gate.refused.note(fields[0])
+        self.board.refusals[fields[2]] = gate.refused.is_storm(fields[0])
+
+    def _slot(self, seat: Seat, fields: Fields) -> None:
+        lease = seat.leases.get(fields[1])
+        gate = self.gates[fields[2]]
+        caller = Caller(seat, fields[1], gate, b"") if lease is None else lease.owner
+        decision = None
+        if lease is not None:
+            decision = gate.refused.answer(fields[0], lease, fields[5], fields[6])
+        seat.tell(Kind.REPLY, fields[0], caller, decision)
+
+    def _member(self, seat: Seat, fields: Fields, request_id: bytes) -> None:
+        gate = self.gates[fields[2]]
+        caller = Caller(seat, fields[1], gate, request_id)
+        lease = make_lease(self._read(fields), fields[0], 0, caller)
+        decision = gate.refused.answer(fields[0], lease, fields[5], fields[16])
+        seat.tell(Kind.REPLY, fields[0], caller, decision)
+
+    def _absorb(self, seat: Seat, fields: Fields) -> None:
+        now_ns, number = fields[:2]
+        gate = self.gates[fields[2]]
+        lease = seat.leases.get(number)
+        taken = None
+        if lease is not None and lease.state is _OPEN:
+            taken = gate.refused.absorb(now_ns, lease, fields[6], fields[7])
+        if lease is None or taken is None:
+            caller = Caller(seat, number, gate, b"") if lease is None else lease.owner
+            seat.tell(Kind.REPLY, now_ns, caller, None)
+            return
+        decision, followers = taken
+        seat.leases[number] = decision.lease
+        seat.tell(Kind.REPLY, now_ns, lease.owner, decision)
+        self.deliver(now_ns, followers)
+
+    def _quota(self, seat: Seat, fields: Fields) -> None:
+        at_ns = fields[0]
+        tenant = self._identities.tenants.find(fields[6])
+        self.gates[fields[2]].observe_quota(at_ns, tenant, fields[5], *fields[7:10])
+
+    def _shared(self, seat: Seat, fields: Fields) -> None:
+        ledger = self.gates[fields[2]].ledger
+        ledger.n_arrived += fields[5]
+        ledger.n_by_outcome[Outcome.COALESCED] += fields[5]
+
+    def _saw(self, seat: Seat, fields: Fields, request_id: bytes) -> None:
+        gate = self.gates[fields[2]]
+        caller = Caller(seat, fields[1], gate, request_id)
+        lease = make_lease(self._read(fields), fields[0], 0, caller)
+        gate.saw(fields[0], lease, REASONS[fields[5]])
+
+    # -- who comes and goes ---------------------------------------------------------
+
+    def _hello(self, seat: Seat, fields: Fields) -> None:
+        """A worker begins: whoever had its row before is gone."""
+        if fields[6] != seat.epoch:
+            self._lose(seat, fields[0])
+            seat.epoch = fields[6]
+            seat.forget_backlog()
+        for name, value in self.switched.items():
+            seat.tell_switch(fields[0], name, value)
+        self._touched.update(range(len(self.gates)))
+
+    def _lose(self, seat: Seat, now_ns: int) -> None:
+        """Take back what a worker held that is gone."""
+        for lease in seat.leases.values():
+            gate = cast("Caller", lease.owner).gate
+            if lease.state is _PENDING:
+                gate.close_unserved(now_ns, lease)
+            elif lease.state is _OPEN:
+                usual_ns = 0 if lease.answered_at_ns else gate.dispatcher.response_ns
+                due_ns = min(lease.dispatched_at_ns + usual_ns, now_ns + LOST_NS)
+                self._n_lost_ever += 1
+                heappush(self._lost, (due_ns, self._n_lost_ever, lease))
+        seat.leases.clear()
+        for place in range(self.board.n_places):
+            self.board.credits[seat.row][place] = 0
+        self._close_lost(now_ns)
+
+    def _close_lost(self, now_ns: int) -> None:
+        lost = self._lost
+        while lost and lost[0][0] <= now_ns:
+            lease = heappop(lost)[2]
+            gate = cast("Caller", lease.owner).gate
+            try:
+                followers = gate.depart(now_ns, lease, Outcome.CANCELLED)
+                self.deliver(now_ns, followers)
+            except Exception:
+                gate.ledger.n_faults += 1
+
+    def _tell(self, now_ns: int, kind: int, caller: Caller, decision: Decision) -> None:
+        """Tell a decision; forget a lease that it closes."""
+        seat = caller.seat
+        if caller.epoch != seat.epoch:
+            return
+        if decision.action is not Action.ADMIT and decision.action is not Action.WAIT:
+            seat.leases.pop(caller.number, None)
+        seat.tell(kind, now_ns, caller, decision)
