@@ -173,7 +173,7 @@ class World:
             told.lease.owner.take(told)
 
 
-@settings(max_examples=12, phases=[Phase.explicit, Phase.reuse, Phase.generate])
+@settings(max_examples=30, phases=[Phase.explicit, Phase.reuse, Phase.generate])
 @pytest.mark.parametrize("kind", ["one", "fixed", "spread"])
 @given(steps=STEPS, n_workers=st.integers(2, 4))
 def test_as_many_workers_as_there_are_they_decide_as_one(
