@@ -5,6 +5,9 @@
 
 from __future__ import annotations
 
+import os
+import socket
+
 from governor.config.agents import Envelope as EnvelopeConfig
 from governor.config.model import Config
 from governor.config.policies import Policies, RoutePolicies
@@ -12,6 +15,7 @@ from governor.core.arrival import URGENCY_DEFAULT
 from governor.core.identity import Identities
 from governor.core.registry import Learning, Registry, Rule
 from governor.core.terms import Terms
+from governor.errors import ConfigError, Problem
 from policies.envelope import UNLIMITED, Envelope
 from policies.switches import NO_SWITCHES, Modes, observe_all
 from signals import Shared
@@ -41,6 +45,29 @@ def terms_of(policies: Policies, own: RoutePolicies) -> Terms:
         int((own.patience_s or 0.0) * _NS),
         URGENCY_DEFAULT if own.urgency is None else own.urgency,
     )
+
+
+def count_workers(config: Config) -> int:
+    """Return how many processes serve callers.
+
+    Raises
+    ------
+    ConfigError
+        More than one on a system that cannot share a port among processes.
+    """
+    n = config.workers
+    n_workers = _count_cores() if n == "auto" else n
+    if n_workers > 1 and not (hasattr(socket, "SO_REUSEPORT") and hasattr(os, "fork")):
+        message = "must be 1 on this system: it cannot share a port among processes"
+        raise ConfigError(Problem("this machine", "workers", str(n), message))
+    return n_workers
+
+
+def _count_cores() -> int:
+    """Return the cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def make_registry(config: Config, identities: Identities, signals: Shared) -> Registry:

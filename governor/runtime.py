@@ -20,11 +20,10 @@ import governor
 import signals as signal_kernels
 from governor.config.durations import Address
 from governor.config.model import Config, Upstream
-from governor.config.model import Route as RouteConfig
 from governor.control import AccessLogWriter, ControlPlane, LoopLag, RequestTally
 from governor.control.agents import AuditTrail
 from governor.control.collector import GovernorCollector
-from governor.control.telemetry import make_telemetry
+from governor.control.telemetry import Telemetry, make_telemetry
 from governor.core.decision_log import DecisionLog, Intervention
 from governor.core.faults import Part
 from governor.core.gate import Gate
@@ -34,12 +33,10 @@ from governor.core.spread import SpreadGate
 from governor.errors import ConfigError, Problem
 from governor.footprint import release_compiler
 from governor.notify import notify_stopping
+from governor.processes.data_plane import Pools, make_pools, make_server
 from governor.proxy.agents import AgentMatcher
 from governor.proxy.arrivals import ArrivalReader
 from governor.proxy.exchange import Exchange, apply_all
-from governor.proxy.marks import LEVELS
-from governor.proxy.pool import EndpointPool
-from governor.proxy.router import Route, Router
 from governor.proxy.server import ProxyServer
 from governor.proxy.stats import DoneHook, ProxyStats, RequestRecord
 from governor.record.recorder import Recorder
@@ -66,7 +63,8 @@ class RuntimeInfo(NamedTuple):
     proxy_urls: tuple[str, ...]
     """One per listener, in the order of the configuration."""
     control_url: str | None
-    runtime: Runtime
+    runtime: Runtime | None
+    """None where several processes run."""
 
     @property
     def proxy_url(self) -> str:
@@ -121,25 +119,8 @@ class Runtime:
         self.recorder: Recorder | None = None
         if is_recording:
             self.recorder = Recorder(config, self.gates, self.identities, self.registry)
-        self.pools = {
-            name: tuple(EndpointPool(x, upstream, self.stats) for x in upstream.addresses)
-            for name, upstream in config.upstreams.items()
-        }
-        agents = AgentMatcher([x.match for x in config.agents], self.registry)
-        router = Router(self._make_route(route) for route in config.routes)
-        self.proxy = ProxyServer(
-            config.listeners,
-            router,
-            self.stats,
-            ArrivalReader(self.identities, agents=agents if config.agents else None),
-            [pool for pools in self.pools.values() for pool in pools],
-            on_done=self._done_hook(),
-            logs_touched_only=config.access_log.mode != "all",
-            sample=sample,
-            on_fault=_report_fault,
-            tells_quota=config.policies.ratelimit_headers,
-        )
-        self.proxy.marks = LEVELS[config.decision_headers]
+        self.pools: Pools = {}
+        self.proxy = self._make_proxy()
         self.control = ControlPlane(self)
         self._tick_timer: asyncio.TimerHandle | None = None
         self._tick_due_s = 0.0
@@ -150,28 +131,30 @@ class Runtime:
         self.shared_signals.forget_flow(flow)
         self.registry.forget(flow)
 
-    def _make_route(self, route: RouteConfig) -> Route:
-        name = (route.match.host or "") + route.match.path_prefix
-        switches = switches_of(self.config.policies, route.policies)
-        return Route(
-            route,
-            self.gates[route.upstream],
-            self.pools[route.upstream],
-            name,
-            self.tally.for_route(route.upstream, name).count,
+    def _make_proxy(self) -> ProxyServer:
+        config = self.config
+        self.pools = make_pools(config, self.stats)
+        agents = AgentMatcher([x.match for x in config.agents], self.registry)
+        return make_server(
+            config,
+            self.gates,
             self.pools,
-            terms_of(self.config.policies, route.policies),
-            switches,
+            self.stats,
+            self.tally,
+            ArrivalReader(self.identities, agents=agents if config.agents else None),
+            done_hook(config, self.access_log, self.telemetry),
+            self.telemetry.sample if self.telemetry is not None else None,
+            report_fault,
         )
+
+    def _make_limit(self, name: str, number: int) -> Limit:
+        """Return the limit of one endpoint of an upstream."""
+        limit = self.config.upstreams[name].limit
+        return AdaptiveLimit(rng_seed=number + 1) if limit == "auto" else FixedLimit(limit)
 
     def _make_gate(self, idx: int, name: str, upstream: Upstream) -> Gate:
         policies = self.config.policies
-        limits: list[Limit] = [
-            AdaptiveLimit(rng_seed=number + 1)
-            if upstream.limit == "auto"
-            else FixedLimit(upstream.limit)
-            for number in range(len(upstream.endpoints))
-        ]
+        limits = [self._make_limit(name, number) for number in range(len(upstream.endpoints))]
         has_choice = len(upstream.endpoints) > 1 or upstream.fallback is not None
         make: Callable[..., Gate] = Gate
         if has_choice and upstream.reroute == "on" and policies.reroute != "off":
@@ -200,21 +183,6 @@ class Runtime:
             log=self.decision_log,
         )
 
-    def _done_hook(self) -> DoneHook | None:
-        """Return who is told of finished requests: the access log, the tracer, both or nobody."""
-        log = None if self.config.access_log.mode == "off" else self.access_log.observe
-        if self.telemetry is None or self.telemetry.sample is None:
-            return log
-        trace = self.telemetry.observe
-        if log is None:
-            return trace
-
-        def both(record: RequestRecord) -> None:
-            trace(record)
-            log(record)
-
-        return both
-
     # -- life ---------------------------------------------------------------
 
     async def start(self) -> None:
@@ -230,18 +198,18 @@ class Runtime:
         try:
             self.access_log.open()
         except OSError as error:
-            raise _cannot("access_log.path", self.config.access_log.path, error) from error
+            raise cannot("access_log.path", self.config.access_log.path, error) from error
         try:
             self.audit.open()
         except OSError as error:
-            raise _cannot("admin.audit_file", self.config.admin.audit_file or "", error) from error
+            raise cannot("admin.audit_file", self.config.admin.audit_file or "", error) from error
         try:
             await self.proxy.start()
             await self.control.start()
         except OSError as error:
             where = "listeners.address, admin.address"
             await self.close()
-            raise _cannot(where, "", error) from error
+            raise cannot(where, "", error) from error
         if self.telemetry is not None:
             self.telemetry.start(GovernorCollector(self).collect)
         gc.collect()
@@ -304,21 +272,24 @@ class Runtime:
         self._tick_due_s = max(self._tick_due_s + TICK_S, now_s)
         self._tick_timer = loop.call_at(self._tick_due_s, self._tick)
         now_ns = monotonic_ns()
-        for gate in self.gates.values():
-            try:
-                apply_all(gate.tick(now_ns))
-            except Exception as error:
-                gate.ledger.faults.note(Part.GATE)
-                _report_fault(error)
+        self._tick_gates(now_ns)
         try:
             self.registry.tick(now_ns)
             self.audit.collect(self.registry, now_ns, time_ns())
         except Exception as error:
             self.registry.n_faults += 1
             if self.registry.n_faults == 1:  # once: it would come with every tick
-                _report_fault(error)
+                report_fault(error)
         if self.recorder is not None:
             self.recorder.tick(now_ns)
+
+    def _tick_gates(self, now_ns: int) -> None:
+        for gate in self.gates.values():
+            try:
+                apply_all(gate.tick(now_ns))
+            except Exception as error:
+                gate.ledger.faults.note(Part.GATE)
+                report_fault(error)
 
     def record_now(self) -> None:
         """Write what is recorded to its file (SIGUSR1)."""
@@ -382,12 +353,31 @@ def _remember(owner: object, entry: Intervention) -> None:
         owner.interventions = (*owner.interventions, entry)
 
 
-def _report_fault(error: Exception) -> None:
+def done_hook(
+    config: Config, access_log: AccessLogWriter, telemetry: Telemetry | None
+) -> DoneHook | None:
+    """Return who is told of finished requests: the access log, the tracer, both or nobody."""
+    log = None if config.access_log.mode == "off" else access_log.observe
+    if telemetry is None or telemetry.sample is None:
+        return log
+    trace = telemetry.observe
+    if log is None:
+        return trace
+
+    def both(record: RequestRecord) -> None:
+        trace(record)
+        log(record)
+
+    return both
+
+
+def report_fault(error: Exception) -> None:
     """Say on standard error that a bug of ours was survived; it is counted where it was caught."""
     _log.error("a fault of Governor's own, survived: %r", error, exc_info=error)
 
 
-def _cannot(field: str, value: str, error: OSError) -> ConfigError:
+def cannot(field: str, value: str, error: OSError) -> ConfigError:
+    """Return what to tell of something that this machine refuses."""
     reason = os.strerror(error.errno) if error.errno else str(error)
     message = f"cannot be opened: {reason}; choose another, or free it"
     return ConfigError(Problem("this machine", field, value, message))

@@ -53,6 +53,15 @@ Mode = Annotated[
 ]
 
 
+WorkerCount = Annotated[
+    str | None,
+    typer.Option(
+        metavar="N|auto",
+        help="Processes on the same port; auto: as many as there are cores. [default: 1]",
+    ),
+]
+
+
 def _show_version(is_asked: bool) -> None:
     if is_asked:
         version()
@@ -78,11 +87,13 @@ def run(
     admin: AdminAddress = None,
     config: ConfigFile = None,
     mode: Mode = None,
+    workers: WorkerCount = None,
 ) -> None:
     """Govern a service. Without --upstream or --config: an embedded sample tool API."""
     from governor.cli.run import run as run_governor
 
     flags = {"upstream": upstream, "listen": listen, "admin": admin, "mode": mode}
+    flags["workers"] = workers
     given = {name: value for name, value in flags.items() if value is not None}
     raise typer.Exit(run_governor(config, given))
 

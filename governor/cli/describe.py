@@ -26,6 +26,10 @@ def describe(config: Config, name: str) -> Iterator[str]:
     yield f"{name} is valid. With it, Governor will:"
     for listener in config.listeners:
         yield f"  {_listener(listener)}"
+    if config.workers != 1:
+        n = "as many" if config.workers == "auto" else str(config.workers)
+        cores = " as there are cores" if config.workers == "auto" else ""
+        yield f"  Serve with {n} processes{cores}, and one more that decides for all of them."
     if config.admin.address is None:
         yield "  Have no control plane: no health checks, no metrics."
     else:

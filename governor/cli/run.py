@@ -57,7 +57,14 @@ def _environment_names_upstreams() -> bool:
 
 
 def _serve(config: Config, child: SampleChild | None) -> int:
-    """Hand over to the runtime."""
+    """Hand over to the runtime, or to several processes."""
+    from governor.resolved import count_workers
+
+    n_workers = count_workers(config)
+    if n_workers > 1:
+        from governor.processes.supervisor import Supervisor
+
+        return Supervisor(config, n_workers).run(_announcer(config, child))
     import uvloop
 
     from governor.runtime import serve

@@ -81,6 +81,16 @@ def _read_limit(value: object) -> object:
     return value
 
 
+def _read_workers(value: object) -> object:
+    if value == "auto":
+        return value
+    if isinstance(value, str) and value.isascii() and value.isdigit():
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 64:
+        raise ValueError("must be auto, or a whole number of processes, 1 to 64")
+    return value
+
+
 _DURATION_SCHEMA = {
     "type": ["string", "number"],
     "pattern": r"^\d+(\.\d+)?\s*(ms|s|m|h)?$",
@@ -131,5 +141,6 @@ Token = Annotated[str, AfterValidator(_check_token)]
 HeaderName = Annotated[str, AfterValidator(lambda text: _check_token(text).lower())]
 Method = Annotated[str, AfterValidator(lambda text: _check_token(text).upper())]
 Limit = Annotated[int | Literal["auto"], BeforeValidator(_read_limit)]
+Workers = Annotated[int | Literal["auto"], BeforeValidator(_read_workers)]
 Host = Annotated[str, AfterValidator(_check_host)]
 PathPrefix = Annotated[str, AfterValidator(_check_path_prefix)]

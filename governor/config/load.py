@@ -118,6 +118,7 @@ def _apply_flags(tree: Tree, flags: Mapping[str, str]) -> None:
         "listen": ("listeners", 0, "address"),
         "admin": ("admin", "address"),
         "mode": ("policies", "mode"),
+        "workers": ("workers",),
     }
     for flag, value in flags.items():
         origin = Origin(f"--{flag}", show(value))

@@ -29,6 +29,7 @@ from governor.config.fields import (
     PathPrefix,
     Seconds,
     SecondsOrOff,
+    Workers,
 )
 from governor.config.policies import Mode, Policies, RoutePolicies
 from governor.config.section import Section
@@ -260,6 +261,10 @@ class Config(Section):
 
     listeners: Annotated[tuple[Listener, ...], Field(min_length=1)] = (Listener(),)
     """Where callers connect. Default: 127.0.0.1:8080."""
+    workers: Workers = 1
+    """Processes that serve callers on the same ports, 1 to 64, or auto: as many as there are
+    cores. They decide as one: one more process keeps every limit, line and signal for all. Default
+    1: one process does everything, which is fastest on one core."""
     admin: Admin = Admin()
     """The control plane."""
     upstreams: Annotated[dict[Name, Upstream], Field(min_length=1)]

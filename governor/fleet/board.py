@@ -56,6 +56,8 @@ class KeeperWord(IntEnum):
     """Written by the supervisor."""
     N_REPLACED = 4
     """Workers replaced so far; written by the supervisor."""
+    CONTROL_PORT = 5
+    """Where the control plane listens; the next keeper takes the same."""
 
 
 class WorkerWord(IntEnum):

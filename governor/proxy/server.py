@@ -7,11 +7,12 @@ by the runtime; knows no configuration beyond its listeners.
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from time import monotonic_ns
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from governor.config.durations import Address
 from governor.config.model import Listener
@@ -158,8 +159,18 @@ class ProxyServer:
 
     # -- life -----------------------------------------------------------------
 
-    async def start(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
+    async def start(
+        self,
+        loop: asyncio.AbstractEventLoop | None = None,
+        sockets: Sequence[Sequence[socket.socket]] | None = None,
+    ) -> None:
         """Listen on every address and begin to sweep.
+
+        Parameters
+        ----------
+        loop : AbstractEventLoop, optional
+        sockets : sequence of sequence of socket, optional
+            For each listener those that listen already, instead of its address.
 
         Raises
         ------
@@ -167,22 +178,25 @@ class ProxyServer:
             An address is taken or not this machine's.
         """
         self._loop = loop or asyncio.get_running_loop()
-        for listener in self.listeners:
+        for idx, listener in enumerate(self.listeners):
             settings = ListenerSettings(listener, self.half_close)
             context: ssl.SSLContext | None = None
             if listener.tls is not None:
                 context = make_listener_context(listener.tls.certificate, listener.tls.key)
             address = listener.parsed
-            server = await self._loop.create_server(
-                lambda settings=settings: Downstream(self, settings),
-                address.host,
-                address.port,
-                ssl=context,
-                backlog=BACKLOG,
-                ssl_handshake_timeout=listener.head_timeout_s if context else None,
-            )
-            self._servers.append(server)
-            settings.address = server.sockets[0].getsockname()[:2]
+            places: list[dict[str, Any]] = [{"host": address.host, "port": address.port}]
+            if sockets is not None:
+                places = [{"sock": x} for x in sockets[idx]]
+            for place in places:
+                server = await self._loop.create_server(
+                    lambda settings=settings: Downstream(self, settings),
+                    **place,
+                    ssl=context,
+                    backlog=BACKLOG,
+                    ssl_handshake_timeout=listener.head_timeout_s if context else None,
+                )
+                self._servers.append(server)
+                settings.address = server.sockets[0].getsockname()[:2]
         self._sweeper = self._loop.call_later(SWEEP_INTERVAL_S, self._sweep)
 
     @property

@@ -1,0 +1,11 @@
+"""The processes of a Governor with several workers: supervisor, keeper, workers.
+
+::
+
+    supervisor ──forks──▶ keeper      every gate, the signals, the control plane
+        │                   ▲ rings
+        └─────────────────▶ worker 0, worker 1, …     listeners, connections, pools
+
+*Rule of this folder*: construction and life, as :mod:`governor.runtime` for one process; what
+travels between them is :mod:`governor.fleet`'s.
+"""
