@@ -11,7 +11,7 @@ import gc
 import logging
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from time import monotonic_ns, time_ns
 from typing import Any, NamedTuple
@@ -24,6 +24,7 @@ from governor.control import AccessLogWriter, ControlPlane, LoopLag, RequestTall
 from governor.control.agents import AuditTrail
 from governor.control.collector import GovernorCollector
 from governor.control.telemetry import Telemetry, make_telemetry
+from governor.control.view import WorkerState
 from governor.core.decision_log import DecisionLog, Intervention
 from governor.core.faults import Part
 from governor.core.gate import Gate
@@ -254,6 +255,11 @@ class Runtime:
         for route in self.proxy.router.routes:
             route.lay_down(terms_of(policies, route.policies))
         _log.warning("policy switch: %s is %s from now on", name, value)
+
+    @property
+    def workers(self) -> Sequence[WorkerState]:
+        """Other processes that serve callers: none."""
+        return ()
 
     @property
     def info(self) -> RuntimeInfo:

@@ -7,6 +7,7 @@ path never meets the client library, whose counters take a lock each.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 
 from prometheus_client import Metric as Family
@@ -179,6 +180,13 @@ class GovernorCollector(Collector):
             records.append(((signal, "dropped"), shipper.n_dropped))
             records.append(((signal, "failed"), shipper.n_failed))
         yield make_family("governor_telemetry_records_total", records)
+        workers = runtime.workers
+        by_status = Counter(worker.status for worker in workers)
+        yield make_family("governor_workers", (((x,), n) for x, n in by_status.items()))
+        starts = (((str(x.worker),), x.n_started) for x in workers)
+        yield make_family("governor_worker_starts_total", starts)
+        unasked = (((str(x.worker),), x.n_unasked) for x in workers)
+        yield make_family("governor_unasked_total", unasked)
         is_ready = runtime.is_ready and not runtime.is_draining
         yield make_family("governor_ready", [((), float(is_ready))])
         info = (governor.__version__, runtime.config.policies.mode)

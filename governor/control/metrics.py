@@ -158,6 +158,17 @@ METRICS: dict[str, Metric] = {
         "Records for OpenTelemetry: shipped, dropped from a full queue, failed to be sent.",
         ("signal", "state"),
     ),
+    "governor_workers": Metric(
+        "gauge", "Processes that serve callers, where there are several.", ("status",)
+    ),
+    "governor_worker_starts_total": Metric(
+        "counter", "Processes started in a worker's place; above 1 it was replaced.", ("worker",)
+    ),
+    "governor_unasked_total": Metric(
+        "counter",
+        "Calls let through because the process that decides could not be asked in time.",
+        ("worker",),
+    ),
     "governor_ready": Metric("gauge", "1 while ready for traffic, else 0."),
     "governor_build_info": Metric(
         "gauge", "Always 1; the labels say what runs.", ("version", "mode")

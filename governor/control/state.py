@@ -57,6 +57,7 @@ def describe_runtime(runtime: RuntimeView, now_ns: int) -> Json:
         "services": describe_services(runtime),
         "explosions": describe_explosions(runtime),
         "interventions": runtime.decision_log.n_appended,
+        "workers": [worker._asdict() for worker in runtime.workers],
         "recorder": None if runtime.recorder is None else runtime.recorder.describe(),
     }
 

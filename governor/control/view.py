@@ -6,8 +6,8 @@ them; tests bring a stub.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
 
 from governor.config.model import Config
 from governor.control.access_log import AccessLogWriter
@@ -43,8 +43,27 @@ class RecorderView(Protocol):
         """The life of a request that is still in memory."""
 
 
+class WorkerState(NamedTuple):
+    """One of several processes that serve callers."""
+
+    worker: int
+    """Its place among them."""
+    status: str
+    """``starting``, ``serving``, ``stopped`` or ``dead``."""
+    pid: int
+    n_started: int
+    """Processes that have been in its place, itself included."""
+    in_flight: int
+    n_unasked: int
+    """Calls let through because the process that decides could not be asked in time."""
+
+
 class RuntimeView(Protocol):
-    """One Governor process."""
+    """One Governor, whether it is one process or several."""
+
+    @property
+    def workers(self) -> Sequence[WorkerState]:
+        """The processes that serve callers; none where one process does everything."""
 
     @property
     def config(self) -> Config:

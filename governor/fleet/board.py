@@ -54,9 +54,7 @@ class KeeperWord(IntEnum):
     """When it last turned."""
     IS_DRAINING = 3
     """Written by the supervisor."""
-    N_REPLACED = 4
-    """Workers replaced so far; written by the supervisor."""
-    CONTROL_PORT = 5
+    CONTROL_PORT = 4
     """Where the control plane listens; the next keeper takes the same."""
 
 

@@ -15,12 +15,14 @@ from __future__ import annotations
 import asyncio
 import gc
 import signal
+from collections.abc import Sequence
 from contextlib import suppress
 from time import monotonic_ns
-from typing import Any, cast
+from typing import cast
 
 from governor.config.model import Config
 from governor.control.agents.audit import AuditTrail
+from governor.control.view import WorkerState
 from governor.fleet.board import Board, KeeperWord, Life, WorkerWord
 from governor.fleet.host import Host
 from governor.fleet.pages import read_page
@@ -127,6 +129,7 @@ class Keeper(Runtime):
         keeper[KeeperWord.CONTROL_PORT] = address[1] if address is not None else 0
         keeper[KeeperWord.BEAT_NS] = monotonic_ns()
         keeper[KeeperWord.LIFE] = Life.SERVING
+        keeper[KeeperWord.EPOCH] += 1  # what was written before the rings were emptied comes again
         loop.add_reader(self._board.keeper_bell.fd, self._turn)
         for bell in self._board.worker_bells:
             bell.ring()
@@ -144,24 +147,20 @@ class Keeper(Runtime):
         super().switch(name, value)
         self.host.switch(monotonic_ns(), name, value)
 
-    def describe_workers(self) -> list[dict[str, Any]]:
-        """Return who is there, since when, and what each holds."""
+    @property
+    def workers(self) -> Sequence[WorkerState]:
+        """Who is there, since when, and what each holds."""
         return [
-            {
-                "worker": row,
-                "status": Life(words[WorkerWord.LIFE]).name.lower(),
-                "pid": words[WorkerWord.PID],
-                "started": words[WorkerWord.EPOCH],
-                "in_flight": sum(self._board.opens[row]),
-                "unasked": words[WorkerWord.N_UNASKED],
-            }
+            WorkerState(
+                row,
+                Life(words[WorkerWord.LIFE]).name.lower(),
+                words[WorkerWord.PID],
+                words[WorkerWord.EPOCH],
+                sum(self._board.opens[row]),
+                words[WorkerWord.N_UNASKED],
+            )
             for row, words in enumerate(self._board.workers)
         ]
-
-    @property
-    def n_replaced(self) -> int:
-        """Workers that died and were replaced."""
-        return self._board.keeper[KeeperWord.N_REPLACED]
 
     # -- turns ------------------------------------------------------------------
 

@@ -171,7 +171,6 @@ class Supervisor:
         words = board.keeper if row == KEEPER else board.workers[row]
         if row == KEEPER:
             words[KeeperWord.LIFE] = Life.STARTING
-            words[KeeperWord.EPOCH] += 1
         else:
             words[WorkerWord.EPOCH] += 1
             words[WorkerWord.LIFE] = Life.STARTING
@@ -229,8 +228,6 @@ class Supervisor:
         who = "the keeper" if child.row == KEEPER else f"worker {child.row}"
         how = describe_end(status)
         print(f"governor: {who} ended ({how}); it is replaced", file=sys.stderr, flush=True)
-        if child.row != KEEPER:
-            board.keeper[KeeperWord.N_REPLACED] += 1
 
     # -- the end --------------------------------------------------------------------
 

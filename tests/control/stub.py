@@ -5,7 +5,7 @@ from __future__ import annotations
 from governor.config.model import Config
 from governor.control import AccessLogWriter, LoopLag, RequestTally
 from governor.control.agents import AuditTrail
-from governor.control.view import RecorderView
+from governor.control.view import RecorderView, WorkerState
 from governor.core.arrival import Arrival
 from governor.core.decision_log import DecisionLog
 from governor.core.gate import Gate
@@ -48,6 +48,7 @@ class StubRuntime:
         self.started_at_ns = 0
         self.is_ready = True
         self.is_draining = False
+        self.workers: tuple[WorkerState, ...] = ()
 
     def _make_gate(self) -> Gate:
         return Gate(

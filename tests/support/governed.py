@@ -5,7 +5,8 @@ route by that host; so one process governs all the servers of a test session whi
 servers keep using the root of their own origin.
 
 `Front` is what tests compare with a direct connection: Governor, or with VIA=forwarder in the
-environment the forwarder that changes nothing, which proves the tests themselves.
+environment the forwarder that changes nothing, which proves the tests themselves. With WORKERS=2
+Governor serves with two processes.
 """
 
 from __future__ import annotations
@@ -89,6 +90,7 @@ class Governor:
             ],
             **config,
         }
+        whole.setdefault("workers", os.environ.get("WORKERS", "1"))
         path = Path(self._directory.name) / "governor.yaml"
         path.write_text(yaml.safe_dump(whole, sort_keys=False))
         self._log = (Path(self._directory.name) / "stderr").open("w+b")
