@@ -17,7 +17,7 @@ from governor.core.admission import Admission
 from governor.core.arrival import Arrival
 from governor.core.lease import Lease, make_lease
 from policies.decision import Reason
-from signals import ATTEMPT_MASK, PARENT
+from signals import ATTEMPT_MASK, GONE, PARENT
 
 
 class Adoption(Admission):
@@ -33,6 +33,10 @@ class Adoption(Admission):
         if only is None or self.line.n_live or self._restraints or not self.shaping.is_calm:
             return 0
         return max(0, only.limit.limit - only.in_flight - self.shaping.kept_from_crowd)
+
+    def lose(self, now_ns: int, lease: Lease) -> None:
+        """Close a pending lease whose connection is lost, by no fault of its caller's."""
+        self._settle(self._clamp(now_ns), lease, GONE)
 
     def adopt(
         self, now_ns: int, arrival: Arrival, owner: Any = None, endpoint_idx: int = 0

@@ -305,7 +305,7 @@ class Host:
             if followers:
                 self.deliver(now_ns, followers)
         elif lease.state is _PENDING:  # the worker went without an answer that came too late
-            gate.close_unserved(now_ns, lease)
+            gate.lose(now_ns, lease)
 
     def _reroute(self, seat: Seat, fields: Fields) -> None:
         now_ns, number = fields[:2]
@@ -392,7 +392,7 @@ class Host:
         for lease in seat.leases.values():
             gate = cast("Caller", lease.owner).gate
             if lease.state is _PENDING:
-                gate.close_unserved(now_ns, lease)
+                gate.lose(now_ns, lease)
             elif lease.state is _OPEN:
                 usual_ns = 0 if lease.answered_at_ns else gate.dispatcher.response_ns
                 due_ns = min(lease.dispatched_at_ns + usual_ns, now_ns + LOST_NS)

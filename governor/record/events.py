@@ -17,11 +17,12 @@ Fields of a record, by kind:
 all             ``t_ns``, ``kind``, ``upstream``
 ARRIVE          ``number`` (of the lease), ``request`` (checksum of the request's id),
                 the arrival, and the decision: ``action``, ``reason``, ``delay_ns`` (until
-                the caller's slot), ``status``, ``endpoint``
+                the caller's slot), ``status``, ``endpoint``; ``status`` is ``BOOKED`` if it was
+                not asked for (:mod:`governor.core.adoption`)
 MEMBER          as ARRIVE without decision: a caller that shares another's call
 DECIDE          ``number`` and a decision, about a lease that waited
 ANSWERED        ``number``, ``status``: first byte
-LEAVE           ``number``
+LEAVE           ``number``; ``action`` is 1 if it was lost with its worker
 DEPART          ``number``, ``action`` (an ``Outcome``), ``status``, ``delay_ns`` (Retry-After)
 QUOTA           ``tenant``, ``endpoint`` (its kind), ``fingerprint`` (limit), ``affinity``
                 (remaining), ``delay_ns`` (until reset)
@@ -36,6 +37,7 @@ HANDOVER        ``endpoint`` (0 tenants, 1 flows, 2 trees), ``number`` (the plac
 SWITCH          ``number`` (the policies' states, packed), ``action`` is 1 in observe mode
 RESTRAIN        ``number`` (the flow), ``request`` (its calls in flight; 0: quarantined)
 RELEASE         ``number`` (the flow)
+LATE            ``number``, ``delay_ns``: it went out so much later than it got its place
 ==============  ==================================================================
 
 *Cost*: ``Struct.pack_into`` of 22 numbers where a request is let through untouched, 6 at
@@ -77,6 +79,11 @@ class Kind(IntEnum):
     SWITCH = 14
     RESTRAIN = 15
     RELEASE = 16
+    LATE = 17
+
+
+BOOKED = -1
+"""In place of the status of an arrival: nothing was decided, it was under way."""
 
 
 EVENT_DTYPE = np.dtype(

@@ -94,7 +94,7 @@ def _decision(event: Any) -> Life:
     }
     if event["delay_ns"]:
         decided["retry_after_s"] = int(event["delay_ns"]) / _NS
-    if event["status"]:
+    if event["status"] > 0:
         decided["status"] = int(event["status"])
     if event["endpoint"] >= 0:
         decided["endpoint"] = int(event["endpoint"])

@@ -31,7 +31,7 @@ from governor.core.gate import Gate
 from governor.core.identity import Identities, IdentityTable
 from governor.core.lease import Decision, Lease, LeaseState, Untouched, make_lease
 from governor.core.restraint import impose, lift
-from governor.record.events import KINDS_WITH_TAIL, REASON_CODE, Kind
+from governor.record.events import BOOKED, KINDS_WITH_TAIL, REASON_CODE, Kind
 from governor.record.rows import (
     AFFINITY,
     FINGERPRINT,
@@ -153,6 +153,7 @@ class Player:
             Kind.SWITCH: self._switch,
             Kind.RESTRAIN: self._restrain,
             Kind.RELEASE: self._release,
+            Kind.LATE: self._late,
         }
 
     def play(self, events: Any, is_cut: bool = False) -> Replayed:
@@ -196,6 +197,9 @@ class Player:
                 if kind == _ARRIVE:
                     self._n_arrivals += 1
                     arrival = Arrival(*next(shapes))
+                    if status == BOOKED:
+                        self._booked(gates[upstream], head, arrival)
+                        continue
                     decision = arrives[upstream](t_ns, arrival)
                     leases[number] = lease = decision.lease
                     lease.number = number
@@ -224,12 +228,27 @@ class Player:
 
     # -- what was told ------------------------------------------------------------
 
+    def _booked(self, gate: Gate, event: Head, arrival: Arrival) -> None:
+        """Play what was not asked for: nothing was decided, so there is nothing to compare."""
+        lease = gate.adopt(event[0], arrival, None, event[9])
+        lease.number = event[1]
+        self._leases[event[1]] = lease
+        self._by[0, event[7]] += 1
+        self._n_decisions += 1
+
+    def _late(self, gate: Gate, event: Head, _: Shape) -> None:
+        gate.sent_late(self._leases[event[1]], event[3])
+
     def _answered(self, gate: Gate, event: Head, _: Shape) -> None:
         gate.answered(event[0], self._leases[event[1]], event[8])
 
     def _leave(self, gate: Gate, event: Head, _: Shape) -> None:
         lease = self._leases[event[1]]
         is_pending = lease.state is LeaseState.PENDING
+        if event[6]:
+            gate.lose(event[0], lease)
+            self._leases.pop(event[1], None)
+            return
         self._heard(gate.leave(event[0], lease))
         if is_pending:
             self._leases.pop(event[1], None)

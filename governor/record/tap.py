@@ -24,6 +24,7 @@ from governor.core.lease import Decision, Lease, Untouched
 from governor.core.registry import Registry
 from governor.record.events import (
     BEGIN,
+    BOOKED,
     DECISION,
     END,
     EVENT_BYTES,
@@ -36,7 +37,7 @@ from governor.record.events import (
 )
 from governor.record.refusals import RecordedRefused, number_of
 from governor.record.ring import Ring
-from policies.decision import Outcome
+from policies.decision import Outcome, Reason
 from policies.ejection import Verdict
 
 _ARRIVE, _MEMBER = int(Kind.ARRIVE), int(Kind.MEMBER)
@@ -80,7 +81,7 @@ class Tap:
             gate.refused = RecordedRefused(gate, gate_tap)
             for name in ("arrive", "answered", "leave", "depart", "observe_quota"):
                 setattr(gate, name, getattr(gate_tap, name))
-            for name in ("tick", "reroute", "switch"):
+            for name in ("tick", "reroute", "switch", "adopt", "lose", "sent_late"):
                 setattr(gate, name, getattr(gate_tap, name))
         tables = (identities.tenants, identities.flows, identities.trees)
         for number, table in enumerate(tables):
@@ -158,6 +159,7 @@ class GateTap:
     """Stands in front of one gate."""
 
     __slots__ = (
+        "_adopt",
         "_answered",
         "_answered_code",
         "_arrive",
@@ -167,8 +169,10 @@ class GateTap:
         "_depart_code",
         "_gate",
         "_leave",
+        "_lose",
         "_observe_quota",
         "_reroute",
+        "_sent_late",
         "_switch",
         "_tick",
         "idx",
@@ -186,6 +190,9 @@ class GateTap:
         self._tick = gate.tick
         self._reroute = gate.reroute
         self._switch = gate.switch
+        self._adopt = gate.adopt
+        self._lose = gate.lose
+        self._sent_late = gate.sent_late
         self._gate = gate
         kinds = (Kind.ARRIVE, Kind.ANSWERED, Kind.DECIDE, Kind.DEPART)
         codes = (kind | idx << 8 for kind in kinds)
@@ -253,6 +260,35 @@ class GateTap:
             *get_shape(lease.arrival),
         )
         ring.step()
+
+    def adopt(
+        self, now_ns: int, arrival: Arrival, owner: Any = None, endpoint_idx: int = 0
+    ) -> Lease:
+        """As the gate's own; an arrival that was booked."""
+        lease = self._adopt(now_ns, arrival, owner, endpoint_idx)
+        tap = self.tap
+        ring = tap.ring
+        tap.n_leases = number = lease.number = tap.n_leases + 1 & 0xFFFFFFFF
+        try:
+            request = crc32(owner.request_id, tap.salt) if owner is not None else 0
+            reason = REASON_CODE[Reason.EXEMPT if arrival.is_exempt else Reason.UNTOUCHED]
+            head = (now_ns, number, request, 0, _ARRIVE, self.idx, 0, reason, BOOKED)
+            _pack_whole(ring.memory, ring.offset, *head, endpoint_idx, *get_shape(arrival))
+            ring.step()
+        except Exception:
+            tap.n_faults += 1
+        return lease
+
+    def lose(self, now_ns: int, lease: Lease) -> None:
+        """As the gate's own."""
+        self.tap.note(now_ns, Kind.LEAVE, self.idx, number_of(lease), action=1)
+        self._lose(now_ns, lease)
+
+    def sent_late(self, lease: Lease, late_ns: int) -> None:
+        """As the gate's own; at the latest instant that it was told of."""
+        number = number_of(lease)
+        self.tap.note(self._gate.now_ns, Kind.LATE, self.idx, number, delay_ns=late_ns)
+        self._sent_late(lease, late_ns)
 
     def note_member(self, lease: Lease) -> None:
         """Write the arrival of a caller that shares another's call; the gate has not seen it."""
