@@ -65,18 +65,24 @@ def _serve(config: Config, child: SampleChild | None) -> int:
         from governor.processes.supervisor import Supervisor
 
         return Supervisor(config, n_workers).run(_announcer(config, child))
+
     import uvloop
 
     from governor.runtime import serve
 
-    uvloop.run(serve(config, on_ready=_announcer(config, child)))
+    announce = _announcer(config, child)
+
+    def on_ready(info: RuntimeInfo) -> None:
+        keep_notifying(asyncio.get_running_loop())
+        announce(info)
+
+    uvloop.run(serve(config, on_ready=on_ready))
     return 0
 
 
 def _announcer(config: Config, child: SampleChild | None) -> Callable[[RuntimeInfo], None]:
     def announce(info: RuntimeInfo) -> None:
         gc.enable()
-        keep_notifying(asyncio.get_running_loop())
         proxy, control = info.proxy_url, info.control_url
         lines = [f"proxy   {url}" for url in info.proxy_urls]
         if control is not None:

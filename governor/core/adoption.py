@@ -15,6 +15,7 @@ from typing import Any
 
 from governor.core.admission import Admission
 from governor.core.arrival import Arrival
+from governor.core.faults import Part
 from governor.core.lease import Lease, make_lease
 from policies.decision import Reason
 from signals import ATTEMPT_MASK, GONE, PARENT
@@ -36,7 +37,7 @@ class Adoption(Admission):
 
     def lose(self, now_ns: int, lease: Lease) -> None:
         """Close a pending lease whose connection is lost, by no fault of its caller's."""
-        self._settle(self._clamp(now_ns), lease, GONE)
+        self.settle(self._clamp(now_ns), lease, GONE)
 
     def adopt(
         self, now_ns: int, arrival: Arrival, owner: Any = None, endpoint_idx: int = 0
@@ -57,8 +58,8 @@ class Adoption(Admission):
             endpoint.open_exempt(now_ns, lease)
             return lease
         self._n_calls_by_flow[flow] += 1
+        self.faults.tell(Part.HOLD, self._is_crowd, now_ns, flow)
         try:
-            self._is_crowd(now_ns, flow)
             if now_ns >= self.signals.boundary_ns:
                 self.signals.advance(now_ns)
             call = self._signal_arrival(
@@ -74,7 +75,7 @@ class Adoption(Admission):
                 arrival.patience_ns,
             )
         except Exception:
-            ledger.n_faults += 1
+            self.faults.note(Part.SIGNALS)
             call = max(arrival.attempt, 0)
         lease = make_lease(arrival, now_ns, call, owner)
         if arrival.source:

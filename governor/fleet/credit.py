@@ -39,11 +39,14 @@ def lend(n_free: int, opens: Sequence[int]) -> list[int]:
     Examples
     --------
     >>> lend(40, [0, 0]), lend(40, [30, 0]), lend(1, [5, 5]), lend(0, [5, 5])
-    ([10, 10], [49, 0], [0, 0], [0, 0])
+    ([10, 10], [49, 1], [0, 0], [0, 0])
     """
     n_lent = n_free // LENT_SHARE
     if n_lent <= 0:
         return [0] * len(opens)
     parts = sum(opens) + len(opens)
     extras = [n_lent * (n_open + 1) // parts for n_open in opens]
+    n_left = n_lent - sum(extras)
+    for k in sorted(range(len(opens)), key=extras.__getitem__)[:n_left]:  # who has least, first
+        extras[k] += 1
     return [n_open + extra if extra else 0 for n_open, extra in zip(opens, extras, strict=True)]

@@ -22,6 +22,7 @@ from collections.abc import Iterable, Sequence
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING, cast
 
+from governor.core.faults import Part
 from governor.core.lease import Decision, Lease, LeaseState, make_lease
 from governor.fleet.board import Board, KeeperWord
 from governor.fleet.credit import lend
@@ -156,7 +157,7 @@ class Host:
                 self.deliver(now_ns, gate.tick(now_ns))
                 self.board.refusals[idx] = gate.refused.is_storm(now_ns)
             except Exception:
-                gate.ledger.n_faults += 1
+                gate.faults.note(Part.GATE)
             self._touched.add(idx)
             for endpoint in gate.endpoints:
                 place = self._first_place[idx] + endpoint.idx
@@ -232,7 +233,7 @@ class Host:
     def _survive(self, seat: Seat, fields: Fields) -> None:
         """After a fault: whoever has asked gets an answer, and it harms nobody."""
         gate = self.gates[fields[2]]
-        gate.ledger.n_faults += 1
+        gate.faults.note(Part.GATE)
         kind, number = fields[3], fields[1]
         caller = Caller(seat, number, gate, b"")
         if kind == Kind.ARRIVE:
@@ -412,7 +413,7 @@ class Host:
                 followers = gate.depart(now_ns, lease, Outcome.CANCELLED)
                 self.deliver(now_ns, followers)
             except Exception:
-                gate.ledger.n_faults += 1
+                gate.faults.note(Part.GATE)
 
     def _tell(self, now_ns: int, kind: int, caller: Caller, decision: Decision) -> None:
         """Tell a decision; forget a lease that it closes."""

@@ -38,7 +38,9 @@ from governor.config.durations import Address
 from governor.config.model import Config
 from governor.errors import ConfigError
 from governor.fleet.board import Board, KeeperWord, Life, WorkerWord
+from governor.fleet.link import SILENCE_NS
 from governor.footprint import release_compiler
+from governor.notify import READY, WATCHDOG, notify, notify_stopping, watchdog_interval_s
 from governor.processes.keeper import Keeper
 from governor.processes.worker import Worker
 from governor.proxy.server import BACKLOG
@@ -99,6 +101,8 @@ class Supervisor:
         self._n_stops = 0
         self._stop_at_s = 0.0
         self._exit_code = 0
+        self._watchdog_s = watchdog_interval_s()
+        self._watchdog_at_s = 0.0
 
     def run(self, on_ready: Callable[[RuntimeInfo], None] | None = None) -> int:
         """Run until SIGTERM or SIGINT; return the exit code."""
@@ -146,8 +150,19 @@ class Supervisor:
             self._fork(row)
         if not self._is_announced and self._all_serve():
             self._is_announced = True
+            notify(READY)
             if on_ready is not None:
                 on_ready(self._info())
+        self._say_that_it_turns(now_s)
+
+    def _say_that_it_turns(self, now_s: float) -> None:
+        """Feed the service manager's watchdog, if there is one, for as long as the keeper turns."""
+        if self._watchdog_s is None or not self._is_announced or now_s < self._watchdog_at_s:
+            return
+        beat_ns = self.board.keeper[KeeperWord.BEAT_NS]
+        if time.monotonic_ns() - beat_ns < SILENCE_NS:
+            notify(WATCHDOG)
+            self._watchdog_at_s = now_s + self._watchdog_s
 
     def _all_serve(self) -> bool:
         board = self.board
@@ -238,6 +253,7 @@ class Supervisor:
         now_s = time.monotonic()
         self.board.keeper[KeeperWord.IS_DRAINING] = 1
         if self._n_stops == 1:
+            notify_stopping(self.config.drain_timeout_s)
             self._stop_at_s = now_s + (NOT_READY_S if self._is_announced else 0.0)
             return
         self._close_sockets()

@@ -25,7 +25,8 @@ def make(limit: int = 4) -> Gate:
 def books(gate: Gate) -> list[object]:
     """Return everything that is counted and read."""
     ledger = gate.ledger
-    counts = [getattr(ledger, name) for name in type(ledger).__slots__]
+    names = [name for name in type(ledger).__slots__ if name != "faults"]
+    counts = [*(getattr(ledger, name) for name in names), ledger.faults.by_part]
     tables = (gate.identities.tenants, gate.identities.flows, gate.identities.trees)
     opens = [table.n_open for table in tables]
     readings = [str(x) for x in gate.signals.read()]

@@ -94,7 +94,9 @@ class World:
         for gate in self.gates:
             ledger = gate.ledger
             found += [str(x) for x in gate.signals.read()]
-            found += [getattr(ledger, name) for name in type(ledger).__slots__]
+            names = [name for name in type(ledger).__slots__ if name != "faults"]
+            found += [getattr(ledger, name) for name in names]
+            found.append(ledger.faults.by_part)
             found += [gate.in_flight, gate.limit, gate.line_length]
         return found
 
