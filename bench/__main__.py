@@ -9,6 +9,7 @@ from bench.children import BenchError, cleaned_up
 
 COMMANDS = {
     "proxy": ("bench.proxy", "requests/s, latency, uploads, event streams beside the peers"),
+    "workers": ("bench.workers", "what several processes cost, and how far they carry"),
     "footprint": ("bench.footprint", "memory idle and per connection, start to first request"),
     "telemetry": ("bench.telemetry", "what OpenTelemetry costs, sampled and not"),
     "dashboard": ("bench.dashboard", "what watching costs the proxy and the browser"),

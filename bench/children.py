@@ -132,11 +132,7 @@ class Child:
 
     def usage(self) -> Usage:
         """Return what the process (all its threads) has used so far."""
-        stat = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return Usage(
-            cpu_s=(int(stat[11]) + int(stat[12])) / CLOCK_TICKS_HZ,
-            rss_bytes=int(stat[21]) * PAGE_BYTES,
-        )
+        return read_usage(self.pid)
 
     def wait_port(self, port: int, timeout_s: float = 15.0) -> None:
         """Return once the process accepts connections on ``port``."""
@@ -233,3 +229,12 @@ def first_line_port(child: Child, parse: Callable[[str], int] = int) -> int:
     if not line:
         raise BenchError(f"{child.name} ended before it was ready")
     return parse(line)
+
+
+def read_usage(pid: int) -> Usage:
+    """Return what a process (all its threads) has used so far."""
+    stat = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return Usage(
+        cpu_s=(int(stat[11]) + int(stat[12])) / CLOCK_TICKS_HZ,
+        rss_bytes=int(stat[21]) * PAGE_BYTES,
+    )

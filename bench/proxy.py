@@ -304,13 +304,15 @@ def arguments(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--streams", type=int, default=500)
     parser.add_argument("--sse-rounds", type=int, default=1)
     parser.add_argument("--sse-seconds", type=float, default=6.0)
+    parser.add_argument("--workers", type=int, choices=(2, 4), help="Governor with so many, too")
     return parser.parse_args(argv)
 
 
 def main(argv: list[str]) -> int:
     """Run the benchmark."""
     options = arguments(argv)
-    peers = select(options.peers)
+    more = f",governor-{options.workers}" if options.workers else ""
+    peers = select(options.peers + more)
     print(
         f"proxy: {options.cases} through {', '.join(p.name for p in peers)}; "
         f"about {estimate_s(len(peers), options) / 60:.1f} min"

@@ -15,7 +15,12 @@ from bench.peers.envoy import (
     EnvoyBreakerPeer,
     EnvoyPeer,
 )
-from bench.peers.governor import GovernorObservePeer, GovernorPeer
+from bench.peers.governor import (
+    FourWorkersPeer,
+    GovernorObservePeer,
+    GovernorPeer,
+    TwoWorkersPeer,
+)
 from bench.peers.haproxy import HaproxyMaxconnPeer, HaproxyPeer
 from bench.peers.nginx import NginxLimitConnPeer, NginxPeer
 
@@ -33,6 +38,8 @@ PEERS: dict[str, type[Peer]] = {
         EnvoyBreakerPeer,
         AiohttpPeer,
         GovernorPeer,
+        TwoWorkersPeer,
+        FourWorkersPeer,
         GovernorObservePeer,
     )
 }
