@@ -43,6 +43,14 @@ class Adoption(Admission):
         self, now_ns: int, arrival: Arrival, owner: Any = None, endpoint_idx: int = 0
     ) -> Lease:
         """Take note of a request that is under way to an endpoint; return its open lease."""
+        if self._only is not None and (arrival.is_exempt or self.n_lendable):
+            arrive: Any = type(self).arrive  # type: ignore[attr-defined]
+            lease: Lease = arrive(self, now_ns, arrival, owner).lease  # it is admitted: see above
+            return lease
+        return self._book(now_ns, arrival, owner, endpoint_idx)
+
+    def _book(self, now_ns: int, arrival: Arrival, owner: Any, endpoint_idx: int) -> Lease:
+        """Book a request that would not have been admitted now."""
         now_ns = self._clamp(now_ns)
         ledger = self.ledger
         ledger.n_arrived += 1

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from heapq import heappop, heappush
+from operator import itemgetter
 from typing import TYPE_CHECKING, cast
 
 from governor.core.faults import Part
@@ -30,6 +31,7 @@ from governor.fleet.records import (
     ARRIVAL,
     BODY,
     ID_AT,
+    KIND_AT,
     REASONS,
     Kind,
     unpack_arrival,
@@ -49,7 +51,8 @@ LOST_NS = 900_000_000
 
 _OPEN, _PENDING = LeaseState.OPEN, LeaseState.PENDING
 _OUTCOMES = tuple(Outcome)
-_WITH_ARRIVAL = (Kind.ARRIVE, Kind.ADMITTED, Kind.MEMBER, Kind.SAW)
+_get_instant = itemgetter(0)
+_KINDS = frozenset(map(int, Kind))
 
 Fields = tuple[int, ...]
 
@@ -99,7 +102,7 @@ class Host:
         for gate in self.gates:
             self._first_place.append(place)
             place += len(gate.endpoints)
-        self._acts = {
+        acts = {
             Kind.HELLO: self._hello,
             Kind.ANSWERED: self._answered,
             Kind.LEAVE: self._leave,
@@ -110,6 +113,13 @@ class Host:
             Kind.ABSORB: self._absorb,
             Kind.QUOTA: self._quota,
             Kind.SHARED: self._shared,
+        }
+        self._acts = [acts.get(Kind(code)) if code in _KINDS else None for code in range(256)]
+        self._with_arrival = {
+            int(Kind.ARRIVE): self._arrive,
+            int(Kind.ADMITTED): self._admitted,
+            int(Kind.MEMBER): self._member,
+            int(Kind.SAW): self._saw,
         }
         for seat in self.seats:
             seat.reader.skip_all()  # it was told to the keeper before; workers tell it again
@@ -124,22 +134,21 @@ class Host:
         Parameters
         ----------
         n_most : int
-            Then others get their turn; the rest waits for the next.
+            Of each worker; the rest waits for the next turn, for others must have theirs.
         """
-        n = 0
-        while n < n_most:
-            earliest, place, at_ns = None, -1, 0
-            for seat in self.seats:
-                reader = seat.reader
-                found = reader.peek()
-                if found >= 0:
-                    found_ns = reader.words[found >> 3]
-                    if earliest is None or found_ns < at_ns:
-                        earliest, place, at_ns = seat, found, found_ns
-            if earliest is None:
-                break
-            self._act(earliest, place)
-            n += 1
+        batch: list[tuple[int, int, int]] = []
+        n_busy = 0
+        for seat in self.seats:
+            found = seat.reader.unread(seat.row, n_most)
+            if found:
+                n_busy += 1
+                batch += found
+        if n_busy > 1:
+            batch.sort(key=_get_instant)  # stable: each worker's keep their order
+        seats, act = self.seats, self._act
+        for _, row, place in batch:
+            act(seats[row], place)
+        n = len(batch)
         if n:
             self.n_records += n
             self.publish()
@@ -205,27 +214,22 @@ class Host:
 
     def _act(self, seat: Seat, place: int) -> None:
         reader = seat.reader
-        kind = reader.memory[place + 18]
+        memory = reader.memory
+        act = self._acts[memory[place + KIND_AT]]
+        fields: Fields = ()
         try:
-            if kind in _WITH_ARRIVAL:
-                fields = ARRIVAL.unpack_from(reader.memory, place)
-                start = place + ID_AT
-                request_id = bytes(reader.memory[start : start + fields[23]])
+            if act is not None:
+                fields = BODY.unpack_from(memory, place)
                 reader.step()
                 self._touched.add(fields[2])
-                if kind == Kind.ARRIVE:
-                    self._arrive(seat, fields, request_id)
-                elif kind == Kind.ADMITTED:
-                    self._admitted(seat, fields, request_id)
-                elif kind == Kind.MEMBER:
-                    self._member(seat, fields, request_id)
-                else:
-                    self._saw(seat, fields, request_id)
+                act(seat, fields)
             else:
-                fields = BODY.unpack_from(reader.memory, place)
+                fields = ARRIVAL.unpack_from(memory, place)
+                start = place + ID_AT
+                request_id = bytes(memory[start : start + fields[23]])
                 reader.step()
                 self._touched.add(fields[2])
-                self._acts[Kind(kind)](seat, fields)
+                self._with_arrival[fields[3]](seat, fields, request_id)
         except Exception:
             self.n_faults += 1
             self._survive(seat, fields)

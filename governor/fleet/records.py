@@ -59,6 +59,9 @@ DOWN_BYTES = 128
 """A record towards a worker."""
 TEXT_AT = BODY.size
 
+KIND_AT = 18
+"""Of every record, the byte that says its kind."""
+
 NOTHING = 255
 """In place of an action."""
 

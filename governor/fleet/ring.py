@@ -102,6 +102,24 @@ class RingReader(_End):
                 return -1
         return HEAD_BYTES + (self._head & self._mask) * self._slot_bytes
 
+    def unread(self, mark: int, n_most: int) -> list[tuple[int, int, int]]:
+        """Return an instant, ``mark`` and the place of each unread record, the oldest first.
+
+        The first word of a record is its instant; one earlier than that before counts as the same,
+        so that records of several rings can be sorted and those of each keep their order.
+        """
+        head, words, mask, size = self._head, self.words, self._mask, self._slot_bytes
+        self._tail = self._words[TAIL]
+        found = []
+        at_ns = 0
+        for number in range(head, min(self._tail, head + n_most)):
+            place = HEAD_BYTES + (number & mask) * size
+            found_ns = words[place >> 3]
+            if found_ns > at_ns:
+                at_ns = found_ns
+            found.append((at_ns, mark, place))
+        return found
+
     def step(self) -> None:
         """Give the place of the record just read back to the writer."""
         self._head += 1
