@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from governor.core.identity import Identities
-from governor.core.lease import Asked, Untouched
+from governor.core.lease import Asked, Untouched, make_lease
+from governor.core.spread import SpreadGate
 from governor.fleet.board import KeeperWord, Life, WorkerWord
 from governor.fleet.host import Host
-from governor.fleet.link import GRACE_NS, SILENCE_NS
+from governor.fleet.link import ASK_S, GRACE_NS, SILENCE_NS
 from policies.decision import Action, Outcome, Reason
 from policies.ejection import Verdict
-from tests.fleet.rig import MS, Fleet, Request, S, arrival, make_gate
+from policies.limit import FixedLimit, Limit
+from tests.fleet.rig import MS, Fleet, Request, S, SilentSignals, arrival, make_gate
 
 
 @pytest.fixture
@@ -313,7 +316,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=150)
+@settings(max_examples=60)
 @given(n_workers=st.integers(1, 4), limit=st.integers(1, 9), steps=STEPS)
 def test_whatever_happens_in_whatever_order_the_books_are_right(
     n_workers: int, limit: int, steps: list[tuple[str, int, int]]
@@ -390,3 +393,142 @@ def test_reasons_of_the_line_come_through(fleet: Fleet) -> None:
     assert (action, reason) == ("ANSWER", Reason.PATIENCE_SPENT.value)
     assert retry_after_ns >= 0
     assert waits.n_ends == 1
+
+
+# -- refusals and other places, asked about ----------------------------------------------
+
+
+def test_a_refusal_outside_a_storm_is_nobodys_business(fleet: Fleet) -> None:
+    """The keeper hears of it; nobody waits for what it says."""
+    request = ask(fleet, 0)
+    fleet.turn()
+    remote = fleet.remote[0][0]
+    remote.refused.note(fleet.now_ns)
+    assert request.lease is not None
+    assert remote.refused.answer(fleet.now_ns, request.lease, 429, 0) is None
+    fleet.turn()
+    assert fleet.gates[0].refused.n_refused == 1
+
+
+def storm(fleet: Fleet) -> None:
+    """Let the upstream refuse until its refusals come as a storm."""
+    for _ in range(60):
+        fleet.now_ns += 10 * MS
+        fleet.remote[0][0].refused.note(fleet.now_ns)
+        fleet.turn()
+    assert fleet.board.refusals[0]
+
+
+def test_in_a_storm_each_caller_gets_a_slot_of_its_own_whichever_worker_it_is_at(
+    fleet: Fleet,
+) -> None:
+    """Slots come from one schedule."""
+    requests = [ask(fleet, row, who) for who, row in ((1, 0), (2, 1))]
+    fleet.turn()
+    storm(fleet)
+    found = []
+    for request in requests:
+        assert request.lease is not None
+        decision = request.gate.refused.answer(fleet.now_ns, request.lease, 429, 0)
+        assert decision is not None
+        assert decision.reason is Reason.SLOT_GIVEN
+        found.append(decision.retry_after_ns)
+    assert found[0] != found[1]
+    assert fleet.gates[0].refused.n_slots == 2
+
+
+def test_who_shares_a_call_gets_a_slot_too(fleet: Fleet) -> None:
+    """The keeper has never heard of it: the whole arrival is sent."""
+    storm(fleet)
+    lease = make_lease(arrival(7), fleet.now_ns, 0, Request(fleet.remote[1][0]))
+    decision = fleet.remote[1][0].refused.answer(fleet.now_ns, lease, 503, 0)
+    assert decision is not None
+    assert decision.retry_after_ns > 0
+
+
+def test_a_refusal_is_waited_out_and_its_place_given_back(fleet: Fleet) -> None:
+    """Its claim goes on under the same number; at its instant it is sent again."""
+    request = ask(fleet, 0)
+    fleet.turn()
+    assert request.lease is not None
+    taken = request.gate.refused.absorb(fleet.now_ns, request.lease, 200 * MS, 2 * S)
+    assert taken is not None
+    decision, followers = taken
+    assert (decision.action, decision.reason, followers) == (Action.WAIT, Reason.ABSORBED, ())
+    request.lease = decision.lease
+    fleet.turn()
+    assert fleet.gates[0].in_flight == 0 == fleet.board.opens[0][0]
+    for _ in range(60):
+        fleet.now_ns += 50 * MS
+        fleet.host.tick(fleet.now_ns)
+        fleet.turn()
+    assert request.said[-1][:2] == ("ADMIT", "absorbed")
+    request.depart(fleet.now_ns, Outcome.COMPLETED, 200)
+    fleet.turn()
+    assert fleet.gates[0].in_flight == 0
+
+
+def test_nobody_waits_long_for_a_keeper_that_does_not_answer(fleet: Fleet) -> None:
+    """The refusal goes on as it came, and for a second nobody asks again."""
+    request = ask(fleet, 0)
+    fleet.turn()
+    storm(fleet)
+    link = fleet.links[0]
+    waits: list[float] = []
+
+    def sleep(left_s: float) -> bool:
+        waits.append(left_s)
+        fleet.now_ns += int(left_s * 1e9)
+        return False
+
+    link.wait = sleep
+    assert request.lease is not None
+    for _ in range(3):
+        assert request.gate.refused.answer(fleet.now_ns, request.lease, 429, 0) is None
+    assert sum(waits) == pytest.approx(ASK_S)
+    assert request.gate.refused.absorb(fleet.now_ns, request.lease, 0, S) is None
+    fleet.turn()  # the late answer is for nobody
+    request.depart(fleet.now_ns, Outcome.REFUSED, 429)
+    fleet.turn()
+    assert fleet.gates[0].in_flight == 0
+
+
+@pytest.fixture
+def spread() -> Iterator[Fleet]:
+    """Return two workers before two endpoints of two places each."""
+    identities = Identities(64, 64, 64)
+    signals: Any = SilentSignals()
+    limits: list[Limit] = [FixedLimit(2), FixedLimit(2)]
+    made = Fleet(2, (SpreadGate("up", limits, signals, identities),), identities)
+    yield made
+    made.close()
+
+
+def test_where_there_is_a_choice_the_keeper_chooses(spread: Fleet) -> None:
+    """Calls of two workers are spread over both endpoints."""
+    requests = [ask(spread, who % 2, who) for who in range(4)]
+    assert all(x.is_waiting for x in requests)
+    spread.turn()
+    assert sorted(x.said[0][3] for x in requests) == [0, 0, 1, 1]
+    assert [sum(spread.board.opens[row]) for row in (0, 1)] == [2, 2]
+
+
+def test_a_call_that_failed_moves_or_stays(spread: Fleet) -> None:
+    """It hears where to go; the second time there is nowhere, and it is to be closed as failed."""
+    request = ask(spread, 0)
+    spread.turn()
+    first = request.said[0][3]
+    assert request.lease is not None
+    decision, followers = request.gate.reroute(spread.now_ns, request.lease, Verdict.FAILED)
+    assert (type(decision), followers) == (Asked, ())
+    request.is_waiting = True
+    spread.turn()
+    assert request.said[-1] == ("ADMIT", "rerouted", 0, 1 - first)
+    assert spread.gates[0].in_flight == 1 == sum(spread.board.opens[0])
+    request.gate.reroute(spread.now_ns, request.lease, Verdict.FAILED)
+    spread.turn()
+    assert request.is_stuck
+    assert request.is_open
+    request.depart(spread.now_ns, Outcome.FAILED, 502)
+    spread.turn()
+    assert spread.gates[0].in_flight == 0 == sum(spread.board.opens[0])
