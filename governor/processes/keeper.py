@@ -148,6 +148,15 @@ class Keeper(Runtime):
         self.host.switch(monotonic_ns(), name, value)
 
     @property
+    def is_ready(self) -> bool:
+        """Whether a worker serves."""
+        return any(row[WorkerWord.LIFE] == Life.SERVING for row in self._board.workers)
+
+    @is_ready.setter
+    def is_ready(self, value: bool) -> None:
+        """Only the workers know."""
+
+    @property
     def workers(self) -> Sequence[WorkerState]:
         """Who is there, since when, and what each holds."""
         return [
@@ -188,12 +197,10 @@ class Keeper(Runtime):
     def _tick_gates(self, now_ns: int) -> None:
         host = self.host
         self.is_draining = bool(self._board.keeper[KeeperWord.IS_DRAINING])
-        serving = [row[WorkerWord.LIFE] == Life.SERVING for row in self._board.workers]
-        self.is_ready = any(serving)
-        if not self.is_ready:
-            self._all_gone.set()  # whether it matters is for who waits to say
-        else:
+        if self.is_ready:
             self._all_gone.clear()
+        else:
+            self._all_gone.set()  # whether it matters is for who waits to say
         try:
             host.drain(N_MOST)
             host.tick(now_ns)

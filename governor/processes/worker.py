@@ -74,7 +74,9 @@ class Worker:
             if upstream.fallback is not None:
                 self.gates[name].fallback = self.gates[upstream.fallback]
         self.stats = ProxyStats()
-        self.access_log = AccessLogWriter(config.access_log.mode, config.access_log.path)
+        self.access_log = AccessLogWriter(
+            config.access_log.mode, config.access_log.path, is_shared=True
+        )
         self.telemetry = make_telemetry(os.environ, governor.__version__, lambda text: None)
         if self.telemetry is not None:
             self.telemetry.shippers.pop("metrics", None)  # the keeper sends everybody's

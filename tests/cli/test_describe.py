@@ -33,6 +33,8 @@ def test_the_zero_configuration_says_everything_that_matters() -> None:
         ({"policies": {"mode": "observe"}}, "change nothing"),
         ({"admin": {"address": "off"}}, "no control plane"),
         ({"access_log": {"mode": "off"}}, "No access log"),
+        ({"workers": 3}, "Serve with 3 processes, and one more that decides for all of them."),
+        ({"workers": "auto"}, "as many processes as there are cores"),
         ({"access_log": {"mode": "all", "path": "/x.log"}}, "every request, to /x.log"),
         ({"upstreams": {"a": {"endpoints": ["http://a"], "limit": 7}}}, "at most 7 requests"),
         ({"upstreams": {"a": {"endpoints": ["http://a", "http://b"]}}}, "take the cheaper"),

@@ -5,7 +5,15 @@ from __future__ import annotations
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from governor.config.fields import Bytes, EndpointUrl, HeaderName, Name, OptionalAddress, Seconds
+from governor.config.fields import (
+    Bytes,
+    EndpointUrl,
+    HeaderName,
+    Name,
+    OptionalAddress,
+    Seconds,
+    Workers,
+)
 
 
 @pytest.mark.parametrize("name", ["a", "tool-api.v1_2", "9", "a" * 63])
@@ -49,3 +57,16 @@ def test_header_names_are_lower_case() -> None:
 def test_an_optional_address_can_be_off(value: object) -> None:
     """Off and null are the same."""
     assert TypeAdapter(OptionalAddress).validate_python(value) is None
+
+
+@pytest.mark.parametrize(("given_value", "kept"), [(4, 4), ("4", 4), ("auto", "auto"), (1, 1)])
+def test_workers_are_a_number_or_auto(given_value: object, kept: object) -> None:
+    """As text too, as from a flag or the environment."""
+    assert TypeAdapter(Workers).validate_python(given_value) == kept
+
+
+@pytest.mark.parametrize("value", [0, 65, -1, 1.5, True, "many", ""])
+def test_workers_are_bounded(value: object) -> None:
+    """What is allowed is said."""
+    with pytest.raises(ValidationError, match="1 to 64"):
+        TypeAdapter(Workers).validate_python(value)
