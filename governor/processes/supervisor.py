@@ -194,9 +194,10 @@ class Supervisor:
         parent = os.getpid()
         pid = os.fork()
         if pid == 0:
+            sockets = self._sockets[row] if row != KEEPER else []
+            self._close_sockets(row)  # who holds one keeps its port open
             if row == KEEPER:
                 become(parent, lambda: Keeper(self._keeper_config(), board).run())
-            sockets = self._sockets[row]
             become(parent, lambda: Worker(self.config, board, row, self._salt).run(sockets))
         self.children[row] = Child(row, pid, time.monotonic())
 
@@ -287,10 +288,11 @@ class Supervisor:
                 os.waitpid(child.pid, 0)
             del self.children[child.row]
 
-    def _close_sockets(self) -> None:
-        for listeners in self._sockets:
-            for found in listeners:
-                for sock in found:
+    def _close_sockets(self, but_of: int = KEEPER) -> None:
+        """Close all listening sockets in this process, but for those of one worker."""
+        for row, listeners in enumerate(self._sockets):
+            if row != but_of:
+                for sock in (sock for found in listeners for sock in found):
                     sock.close()
         self._sockets = []
 
