@@ -215,11 +215,14 @@ class Runtime:
             self.telemetry.start(GovernorCollector(self).collect)
         gc.collect()
         gc.freeze()
+        self._start_ticking()
+        self.is_ready = True
+
+    def _start_ticking(self) -> None:
         gc.set_threshold(GC_THRESHOLD, 20, 50)
         loop = asyncio.get_running_loop()
         self._tick_due_s = loop.time() + TICK_S
         self._tick_timer = loop.call_at(self._tick_due_s, self._tick)
-        self.is_ready = True
 
     async def drain(self) -> bool:
         """Turn 'not ready', finish what is in flight, close. Return whether all finished."""

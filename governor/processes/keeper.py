@@ -30,7 +30,7 @@ from governor.fleet.ring import AWAKE, DOZING, SLEEPING
 from governor.processes.counters import Counters
 from governor.proxy.server import ProxyServer
 from governor.proxy.stats import ProxyStats
-from governor.runtime import GC_THRESHOLD, Runtime, cannot, report_fault
+from governor.runtime import Runtime, cannot, report_fault
 from policies.limit import AdaptiveLimit, Limit
 
 LOOK_S = 0.002
@@ -121,9 +121,7 @@ class Keeper(Runtime):
 
             self.telemetry.start(GovernorCollector(self).collect)
         gc.enable()
-        gc.set_threshold(GC_THRESHOLD, 20, 50)
-        self._tick_due_s = loop.time() + 0.05
-        self._tick_timer = loop.call_at(self._tick_due_s, self._tick)
+        self._start_ticking()
         keeper = self._board.keeper
         address = self.control.address
         keeper[KeeperWord.CONTROL_PORT] = address[1] if address is not None else 0
