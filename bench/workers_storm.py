@@ -98,7 +98,7 @@ class World:
         board.keeper[KeeperWord.LIFE] = Life.SERVING
         board.worker_bells = []
         for row in range(n_workers):
-            bell: Any = Bell(self, lambda row=row: self.links[row].receive())  # type: ignore[misc]
+            bell: Any = Bell(self, lambda row=row: self.links[row].receive())
             board.worker_bells.append(bell)
             board.workers[row][WorkerWord.LIFE] = Life.SERVING
         self.host = Host(board, [self.gate], self.identities)

@@ -246,6 +246,9 @@ class Runtime:
         if self.telemetry is not None:
             await self.telemetry.close()
 
+    def refresh(self) -> None:
+        """Nothing is told by others: what is shown is what is."""
+
     def switch(self, name: str, value: str) -> None:
         """Set ``mode`` or one policy of every upstream and route; a restart forgets it.
 

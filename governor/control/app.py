@@ -197,6 +197,7 @@ class ControlPlane:
                 "reach the control plane by IP address, localhost or its configured name",
             )
         try:
+            self._runtime.refresh()
             return await handler(request)
         except web.HTTPNotFound:
             return answer_error(404, "not_found", f"there is: {' '.join(INDEX)}")

@@ -125,5 +125,8 @@ class RuntimeView(Protocol):
     def is_draining(self) -> bool:
         """Told to stop: finishing what is in flight."""
 
+    def refresh(self) -> None:
+        """Bring what is shown up to date, where other processes have more to tell."""
+
     def switch(self, name: str, value: str) -> None:
         """Set a policy switch from now on; a restart forgets it."""

@@ -140,6 +140,10 @@ class Keeper(Runtime):
         self.host.drain()
         self._show_counters()
 
+    def refresh(self) -> None:
+        """Read what workers have written until now."""
+        self.host.drain(N_MOST)
+
     def switch(self, name: str, value: str) -> None:
         """Set ``mode`` or one policy of every upstream and of all workers' routes."""
         super().switch(name, value)

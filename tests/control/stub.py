@@ -60,6 +60,9 @@ class StubRuntime:
             log=self.decision_log,
         )
 
+    def refresh(self) -> None:
+        """There is nobody else."""
+
     def switch(self, name: str, value: str) -> None:
         """Remember what was switched, as the runtime does."""
         policies = self.config.policies.model_copy(update={name: value})
