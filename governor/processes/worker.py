@@ -34,7 +34,7 @@ from governor.proxy.arrivals import ArrivalReader
 from governor.proxy.headers import begin_request_ids
 from governor.proxy.stats import ProxyStats
 from governor.resolved import terms_of
-from governor.runtime import GC_THRESHOLD, done_hook, report_fault
+from governor.runtime import GC_THRESHOLD, cannot, done_hook, report_fault
 
 TICK_S = 0.05
 """As often as the keeper turns; so often it is seen whether it does."""
@@ -108,15 +108,27 @@ class Worker:
         return matcher
 
     async def run(self, sockets: Sequence[Sequence[socket]]) -> None:
-        """Serve until SIGTERM, then finish what is in flight; a second one ends it at once."""
+        """Serve until SIGTERM, then finish what is in flight; a second one ends it at once.
+
+        Raises
+        ------
+        ConfigError
+            If the access log cannot be opened, or a certificate not be used.
+        """
         loop = self._loop = asyncio.get_running_loop()
         stop, stop_now = asyncio.Event(), asyncio.Event()
         loop.add_signal_handler(signal.SIGTERM, lambda: (stop_now if stop.is_set() else stop).set())
         self.link.soon = lambda: _call_soon(loop, self.link.receive)
         loop.add_reader(self.link.bell.fd, self._receive)
         begin_request_ids()
-        self.access_log.open()
-        await self.proxy.start(sockets=sockets)
+        try:
+            self.access_log.open()
+        except OSError as error:
+            raise cannot("access_log.path", self.config.access_log.path, error) from error
+        try:
+            await self.proxy.start(sockets=sockets)
+        except OSError as error:
+            raise cannot("listeners.tls", "", error) from error
         if self.telemetry is not None:
             self.telemetry.start(lambda: ())
         gc.enable()

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,11 +29,11 @@ def origin() -> Iterator[Origin]:
 
 def start(origin: Origin, n_workers: int = 2, **config: Any) -> Governor:
     """Start a governor whose upstream takes four calls at once."""
+    config.setdefault("recorder", {"mode": "storm", "file": os.devnull})
     return Governor(
         {"origin": origin.url},
         upstream={"limit": 4},
         workers=n_workers,
-        recorder={"mode": "storm", "file": os.devnull},
         decision_headers="all",
         **config,
     )
@@ -182,3 +184,38 @@ def is_alive(pid: int) -> bool:
             return file.read().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
+
+
+def test_signals_do_what_they_do_for_one_process(origin: Origin, tmp_path: Path) -> None:
+    """SIGUSR1 writes the recording; a second SIGTERM ends what the first lets finish."""
+    file = tmp_path / "run.rec"
+    with (
+        start(origin, recorder={"mode": "storm", "file": str(file)}) as governor,
+        WireClient(governor.urls["origin"]) as client,
+    ):
+        assert client.request("GET", b"/echo").status == 200
+        governor.process.send_signal(signal.SIGUSR1)
+        wait_until(file.exists, what="the recording")
+        client.send(client.head("GET", b"/held?name=never"))
+        origin.wait_for_mark("never")
+        since_s = time.monotonic()
+        governor.terminate()
+        wait_until(lambda: governor.get("/healthz/ready")[0] == 503, what="the drain")
+        wait_until(is_refused_to(client), what="the end of listening")
+        governor.terminate()
+        assert governor.wait(10) == 0
+        assert time.monotonic() - since_s < 9.0
+
+
+def is_refused_to(client: WireClient) -> Callable[[], bool]:
+    """Return whether a new connection is refused: workers have begun to drain."""
+    address = client.socket.getpeername()
+
+    def is_refused() -> bool:
+        try:
+            socket.create_connection(address, 5).close()
+        except ConnectionRefusedError:
+            return True
+        return False
+
+    return is_refused
