@@ -201,7 +201,10 @@ class Host:
 
     def sleep(self, depth: int) -> bool:
         """Say how soon one looks again; return whether something has come meanwhile."""
-        return any([seat.reader.sleep(depth) for seat in self.seats])
+        has_more = False
+        for seat in self.seats:
+            has_more |= seat.reader.sleep(depth)
+        return has_more
 
     def switch(self, now_ns: int, name: str, value: str) -> None:
         """Tell all workers that a policy was switched, those too that are still to come."""

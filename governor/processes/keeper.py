@@ -128,7 +128,7 @@ class Keeper(Runtime):
         keeper[KeeperWord.BEAT_NS] = monotonic_ns()
         keeper[KeeperWord.LIFE] = Life.SERVING
         keeper[KeeperWord.EPOCH] += 1  # what was written before the rings were emptied comes again
-        loop.add_reader(self._board.keeper_bell.fd, self._turn)
+        loop.add_reader(self._board.keeper_bell.fd, self._on_bell)
         for bell in self._board.worker_bells:
             bell.ring()
 
@@ -175,13 +175,16 @@ class Keeper(Runtime):
 
     # -- turns ------------------------------------------------------------------
 
-    def _turn(self) -> None:
-        """Act on what workers have written, and say how soon it will be looked again."""
-        assert self._loop is not None
+    def _on_bell(self) -> None:
         self._board.keeper_bell.hush()
         if self._look is not None:
             self._look.cancel()
-            self._look = None
+        self._turn()
+
+    def _turn(self) -> None:
+        """Act on what workers have written, and say how soon it will be looked again."""
+        assert self._loop is not None
+        self._look = None
         self.host.sleep(AWAKE)
         try:
             n = self.host.drain(N_MOST)
