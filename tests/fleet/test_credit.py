@@ -1,4 +1,4 @@
-"""What is lent is never more than half of what is free, whoever holds what."""
+"""What is lent is what is free, whoever holds what."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from governor.fleet.credit import lend
 
 
 @given(st.integers(-5, 500), st.lists(st.integers(0, 100), min_size=1, max_size=8))
-def test_all_credit_together_leaves_half_of_what_is_free(n_free: int, opens: list[int]) -> None:
-    """And all of the half is lent; who is lent something may hold more than it does."""
+def test_all_credit_together_is_what_is_free(n_free: int, opens: list[int]) -> None:
+    """So all of it together cannot exceed the limit; who is lent something may hold more."""
     credits = lend(n_free, opens)
     extras = [credit - n for credit, n in zip(credits, opens, strict=True) if credit]
-    assert sum(extras) == max(0, n_free // 2)
+    assert sum(extras) == max(0, n_free)
     assert all(extra > 0 for extra in extras)
 
 

@@ -36,8 +36,8 @@ def ask(fleet: Fleet, row: int, who: int = 1, idx: int = 0, **more: object) -> R
 
 
 def test_within_credit_nobody_is_asked(fleet: Fleet) -> None:
-    """Half of what is free is lent, and what is admitted so is booked as admitted."""
-    assert [list(row) for row in fleet.board.credits] == [[1], [1]]
+    """What is free is lent, and what is admitted so is booked as admitted."""
+    assert [list(row) for row in fleet.board.credits] == [[2], [2]]
     request = ask(fleet, 0)
     assert request.said == [("ADMIT", "untouched", 0, 0)]
     assert fleet.gates[0].in_flight == 0
@@ -52,7 +52,7 @@ def test_within_credit_nobody_is_asked(fleet: Fleet) -> None:
 def test_beyond_credit_the_keeper_decides(fleet: Fleet) -> None:
     """A place is given while there is one; then they wait, and one gets what comes free."""
     requests = [ask(fleet, 0, who) for who in range(6)]
-    assert [x.is_waiting for x in requests] == [False, *[True] * 5]
+    assert [x.is_waiting for x in requests] == [False, False, *[True] * 4]
     fleet.turn()
     assert [x.said[0][0] for x in requests] == ["ADMIT"] * 4 + ["WAIT"] * 2
     assert requests[1].said == [("ADMIT", "untouched", 0, 0)]
