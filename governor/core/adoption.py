@@ -16,7 +16,7 @@ from typing import Any
 from governor.core.admission import Admission
 from governor.core.arrival import Arrival
 from governor.core.faults import Part
-from governor.core.lease import Lease, make_lease
+from governor.core.lease import Lease, LeaseState, make_lease
 from policies.decision import Reason
 from signals import ATTEMPT_MASK, GONE, PARENT
 
@@ -38,6 +38,21 @@ class Adoption(Admission):
     def lose(self, now_ns: int, lease: Lease) -> None:
         """Close a pending lease whose connection is lost, by no fault of its caller's."""
         self.settle(self._clamp(now_ns), lease, GONE)
+
+    def sent_late(self, lease: Lease, late_ns: int) -> None:
+        """Learn, before the answer is told, that a call went out later than it got its place.
+
+        Its place was taken meanwhile, but none of that time was the upstream's. Where several
+        endpoints are compared the difference is the same for all, and is left.
+        """
+        is_open = lease.state is LeaseState.OPEN and not lease.answered_at_ns
+        if self._only is None or lease.arrival.is_exempt or not is_open or late_ns <= 0:
+            return
+        lease.dispatched_at_ns += late_ns
+        self.faults.tell(Part.LIMIT, self._only.limit.on_late, lease.phase, late_ns)
+        kind = self._kinds.get(lease.arrival.kind)
+        if kind is not None:
+            kind.sent_sum_ns += late_ns
 
     def adopt(
         self, now_ns: int, arrival: Arrival, owner: Any = None, endpoint_idx: int = 0

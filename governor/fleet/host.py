@@ -23,6 +23,7 @@ from heapq import heappop, heappush
 from operator import itemgetter
 from typing import TYPE_CHECKING, cast
 
+from governor.core.endpoint import is_normal
 from governor.core.faults import Part
 from governor.core.lease import Decision, Lease, LeaseState, make_lease
 from governor.fleet.board import Board, KeeperWord
@@ -290,7 +291,10 @@ class Host:
     def _answered(self, seat: Seat, fields: Fields) -> None:
         lease = seat.leases.get(fields[1])
         if lease is not None:
-            self.gates[fields[2]].answered(fields[0], lease, fields[5])
+            gate = self.gates[fields[2]]
+            if fields[7] and is_normal(fields[5]):
+                gate.sent_late(lease, fields[7])
+            gate.answered(fields[0], lease, fields[5])
 
     def _leave(self, seat: Seat, fields: Fields) -> None:
         lease = seat.leases.get(fields[1])
@@ -309,6 +313,8 @@ class Host:
             return
         gate, now_ns = self.gates[fields[2]], fields[0]
         if lease.state is _OPEN:
+            if fields[7] and is_normal(fields[5]):  # who never answers is found by when it was sent
+                gate.sent_late(lease, fields[7])
             followers = gate.depart(now_ns, lease, _OUTCOMES[fields[4]], fields[5], fields[6])
             if followers:
                 self.deliver(now_ns, followers)

@@ -72,16 +72,19 @@ class RemoteLease(Lease):
         The rim has heard what was decided on its arrival.
     is_booked : bool
         The keeper knows of it, or will.
+    late_ns : int
+        From when it was given its place to when the rim could send it.
     rule : int
         Of the configured agent whose call it is.
     """
 
-    __slots__ = ("gate", "is_asked", "is_booked", "is_told", "rule")
+    __slots__ = ("gate", "is_asked", "is_booked", "is_told", "late_ns", "rule")
 
     gate: RemoteGate
     is_asked: bool
     is_booked: bool
     is_told: bool
+    late_ns: int
     rule: int
 
 
@@ -146,6 +149,11 @@ class Link:
         for place in range(board.n_places):
             opens[place] = 0
         self.send(Kind.HELLO, 0, clock_ns(), 0, a=self.epoch)
+
+    @property
+    def now_ns(self) -> int:
+        """The instant."""
+        return self._clock_ns()
 
     @property
     def has_keeper(self) -> bool:

@@ -13,9 +13,9 @@ ADMITTED    :data:`ARRIVAL`: within credit, or nobody could be asked; ``small`` 
 MEMBER      :data:`ARRIVAL`: shares another's refusal and asks for its own slot (REPLY);
             ``small`` the status, ``more`` for how long the upstream asked to stay away
 SAW         :data:`ARRIVAL`: what a policy at the rim only observes; ``small`` the reason
-ANSWERED    ``small`` the status: first byte
+ANSWERED    ``small`` the status: first byte; ``b`` how much later than it got its place it went out
 LEAVE       ``flag`` 1: before the worker has heard of a place
-DEPART      ``flag`` the outcome, ``small`` the status, ``a`` Retry-After
+DEPART      ``flag`` the outcome, ``small`` the status, ``a`` Retry-After, ``b`` as ANSWERED
 REROUTE     ``small`` the verdict; asks (TOLD or NOWHERE)
 REFUSAL     the upstream answered 429 or 503
 SLOT        ``small`` the status, ``a`` for how long it asked to stay away; asks (REPLY)

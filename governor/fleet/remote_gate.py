@@ -90,6 +90,7 @@ class RemoteGate:
         number = lease.number = link.next_number()
         lease.gate = self
         lease.is_asked = lease.is_told = False
+        lease.late_ns = 0
         lease.rule = rule = link.latest_rule()
         if not self._has_choice:
             n_open = self._opens[0]
@@ -119,7 +120,8 @@ class RemoteGate:
             return
         lease.answered_at_ns = now_ns
         if lease.is_booked:
-            self._send(Kind.ANSWERED, now_ns, lease, small=status, is_urgent=False)
+            late_ns, lease.late_ns = lease.late_ns, 0
+            self._send(Kind.ANSWERED, now_ns, lease, small=status, b=late_ns, is_urgent=False)
 
     def leave(self, now_ns: int, lease: Lease) -> Sequence[Decision]:
         """The caller is gone. A pending lease closes; an open one goes on as abandoned."""
@@ -156,6 +158,7 @@ class RemoteGate:
                 outcome,
                 status,
                 retry_after_ns,
+                lease.late_ns,
                 is_urgent=not self._credits[endpoint_idx],
             )
         return ()
@@ -217,6 +220,7 @@ class RemoteGate:
         action = decision.action
         if action is _ADMIT:
             self._open(lease, record[0], record[8])
+            lease.late_ns = max(0, self.link.now_ns - record[0])
         elif action is not Action.WAIT:
             lease.state = _CLOSED
             self._leases.pop(lease.number, None)
@@ -306,9 +310,10 @@ class RemoteGate:
         lease: RemoteLease,
         flag: int = 0,
         small: int = 0,
+        b: int = 0,
         is_urgent: bool = True,
     ) -> None:
-        self.link.send(kind, self.idx, now_ns, lease.number, flag, small, is_urgent=is_urgent)
+        self.link.send(kind, self.idx, now_ns, lease.number, flag, small, 0, b, is_urgent=is_urgent)
 
     def _act(self, lease: RemoteLease, act: Any, *arguments: Any) -> None:
         """Let the rim act on one request; a fault of one is not another's."""
@@ -371,7 +376,7 @@ class RemoteRefused:
         lease.state = _CLOSED
         again = make_lease(lease.arrival, lease.arrived_at_ns, lease.call, lease.owner, RemoteLease)
         again.number, again.gate, again.rule = lease.number, gate, lease.rule
-        again.is_asked = False
+        again.is_asked, again.late_ns = False, 0
         again.is_told = again.is_booked = True
         gate._leases[lease.number] = again
         return read_decision(again, reply), ()

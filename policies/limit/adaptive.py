@@ -154,6 +154,12 @@ class AdaptiveLimit:
             self._close_phase(now_ns, in_flight)
         return phase.number
 
+    def on_late(self, phase: int, late_ns: int) -> None:
+        """Note that a request went out later than was noted."""
+        cohort = self._ring[phase & 63]
+        if cohort.number == phase and not cohort.is_judged:
+            cohort.sent_sum_ns += late_ns
+
     def on_answer(
         self,
         now_ns: int,

@@ -37,6 +37,9 @@ class FixedLimit:
         """Note a request sent; there are no phases."""
         return 0
 
+    def on_late(self, phase: int, late_ns: int) -> None:
+        """Note that a request went out later than was noted; nothing depends on it."""
+
     def on_answer(
         self,
         now_ns: int,

@@ -30,6 +30,12 @@ class Limit(Protocol):
         last place or came from the line.
         """
 
+    def on_late(self, phase: int, late_ns: int) -> None:
+        """Note that a request of a phase went out so much later than was noted.
+
+        Told before its answer, which is then told with the later instant.
+        """
+
     def on_answer(
         self,
         now_ns: int,

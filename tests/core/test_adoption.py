@@ -8,7 +8,7 @@ from governor.core.identity import Identities
 from governor.core.lease import LeaseState
 from governor.core.spread import SpreadGate
 from policies.decision import Action, Outcome
-from policies.limit import FixedLimit
+from policies.limit import AdaptiveLimit, FixedLimit
 from signals import Shared, SignalBank
 
 MS = 1_000_000
@@ -94,3 +94,26 @@ def test_who_is_lost_waiting_teaches_nothing() -> None:
     gate.lose(2 * S, waiting)
     assert (gate.line_length, gate.ledger.n_left_waiting) == (0, 0)
     assert waiting.state is LeaseState.CLOSED
+
+
+def test_time_on_the_way_is_not_the_upstreams() -> None:
+    """A call that went out late teaches what it would have taught had it got its place then."""
+    limits = [AdaptiveLimit(rng_seed=1), AdaptiveLimit(rng_seed=1)]
+    gates = []
+    for limit in limits:
+        bank = SignalBank(8, Shared(64, 8, 8), n_tenants=8)
+        gates.append(Gate("up", [limit], bank, Identities(8, 8, 8)))
+    late, punctual = gates
+    for k in range(200):
+        at_ns = S + k * 20 * MS
+        lease = late.arrive(at_ns, Arrival()).lease
+        late.sent_late(lease, 7 * MS)
+        late.depart(at_ns + 17 * MS, lease, Outcome.COMPLETED, 200)
+        lease = punctual.arrive(at_ns + 7 * MS, Arrival()).lease
+        punctual.depart(at_ns + 17 * MS, lease, Outcome.COMPLETED, 200)
+        for gate in gates:
+            gate.tick(at_ns + 18 * MS)
+    assert limits[0].response_ns() == limits[1].response_ns() == 10 * MS
+    kinds = [gate.shaping.containment.kinds[0] for gate in gates]
+    assert [kind.sent_sum_ns for kind in kinds] == [0, 0]
+    assert limits[0].explain()["base_s"] == limits[1].explain()["base_s"]

@@ -49,7 +49,7 @@ def test_a_run_with_a_storm_replays_exactly(recording: Recording) -> None:
     reasons = {REASONS[reason] for _, reason in found.replayed}
     assert {"untouched", "exempt", "over_limit", "capacity_freed", "absorbed"} <= reasons
     kinds = set(recording.events["kind"].tolist())
-    elsewhere = {Kind.MEMBER, Kind.HANDOVER, Kind.SWITCH, Kind.RESTRAIN, Kind.RELEASE}
+    elsewhere = {Kind.MEMBER, Kind.HANDOVER, Kind.SWITCH, Kind.RESTRAIN, Kind.RELEASE, Kind.LATE}
     assert set(Kind) - elsewhere <= kinds
 
 
@@ -78,7 +78,9 @@ def test_what_people_routes_and_other_gates_do_replays_exactly(tmp_path: Path) -
     wanted = {"observed", "doomed", "over_quota", "contained", "capped", "quarantined"}
     assert wanted | {"patience_spent"} <= life.seen
     recording = record(life, tmp_path / "a.rec")
-    assert {Kind.SWITCH, Kind.RESTRAIN, Kind.RELEASE} <= set(recording.events["kind"].tolist())
+    assert {Kind.SWITCH, Kind.RESTRAIN, Kind.RELEASE, Kind.LATE} <= set(
+        recording.events["kind"].tolist()
+    )
     arrivals = recording.events[recording.events["kind"] == Kind.ARRIVE]
     for name in ("source", "max_wait_ns", "switches"):
         assert len(set(arrivals[name].tolist())) > 1
