@@ -182,7 +182,8 @@ class Link:
             self._write_backlog()
         place = -1 if self._backlog else self._up.place()
         if place < 0:
-            self._backlog.append(record)
+            if self._keeper[_LIFE] == _SERVING:  # a dead one's successor is told of everything
+                self._backlog.append(record)
             return
         _pack(self._up.memory, place, *record)
         depth = self._up.publish()

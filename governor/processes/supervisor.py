@@ -49,6 +49,10 @@ from governor.runtime import NOT_READY_S, RuntimeInfo, cannot
 KEEPER = -1
 """In place of a worker's row."""
 
+HANG_NS = 10_000_000_000
+"""A keeper that has not turned for so long is killed: workers go on without it, but who waits at it
+waits for nothing, and what is to be told to it gathers. It turns twenty times a second."""
+
 YOUNG_S = 5.0
 PAUSE_S = 0.1
 PAUSE_MAX_S = 5.0
@@ -145,6 +149,7 @@ class Supervisor:
         if self._n_stops:
             self._go_on_stopping(now_s)
             return
+        self._end_hanging()
         for row in [row for row, due_s in self._due.items() if due_s <= now_s]:
             del self._due[row]
             self._fork(row)
@@ -154,6 +159,13 @@ class Supervisor:
             if on_ready is not None:
                 on_ready(self._info())
         self._say_that_it_turns(now_s)
+
+    def _end_hanging(self) -> None:
+        """Kill a keeper that hangs; its end is seen as any other."""
+        keeper = self.board.keeper
+        if keeper[KeeperWord.LIFE] == Life.SERVING:
+            if time.monotonic_ns() - keeper[KeeperWord.BEAT_NS] > HANG_NS:
+                self._send(KEEPER, signal.SIGKILL)
 
     def _say_that_it_turns(self, now_s: float) -> None:
         """Feed the service manager's watchdog, if there is one, for as long as the keeper turns."""
