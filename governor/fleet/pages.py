@@ -6,7 +6,7 @@
 shows it. A reader that finds the count two higher after reading than before may have read a half
 that was being filled, and reads again. A writer that is killed leaves the half that was shown.
 
-*Cost*: a copy of the page, 10 us for some kilobytes.
+*Cost*: a copy of the page on either side, 1 us for 4 KB.
 """
 
 from __future__ import annotations

@@ -31,7 +31,8 @@ REPLY       as TOLD, of a refusal; ``flag`` :data:`NOTHING` for no decision
 SWITCH      ``a`` and ``b`` lengths of a switch's name and value, which follow as text
 ==========  ===========================================================================
 
-*Cost*: 0.3 us to pack a BODY, 0.9 us an ARRIVAL.
+*Cost*: 0.3 us to pack a BODY, 1 us an ARRIVAL, 2.5 us to make an Arrival of it again; measured on
+a busy machine.
 """
 
 from __future__ import annotations

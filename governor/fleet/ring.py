@@ -9,7 +9,7 @@ the half, and who goes on writing writes over it. A full ring takes nothing: the
 
 *Regime*: a processor that lets no store overtake an earlier one (x86-64). Elsewhere that holds
 in practice only: between the record and the count lie some hundred instructions.
-*Cost*: 0.2 us to place, publish and step, without the record itself.
+*Cost*: 1 us to place, publish, peek and step together, on a busy machine.
 *Considered and rejected*: a pipe or a socket pair (a system call and a wake-up for each record,
 and a half-written record at a kill); ``multiprocessing.Queue`` (locks, a thread, pickles).
 """
