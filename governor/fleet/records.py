@@ -158,15 +158,16 @@ def unpack_arrival(fields: tuple[int, ...], tenant: int, flow: int, tree: int) -
 
     The parent is left to whoever has the tables.
     """
-    attempt, switches, family, kind, urgency, flags = fields[17:23]
+    (fingerprint, affinity, patience_ns, max_wait_ns, source) = fields[10:15]
+    (attempt, switches, family, kind, urgency, flags) = fields[17:23]
     return Arrival(
         tenant,
         flow,
         tree,
-        fields[10],
+        fingerprint,
         attempt,
         urgency,
-        fields[12],
+        patience_ns,
         flags & IDENTIFIED != 0,
         flags & EXEMPT != 0,
         flags & CAN_RETRY != 0,
@@ -174,8 +175,8 @@ def unpack_arrival(fields: tuple[int, ...], tenant: int, flow: int, tree: int) -
         0,
         flags & DEADLINE != 0,
         kind,
-        fields[11],
+        affinity,
         switches,
-        fields[13],
-        fields[14],
+        max_wait_ns,
+        source,
     )

@@ -109,7 +109,14 @@ class Supervisor:
         self._watchdog_at_s = 0.0
 
     def run(self, on_ready: Callable[[RuntimeInfo], None] | None = None) -> int:
-        """Run until SIGTERM or SIGINT; return the exit code."""
+        """Run until SIGTERM or SIGINT; return the exit code.
+
+        Raises
+        ------
+        ConfigError
+            If the access log cannot be written.
+        """
+        self._check_log()
         signal_kernels.warm_up()
         release_compiler()
         gc.collect()
@@ -126,6 +133,15 @@ class Supervisor:
             self.board.close()
             self._close_sockets()
         return self._exit_code
+
+    def _check_log(self) -> None:
+        """Find out here what every worker would find out."""
+        log = self.config.access_log
+        if log.mode != "off" and log.path != "-":
+            try:
+                open(log.path, "ab").close()
+            except OSError as error:
+                raise cannot("access_log.path", log.path, error) from error
 
     # -- turns ------------------------------------------------------------------
 
