@@ -129,6 +129,7 @@ class Keeper(Runtime):
         keeper[KeeperWord.LIFE] = Life.SERVING
         keeper[KeeperWord.EPOCH] += 1  # what was written before the rings were emptied comes again
         loop.add_reader(self._board.keeper_bell.fd, self._on_bell)
+        self._turn()  # from here on workers know when to ring
         for bell in self._board.worker_bells:
             bell.ring()
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.governed import Governor
+from tests.support.governed import Governor, free_port
 from tests.support.loops import wait_until
 from tests.support.origin import Origin
 from tests.support.origin_answers import ANSWERS
@@ -219,3 +219,32 @@ def is_refused_to(client: WireClient) -> Callable[[], bool]:
         return False
 
     return is_refused
+
+
+def test_moves_and_refusals_are_asked_about_across_processes(origin: Origin) -> None:
+    """Calls leave an endpoint that is not there; in a storm of refusals each gets a slot."""
+    dead = f"http://127.0.0.1:{free_port('127.0.0.1')}"
+    with Governor(
+        {"origin": origin.url},
+        upstream={"endpoints": [dead, origin.url]},
+        workers=2,
+        decision_headers="all",
+    ) as governor:
+        reasons = set()
+        for _ in range(12):
+            with WireClient(governor.urls["origin"]) as client:
+                answer = client.request("GET", b"/echo")
+                assert answer.status == 200
+                reasons.add(answer.get(b"x-governor-reason"))
+        assert b"rerouted" in reasons
+        slots = set()
+        with WireClient(governor.urls["origin"]) as client:
+            for _ in range(150):
+                answer = client.request("GET", b"/status?code=429")
+                assert answer.status == 429
+                slots.add(answer.get(b"retry-after-ms"))
+                if len(slots) > 3:
+                    break
+        assert len(slots - {None}) >= 3
+        assert upstream(governor)["refusals"]["slots_given"] >= 3
+        assert governor.state()["proxy"]["n_faults"] == 0
