@@ -133,6 +133,10 @@ class RingReader(_End):
         return n
 
     def sleep(self, depth: int) -> bool:
-        """Say how fast asleep one is; return whether there is something to read after all."""
+        """Say how fast asleep one is; return whether there is something to read after all.
+
+        A processor may let this look overtake that word (a store and a load that follows): then
+        both sides could miss each other, and what was written waits for the next look or tick.
+        """
         self._words[ASLEEP] = depth
         return self._words[TAIL] > self._head

@@ -68,7 +68,7 @@ class Keeper(Runtime):
         if self.telemetry is not None:
             self.telemetry.shippers.pop("spans", None)  # workers send their own
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._look: asyncio.TimerHandle | None = None
+        self._look: asyncio.Handle | None = None
         self._all_gone = asyncio.Event()
         self._n_quiet = 0
         self._n_ticks = 0
@@ -178,14 +178,14 @@ class Keeper(Runtime):
 
     def _on_bell(self) -> None:
         self._board.keeper_bell.hush()
-        if self._look is not None:
-            self._look.cancel()
         self._turn()
 
     def _turn(self) -> None:
         """Act on what workers have written, and say how soon it will be looked again."""
         assert self._loop is not None
-        self._look = None
+        if self._look is not None:
+            self._look.cancel()  # one turn is due at a time, whoever asked for it
+            self._look = None
         self.host.sleep(AWAKE)
         try:
             n = self.host.drain(N_MOST)
@@ -196,7 +196,7 @@ class Keeper(Runtime):
         self._n_quiet = 0 if n else self._n_quiet + 1
         depth = SLEEPING if self._n_quiet > QUIET_TURNS else DOZING
         if self.host.sleep(depth):
-            self._loop.call_soon(self._turn)
+            self._look = self._loop.call_soon(self._turn)
         elif depth == DOZING:
             self._look = self._loop.call_later(LOOK_S, self._turn)
 
