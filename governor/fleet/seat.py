@@ -72,7 +72,7 @@ class Seat:
 
     def __init__(self, board: Board, row: int) -> None:
         self.row = row
-        self.epoch = 0
+        self.epoch = board.workers[row][WorkerWord.EPOCH]
         self.leases: dict[int, Lease] = {}
         self.reader = RingReader(board.up[row], UP_BYTES)
         self._writer = RingWriter(board.down[row], DOWN_BYTES)

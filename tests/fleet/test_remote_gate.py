@@ -242,6 +242,26 @@ def test_a_new_keeper_learns_what_is_open_and_is_asked_about_what_waits(fleet: F
     assert unheard.is_open
 
 
+def test_what_a_worker_writes_before_it_has_heard_of_a_new_keeper_is_booked_once(
+    fleet: Fleet,
+) -> None:
+    """Its announcement finds it known: nothing is lost, nothing counted twice."""
+    fleet.gates = (make_gate(4, fleet.identities),)
+    fleet.host = Host(fleet.board, fleet.gates, fleet.identities)
+    requests = [ask(fleet, 0, who) for who in range(3)]
+    fleet.host.drain()
+    fleet.board.keeper[KeeperWord.EPOCH] += 1
+    fleet.turn()
+    gate = fleet.gates[0]
+    assert (gate.in_flight, gate.ledger.n_arrived) == (3, 3)
+    for request in requests:
+        request.depart(fleet.now_ns, Outcome.COMPLETED, 200)
+    fleet.now_ns += S
+    fleet.turn()
+    fleet.host.tick(fleet.now_ns)
+    assert sum(gate.ledger.n_by_outcome) == gate.ledger.n_by_outcome[Outcome.COMPLETED] == 3
+
+
 def test_a_silent_keeper_counts_as_gone_and_may_come_back(fleet: Fleet) -> None:
     """Who went without it hears nothing twice; what it decided of them is ignored."""
     for who in range(4):
