@@ -18,8 +18,8 @@ a *credit*, a number of calls that it may hold in flight, and it tells of them a
 credit is lent only where the gate would admit every one of those calls (:mod:`~.credit`), so
 lending changes no decision, but for what moves while a record is on its way.
 
-*Cost*: in one run on a busy machine, where a call cost the gate itself 7.7 us, a call within
-credit cost a worker 8.2 us and the keeper 27 us: its gate, and two records read. So workers carry
+*Cost*: in one run on a busy machine, where a call cost the gate itself 12.5 us, a call within
+credit cost a worker 14 us and the keeper 27 us: its gate, and two records read. So workers carry
 about what as many single processes would, until the keeper's core is full;
 ``python -m bench workers`` says where that is on the machine at hand.
 
