@@ -7,27 +7,20 @@ when to read.
 *Theory*: to the gates it looks as if one process told them everything, in order, at the instants
 at which it happened. What is some milliseconds late is booked at its own instant, for the gate's
 clock and the signals' windows are moved by the records themselves and by ticks.
-
-A worker that dies takes its connections with it. Its upstream may work on nevertheless, and a
-place is free when the upstream answers; nobody will tell of that. So its calls keep their places
-as long as such calls usually take, counted from when each was sent, and no longer than
-``LOST_NS`` in all: a service that notices the closed connections is not kept idle for long, one
-that does not is not sent everything at once. Calls whose answer had begun, and those that
-waited, end at once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from heapq import heappop, heappush
 from operator import itemgetter
 from typing import TYPE_CHECKING, cast
 
 from governor.core.endpoint import is_normal
 from governor.core.faults import Part
-from governor.core.lease import Decision, Lease, LeaseState, make_lease
+from governor.core.lease import Decision, LeaseState, make_lease
 from governor.fleet.board import Board, KeeperWord
 from governor.fleet.credit import lend
+from governor.fleet.lost import LostCalls
 from governor.fleet.records import (
     ARRIVAL,
     BODY,
@@ -46,9 +39,6 @@ if TYPE_CHECKING:
     from governor.core.gate import Gate
     from governor.core.identity import Identities
     from governor.core.registry import Registry
-
-LOST_NS = 900_000_000
-"""Within a second of a worker's death everything that is shown is true again."""
 
 _OPEN, _PENDING = LeaseState.OPEN, LeaseState.PENDING
 _OUTCOMES = tuple(Outcome)
@@ -96,8 +86,7 @@ class Host:
         self._identities = identities
         self._rule_of = None if registry is None else registry.rule_of
         self._touched = set(range(len(self.gates)))
-        self._lost: list[tuple[int, int, Lease]] = []
-        self._n_lost_ever = 0
+        self._lost = LostCalls()
         self._first_place: list[int] = []
         place = 0
         for gate in self.gates:
@@ -403,30 +392,15 @@ class Host:
 
     def _lose(self, seat: Seat, now_ns: int) -> None:
         """Take back what a worker held that is gone."""
-        for lease in seat.leases.values():
-            gate = cast("Caller", lease.owner).gate
-            if lease.state is _PENDING:
-                gate.lose(now_ns, lease)
-            elif lease.state is _OPEN:
-                usual_ns = 0 if lease.answered_at_ns else gate.dispatcher.response_ns
-                due_ns = min(lease.dispatched_at_ns + usual_ns, now_ns + LOST_NS)
-                self._n_lost_ever += 1
-                heappush(self._lost, (due_ns, self._n_lost_ever, lease))
+        self._lost.add(now_ns, seat.leases.values())
         seat.leases.clear()
         for place in range(self.board.n_places):
             self.board.credits[seat.row][place] = 0
         self._close_lost(now_ns)
 
     def _close_lost(self, now_ns: int) -> None:
-        lost = self._lost
-        while lost and lost[0][0] <= now_ns:
-            lease = heappop(lost)[2]
-            gate = cast("Caller", lease.owner).gate
-            try:
-                followers = gate.depart(now_ns, lease, Outcome.CANCELLED)
-                self.deliver(now_ns, followers)
-            except Exception:
-                gate.faults.note(Part.GATE)
+        for followers in self._lost.close(now_ns):
+            self.deliver(now_ns, followers)
 
     def _tell(self, now_ns: int, kind: int, caller: Caller, decision: Decision) -> None:
         """Tell a decision; forget a lease that it closes."""

@@ -16,7 +16,8 @@ from typing import Any
 from governor.core.arrival import Arrival
 from governor.core.lease import Asked, Decision, Lease, LeaseState, Untouched, make_lease
 from governor.fleet.link import Link, RemoteLease, Reply
-from governor.fleet.records import NOTHING, REASON_CODE, REASONS, Kind
+from governor.fleet.records import REASON_CODE, Kind
+from governor.fleet.remote_refused import RemoteRefused, read_decision
 from policies.decision import Action, Outcome, Reason
 from policies.ejection import Verdict
 
@@ -180,7 +181,7 @@ class RemoteGate:
         is_fit = lease.state is _OPEN and lease.is_booked and not lease.has_left
         if not (self._has_choice and is_fit and self.link.has_keeper):
             return None, ()
-        self._close_place(lease)
+        self.close_place(lease)
         lease.tried = lease.endpoint_idx + 1  # where it goes back to if there is nowhere else
         lease.state, lease.endpoint_idx = _PENDING, -1
         lease.is_asked, lease.is_told = True, False
@@ -299,7 +300,8 @@ class RemoteGate:
         if not lease.arrival.is_exempt:
             self._opens[lease.endpoint_idx] += 1
 
-    def _close_place(self, lease: RemoteLease) -> None:
+    def close_place(self, lease: RemoteLease) -> None:
+        """Count a place as given back."""
         if not lease.arrival.is_exempt:
             self._opens[lease.endpoint_idx] -= 1
 
@@ -325,77 +327,8 @@ class RemoteGate:
             owner.server.report_fault(error)
 
 
-class RemoteRefused:
-    """The upstream's refusals, asked about; as :class:`governor.core.refused.Refused`."""
-
-    __slots__ = ("_gate",)
-
-    def __init__(self, gate: RemoteGate) -> None:
-        self._gate = gate
-
-    def note(self, now_ns: int) -> None:
-        """Tell of one refusal of the upstream."""
-        gate = self._gate
-        gate.link.send(Kind.REFUSAL, gate.idx, now_ns, 0)
-
-    def answer(self, now_ns: int, lease: Lease, status: int, asked_ns: int) -> Decision | None:
-        """Ask what a refusal's caller is told, in a storm; None: what the upstream said."""
-        gate = self._gate
-        link = gate.link
-        if not link.board.refusals[gate.idx] or not link.may_ask(now_ns):
-            return None
-        if isinstance(lease, RemoteLease):
-            if not lease.is_booked:
-                return None
-            number = lease.number
-            link.send(Kind.SLOT, gate.idx, now_ns, number, small=status, a=asked_ns)
-        else:  # it shares the call of another
-            number = link.next_number()
-            parts = (gate.idx, now_ns, number, lease.arrival, lease.owner, link.latest_rule())
-            if not link.send_arrival(Kind.MEMBER, *parts, small=status, more=asked_ns):
-                return None
-        reply = link.ask(number)
-        if reply is None or reply[4] == NOTHING:
-            return None
-        return read_decision(lease, reply)
-
-    def absorb(
-        self, now_ns: int, lease: Lease, asked_ns: int, bound_ns: int
-    ) -> tuple[Decision, Sequence[Decision]] | None:
-        """Ask whether a refusal may be waited out; None: it may not."""
-        assert isinstance(lease, RemoteLease)
-        gate = self._gate
-        link = gate.link
-        if not lease.is_booked or lease.has_left or not link.may_ask(now_ns):
-            return None
-        link.send(Kind.ABSORB, gate.idx, now_ns, lease.number, a=asked_ns, b=bound_ns)
-        reply = link.ask(lease.number)
-        if reply is None or reply[4] == NOTHING:
-            return None
-        gate._close_place(lease)
-        lease.state = _CLOSED
-        again = make_lease(lease.arrival, lease.arrived_at_ns, lease.call, lease.owner, RemoteLease)
-        again.number, again.gate, again.rule = lease.number, gate, lease.rule
-        again.is_asked, again.late_ns = False, 0
-        again.is_told = again.is_booked = True
-        gate._leases[lease.number] = again
-        return read_decision(again, reply), ()
-
-
 def asked(lease: Lease) -> Decision:
     """Return word that the keeper will say."""
     decision: Decision = Asked()
     decision.lease = lease
     return decision
-
-
-def read_decision(lease: Lease, record: Reply) -> Decision:
-    """Return the decision that a record tells."""
-    code = record[6]
-    reason = REASONS[code & 0xFF]
-    if reason is Reason.UNTOUCHED:
-        admitted: Decision = Untouched()
-        admitted.lease = lease
-        return admitted
-    observed = REASONS[(code >> 8) - 1] if code >> 8 else None
-    return Decision(Action(record[4]), reason, lease, record[7], record[5], observed)
