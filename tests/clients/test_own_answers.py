@@ -20,6 +20,7 @@ from mcp import Client, MCPError
 from tests.clients.conftest import Site
 from tests.support.compare import value_of
 from tests.support.llm_server import LlmServer
+from tests.support.loops import wait_until
 from tests.support.mcp_server import SampleMcp
 from tests.support.runtime import RunningRuntime
 
@@ -42,6 +43,7 @@ def busy(llm: Site[LlmServer], governor: RunningRuntime) -> Iterator[Future[Any]
         first = pool.submit(chat.create, model="hang:busy", messages=HELLO)
         try:
             governor.wait_until_in_flight(1)
+            llm.server.wait_until_hanging("busy")
             yield first
         finally:
             if not first.done():
@@ -105,8 +107,7 @@ def test_openai_comes_back_in_its_slot(llm: Site[LlmServer]) -> None:
         with busy(llm, governor):
             before = governor.runtime.stats.n_answered
             second = pool.submit(client.chat.completions.create, model="plain", messages=HELLO)
-            while governor.runtime.stats.n_answered == before:
-                assert not second.done()
+            wait_until(lambda: governor.runtime.stats.n_answered > before, what="being sent away")
         assert second.result(10).choices[0].finish_reason == "stop"
     counts = [value_of(call.headers, "x-stainless-retry-count") for call in llm.server.take()]
     assert counts == ["0", "1"]

@@ -86,6 +86,10 @@ class LlmServer:
         for call in self._hanging.pop(model, []):
             call.set()
 
+    def wait_until_hanging(self, name: str) -> None:
+        """Wait until a call of `name` hangs here: only such can be let go."""
+        wait_until(lambda: f"hang:{name}" in self._hanging, what=f"a hanging call of {name!r}")
+
     def wait_until_left(self, name: str) -> None:
         """Wait until the caller of `name` was seen to leave."""
         wait_until(lambda: name in self.left, what=f"the caller of {name!r} leaving")
