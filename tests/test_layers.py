@@ -22,7 +22,7 @@ LAYERS = {
     "governor.load": {"governor.load", "governor.config", "governor.errors", "governor"},
     "governor.proxy": {"governor.proxy", "governor.core", "policies", "signals"}
     | {"governor.config", "governor.errors", "governor"},
-    "governor.fleet": {"governor.fleet", "governor.core", "policies", "signals"}
+    "governor.workers": {"governor.workers", "governor.core", "policies", "signals"}
     | {"governor.proxy.histogram", "governor.proxy.stats"},  # plain counts and records
     "governor.record": {"governor.record", "governor.core", "policies", "signals"}
     | {"governor.config", "governor.errors", "governor"},

@@ -1,7 +1,7 @@
 """Requests that have their place already: given elsewhere, on credit, and booked here.
 
 *Rule of this file*: the gate's side of lending. How much is lent is
-:mod:`governor.fleet.credit`'s.
+:mod:`governor.workers.credit`'s.
 
 *Theory*: a request that finds room in calm is admitted, whatever else is true of it: no policy
 acts beside a free place. So as many may be admitted unasked as would find room in any order;

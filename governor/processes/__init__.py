@@ -7,5 +7,5 @@
         └─────────────────▶ worker 0, worker 1, …     listeners, connections, pools
 
 *Rule of this folder*: construction and life, as :mod:`governor.runtime` for one process; what
-travels between them is :mod:`governor.fleet`'s.
+travels between them is :mod:`governor.workers`'s.
 """

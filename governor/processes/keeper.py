@@ -23,14 +23,14 @@ from typing import cast
 from governor.config.model import Config
 from governor.control.agents.audit import AuditTrail
 from governor.control.view import WorkerState
-from governor.fleet.board import Board, KeeperWord, Life, WorkerWord
-from governor.fleet.host import Host
-from governor.fleet.pages import read_page
-from governor.fleet.ring import AWAKE, DOZING, SLEEPING
 from governor.processes.counters import Counters
 from governor.proxy.server import ProxyServer
 from governor.proxy.stats import ProxyStats
 from governor.runtime import Runtime, cannot, report_fault
+from governor.workers.board import Board, KeeperWord, Life, WorkerWord
+from governor.workers.host import Host
+from governor.workers.pages import read_page
+from governor.workers.ring import AWAKE, DOZING, SLEEPING
 from policies.limit import AdaptiveLimit, Limit
 
 LOOK_S = 0.002

@@ -37,14 +37,14 @@ import signals as signal_kernels
 from governor.config.durations import Address
 from governor.config.model import Config
 from governor.errors import ConfigError
-from governor.fleet.board import Board, KeeperWord, Life, WorkerWord
-from governor.fleet.link import SILENCE_NS
 from governor.footprint import release_compiler
 from governor.notify import READY, WATCHDOG, notify, notify_stopping, watchdog_interval_s
 from governor.processes.keeper import Keeper
 from governor.processes.worker import Worker
 from governor.proxy.server import BACKLOG
 from governor.runtime import NOT_READY_S, RuntimeInfo, cannot
+from governor.workers.board import Board, KeeperWord, Life, WorkerWord
+from governor.workers.link import SILENCE_NS
 
 KEEPER = -1
 """In place of a worker's row."""

@@ -21,12 +21,6 @@ from governor.config.model import Config
 from governor.control import AccessLogWriter, RequestTally
 from governor.control.telemetry import make_telemetry
 from governor.core.identity import Identities
-from governor.fleet.board import Board, Life, WorkerWord
-from governor.fleet.keys import Keys, LatestRule
-from governor.fleet.link import Link
-from governor.fleet.pages import read_page, write_page
-from governor.fleet.records import NO_RULE_TOLD
-from governor.fleet.remote_gate import RemoteGate
 from governor.processes.counters import Counters
 from governor.processes.data_plane import make_pools, make_server
 from governor.proxy.agents import AgentMatcher
@@ -35,6 +29,12 @@ from governor.proxy.headers import begin_request_ids
 from governor.proxy.stats import ProxyStats
 from governor.resolved import terms_of
 from governor.runtime import GC_THRESHOLD, cannot, done_hook, report_fault
+from governor.workers.board import Board, Life, WorkerWord
+from governor.workers.keys import Keys, LatestRule
+from governor.workers.link import Link
+from governor.workers.pages import read_page, write_page
+from governor.workers.records import NO_RULE_TOLD
+from governor.workers.remote_gate import RemoteGate
 
 TICK_S = 0.05
 """As often as the keeper turns; so often it is seen whether it does."""

@@ -1,7 +1,7 @@
 """What the rim of a worker sees of an upstream's gate, which is in another process.
 
 *Rule of this file*: the part of :class:`governor.core.gate.Gate` that the rim uses, over a
-:class:`~governor.fleet.link.Link`. Nothing is decided here but whether there is credit.
+:class:`~governor.workers.link.Link`. Nothing is decided here but whether there is credit.
 
 A call within credit is admitted and told of. Any other is asked about: the rim lets it wait and
 hears by ``told`` what was decided; what comes later, for those who were told to wait, by
@@ -15,9 +15,9 @@ from typing import Any
 
 from governor.core.arrival import Arrival
 from governor.core.lease import Asked, Decision, Lease, LeaseState, Untouched, make_lease
-from governor.fleet.link import Link, RemoteLease, Reply
-from governor.fleet.records import REASON_CODE, Kind
-from governor.fleet.remote_refused import RemoteRefused, read_decision
+from governor.workers.link import Link, RemoteLease, Reply
+from governor.workers.records import REASON_CODE, Kind
+from governor.workers.remote_refused import RemoteRefused, read_decision
 from policies.decision import Action, Outcome, Reason
 from policies.ejection import Verdict
 

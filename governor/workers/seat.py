@@ -1,6 +1,6 @@
 """The keeper's end of one worker's channel.
 
-*Rule of this file*: records and what is open; what it means is :mod:`governor.fleet.host`'s.
+*Rule of this file*: records and what is open; what it means is :mod:`governor.workers.host`'s.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from governor.core.lease import Decision, Lease
-from governor.fleet.board import Board, Life, WorkerWord
-from governor.fleet.records import (
+from governor.workers.board import Board, Life, WorkerWord
+from governor.workers.records import (
     BODY,
     DOWN_BYTES,
     NOTHING,
@@ -19,7 +19,7 @@ from governor.fleet.records import (
     UP_BYTES,
     Kind,
 )
-from governor.fleet.ring import RingReader, RingWriter
+from governor.workers.ring import RingReader, RingWriter
 
 if TYPE_CHECKING:
     from governor.core.gate import Gate

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from governor.core.identity import Identities
 from governor.core.lease import Asked, Untouched, make_lease
 from governor.core.spread import SpreadGate
-from governor.fleet.board import KeeperWord, Life, WorkerWord
-from governor.fleet.host import Host
-from governor.fleet.link import ASK_S, GRACE_NS, SILENCE_NS
+from governor.workers.board import KeeperWord, Life, WorkerWord
+from governor.workers.host import Host
+from governor.workers.link import ASK_S, GRACE_NS, SILENCE_NS
 from policies.decision import Action, Outcome, Reason
 from policies.ejection import Verdict
 from policies.limit import FixedLimit, Limit
-from tests.fleet.rig import MS, Fleet, Request, S, SilentSignals, arrival, make_gate
+from tests.workers.rig import MS, Fleet, Request, S, SilentSignals, arrival, make_gate
 
 
 @pytest.fixture

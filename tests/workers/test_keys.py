@@ -7,14 +7,14 @@ from typing import Any
 
 from governor.config.agents import AgentMatch
 from governor.core.identity import Identities
-from governor.fleet.board import KeeperWord
-from governor.fleet.host import Host
-from governor.fleet.keys import Keys, LatestRule
 from governor.proxy.agents import AgentMatcher
 from governor.proxy.arrivals import ArrivalReader
 from governor.proxy.peer import Peer
-from tests.fleet.rig import Fleet, Request, arrival
+from governor.workers.board import KeeperWord
+from governor.workers.host import Host
+from governor.workers.keys import Keys, LatestRule
 from tests.proxy.heads import head_of
+from tests.workers.rig import Fleet, Request, arrival
 
 SALT = b"s" * 32
 PEER = ("10.0.0.1", 4711)

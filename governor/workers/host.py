@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, cast
 from governor.core.endpoint import is_normal
 from governor.core.faults import Part
 from governor.core.lease import Decision, LeaseState, make_lease
-from governor.fleet.board import Board, KeeperWord
-from governor.fleet.credit import lend
-from governor.fleet.lost import LostCalls
-from governor.fleet.records import (
+from governor.workers.board import Board, KeeperWord
+from governor.workers.credit import lend
+from governor.workers.lost import LostCalls
+from governor.workers.records import (
     ARRIVAL,
     BODY,
     ID_AT,
@@ -30,7 +30,7 @@ from governor.fleet.records import (
     Kind,
     unpack_arrival,
 )
-from governor.fleet.seat import Caller, Seat
+from governor.workers.seat import Caller, Seat
 from policies.decision import Action, Outcome, Reason
 from policies.ejection import Verdict
 

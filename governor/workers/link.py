@@ -24,8 +24,8 @@ from typing import TYPE_CHECKING, Any
 
 from governor.core.arrival import Arrival
 from governor.core.lease import Lease
-from governor.fleet.board import Board, KeeperWord, Life, WorkerWord
-from governor.fleet.records import (
+from governor.workers.board import Board, KeeperWord, Life, WorkerWord
+from governor.workers.records import (
     BODY,
     DOWN_BYTES,
     NO_RULE_TOLD,
@@ -34,10 +34,10 @@ from governor.fleet.records import (
     Kind,
     pack_arrival,
 )
-from governor.fleet.ring import SLEEPING, RingReader, RingWriter
+from governor.workers.ring import SLEEPING, RingReader, RingWriter
 
 if TYPE_CHECKING:
-    from governor.fleet.remote_gate import RemoteGate
+    from governor.workers.remote_gate import RemoteGate
 
 ASK_S = 0.02
 """A keeper that has the processor answers within 0.2 ms; a loop that stands still for longer than

@@ -19,9 +19,9 @@ from __future__ import annotations
 import mmap
 from enum import IntEnum
 
-from governor.fleet import ring
-from governor.fleet.bell import Bell
-from governor.fleet.records import DOWN_BYTES, UP_BYTES
+from governor.workers import ring
+from governor.workers.bell import Bell
+from governor.workers.records import DOWN_BYTES, UP_BYTES
 
 N_SLOTS = 4_096
 """Records in a ring: 80 ms of the busiest worker, far beyond a keeper's longest pause."""

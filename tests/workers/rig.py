@@ -10,10 +10,10 @@ from governor.core.arrival import Arrival
 from governor.core.gate import Gate
 from governor.core.identity import Identities
 from governor.core.lease import Asked, Decision, Lease, LeaseState
-from governor.fleet.board import Board, KeeperWord, Life, WorkerWord
-from governor.fleet.host import Host
-from governor.fleet.link import Link
-from governor.fleet.remote_gate import RemoteGate
+from governor.workers.board import Board, KeeperWord, Life, WorkerWord
+from governor.workers.host import Host
+from governor.workers.link import Link
+from governor.workers.remote_gate import RemoteGate
 from policies.decision import Action, Outcome
 from policies.limit import FixedLimit
 from signals.calls import ATTEMPT_BITS

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from governor.fleet.ring import ASLEEP, RingReader, RingWriter, size_bytes
+from governor.workers.ring import ASLEEP, RingReader, RingWriter, size_bytes
 
 SLOT_BYTES = 32
 RECORD = Struct("<qqqq")

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from governor.core.arrival import Arrival
-from governor.fleet.records import (
+from governor.workers.records import (
     ARRIVAL,
     HEAD,
     ID_AT,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from governor.fleet.pages import HEAD_BYTES, read_page, write_page
+from governor.workers.pages import HEAD_BYTES, read_page, write_page
 
 
 @given(st.lists(st.binary(max_size=40), max_size=6))

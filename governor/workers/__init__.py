@@ -12,7 +12,7 @@ configuration; the processes themselves are :mod:`governor.processes`.
 
 *Theory*: one process, the **keeper**, owns the only gate of each upstream, so every policy is
 exactly what it is in one process: nothing is estimated from sums of rows, nothing can disagree.
-A **worker** owns bytes. It asks through a :class:`~governor.fleet.remote_gate.RemoteGate`, which
+A **worker** owns bytes. It asks through a :class:`~governor.workers.remote_gate.RemoteGate`, which
 writes a record and takes the decision from another. In calm it need not ask: the keeper lends it
 a *credit*, a number of calls that it may hold in flight, and it tells of them afterwards. A
 credit is lent only where the gate would admit every one of those calls (:mod:`~.credit`), so

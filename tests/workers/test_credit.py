@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from governor.fleet.credit import lend
+from governor.workers.credit import lend
 
 
 @given(st.integers(-5, 500), st.lists(st.integers(0, 100), min_size=1, max_size=8))

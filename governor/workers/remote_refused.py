@@ -2,7 +2,7 @@
 
 *Rule of this file*: the part of :class:`governor.core.refused.Refused` that the rim uses. A refusal
 is told of; outside a storm, and where the route does not absorb, nobody is asked. What is asked
-is waited for, as :mod:`governor.fleet.link` says: the answer's head is in the rim's hands.
+is waited for, as :mod:`governor.workers.link` says: the answer's head is in the rim's hands.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from governor.core.lease import Decision, Lease, LeaseState, Untouched, make_lease
-from governor.fleet.link import RemoteLease, Reply
-from governor.fleet.records import NOTHING, REASONS, Kind
+from governor.workers.link import RemoteLease, Reply
+from governor.workers.records import NOTHING, REASONS, Kind
 from policies.decision import Action, Reason
 
 if TYPE_CHECKING:
-    from governor.fleet.remote_gate import RemoteGate
+    from governor.workers.remote_gate import RemoteGate
 
 _CLOSED = LeaseState.CLOSED
 

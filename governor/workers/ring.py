@@ -1,6 +1,6 @@
 """A ring of records in shared memory: one process writes, another reads, nothing is locked.
 
-*Rule of this file*: bytes and two counts. What a record says is :mod:`governor.fleet.records`'.
+*Rule of this file*: bytes and two counts. What a record says is :mod:`governor.workers.records`'.
 
 *Theory*: the writer fills the place after the last record and then raises ``tail``; the reader
 reads below ``tail`` and then raises ``head``. Each count has one writer and lies in a cache line

@@ -17,7 +17,7 @@ from policies.decision import Outcome
 from policies.ejection import Verdict
 from policies.limit import AdaptiveLimit, FixedLimit, Limit
 from signals import Shared, SignalBank
-from tests.fleet.rig import MS, Fleet, Request, S, arrival
+from tests.workers.rig import MS, Fleet, Request, S, arrival
 
 TICK_NS = 50 * MS
 

@@ -21,7 +21,7 @@ from governor.core.lease import Decision, Lease, LeaseState
 from policies.decision import Outcome
 
 if TYPE_CHECKING:
-    from governor.fleet.seat import Caller
+    from governor.workers.seat import Caller
 
 LOST_NS = 900_000_000
 """Within a second of a worker's death everything that is shown is true again."""

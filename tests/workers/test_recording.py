@@ -7,14 +7,14 @@ from random import Random
 import pytest
 
 from governor.core.identity import Identities
-from governor.fleet.board import Life, WorkerWord
 from governor.record.events import BOOKED, Kind
 from governor.record.replay import Player, make_room
 from governor.record.ring import Ring
 from governor.record.tap import Tap
+from governor.workers.board import Life, WorkerWord
 from policies.decision import Outcome
-from tests.fleet.rig import MS, Fleet, Request, arrival
-from tests.fleet.test_same_as_one import make_gates
+from tests.workers.rig import MS, Fleet, Request, arrival
+from tests.workers.test_same_as_one import make_gates
 
 
 @pytest.mark.parametrize("kind", ["fixed", "spread"])
