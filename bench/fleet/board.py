@@ -86,7 +86,7 @@ class Board:
                     others[idx] = others.get(idx, 0) + value
         rank = self.rows[who].rank if who else 0
         n, n_ranks = len(self.rows), len(self.rows) + len(self.free)
-        is_leader = int(self.leader == who)
+        is_leader = int(bool(who) and self.leader == who)
         head = [DONE, now_us, self.epoch, self.version, n, rank, n_ranks, is_leader, self.word]
         pairs = [x for idx in sorted(others) if others[idx] for x in (idx, others[idx])]
         return head + pairs

@@ -10,7 +10,7 @@ from math import sqrt
 from typing import NamedTuple
 
 from signals import SignalBank
-from signals.backoff import BUCKETS
+from signals.forecast import BUCKETS
 
 N_WINDOWS = 8
 """Windows of half a second that the forecast is cut into."""

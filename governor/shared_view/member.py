@@ -82,8 +82,8 @@ class Member:
         Whether decisions rest on a view of all.
     is_leader : bool
     n_governors, rank, n_ranks : int
-    sums : list of int
-        The others' rows, summed, as of the last reply.
+    own, sums : list of int
+        Our row, and the others' rows summed, as of the last exchange.
     share : float
         Ours of the places.
     lead_ns : int
@@ -104,7 +104,7 @@ class Member:
         self.lead_ns = 0
         self.n_lost = 0
         self.sums = [0] * size_of(len(self.limits))
-        self._own = [0] * len(self.sums)
+        self.own = [0] * len(self.sums)
         self._told = [0] * len(self.sums)
         self._seq = 0
         self._base = WHOLE_ROW
@@ -116,11 +116,15 @@ class Member:
         self._score = 0.0
         self._n_departed = 0
 
+    def age_ns(self, now_ns: int) -> int:
+        """Return how old the view is; -1 if there never was one."""
+        return now_ns - self._fresh_at_ns if self._fresh_at_ns >= 0 else -1
+
     # -- out --------------------------------------------------------------------
 
     def call(self) -> Call:
         """Return the exchange that is due."""
-        self._own = own = self._fill()
+        self.own = own = self._fill()
         self._seq = (self._seq + 1) & 0xFFFFFFFF
         is_whole = self._base == WHOLE_ROW
         before = [0] * len(own) if is_whole else self._told
@@ -181,7 +185,7 @@ class Member:
             self._base = WHOLE_ROW
             return True
         _, server_us, epoch, version, n_governors, rank, n_ranks, is_leader, word = reply[:N_HEAD]
-        self._told, self._base = self._own, self._seq
+        self._told, self._base = self.own, self._seq
         is_same = epoch == self.epoch and version == self._version
         if epoch != self.epoch and self.epoch:
             self._ramp_until_ns = now_ns + RAMP_NS
@@ -241,13 +245,13 @@ class Member:
 
     def _wave(self, sums: Sequence[int]) -> Wave:
         """Return what all of us expect together."""
-        total = [(x + y) / MILLI for x, y in zip(sums, self._own, strict=True)]
+        total = [(x + y) / MILLI for x, y in zip(sums, self.own, strict=True)]
         arrivals, returns = at.ARRIVALS_MILLI, at.RETURNS_MILLI
         return Wave(
             tuple(total[arrivals : arrivals + N_WINDOWS]),
             tuple(total[returns : returns + N_WINDOWS]),
             total[at.AWAITED_MILLI],
-            float(sums[at.RECENT] + self._own[at.RECENT]),
+            float(sums[at.RECENT] + self.own[at.RECENT]),
         )
 
     def _divide(self, now_ns: int) -> None:
@@ -258,7 +262,7 @@ class Member:
             places = float(sum(x.total for x in self.limits))
             asking, asked = at.N_ASKING, at.ASKED
             part = fair_part(
-                self._own[at.DEMAND],
+                self.own[at.DEMAND],
                 sums[asking : asking + N_BINS],
                 sums[asked : asked + N_BINS],
                 places,
