@@ -24,6 +24,9 @@ from governor.shared_view.member import Member
 NAME_BYTES = 12
 """Of the name that a process draws for itself: a restart is another governor."""
 
+CANCEL_S = 0.2
+"""Between two requests to end a talk."""
+
 
 def keys_of(fleet: str, upstream: str, endpoints: Sequence[str]) -> tuple[bytes, bytes]:
     """Return the two keys of an upstream.
@@ -90,9 +93,11 @@ class Fleet:
         tasks, self._tasks = self._tasks, []
         if not tasks:
             return
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        pending = set(tasks)
+        while pending:  # a cancellation may be lost in a time-out of the same instant
+            for task in pending:
+                task.cancel()
+            _, pending = await asyncio.wait(pending, timeout=CANCEL_S)
         known = [x for x in self.talkers.values() if x.member.is_fresh]
         await asyncio.gather(*(talker.leave() for talker in known))
         await self._client.aclose()

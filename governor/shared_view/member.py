@@ -5,12 +5,14 @@ the reply, or brings none. Everything here runs beside the requests' path.
 
 *Theory*: a view may be old, and then it must not do harm.
 
-- Fresh (younger than three exchanges): the places are divided by demand
+- Fresh (younger than three exchanges, at least 0.3 s): the places are divided by demand
   (:mod:`policies.share`), the leader's limit is everybody's (:mod:`policies.limit.shared`).
+  A part grows one exchange after the demand for it was told: by then whoever had more knows of it.
 - Old: we go on alone with the last share, or an equal one where that is more (whoever had little
   must not starve), reached over two seconds; the others are taken to go on as we do.
-- Fresh again, or everybody has just been lost (Redis began again): for two seconds a share grows by
-  no more than half of the whole a second. To shrink is always safe, and is done at once.
+- Fresh again, or somebody was lost (who left, lapsed, or is not back since Redis began again): for
+  two seconds a share grows by no more than half of the whole a second. Who has lapsed may be cut
+  off and send calls all the same. To shrink is always safe, and is done at once.
 - Never been fresh: as without a fleet.
 
 A sum that holds fewer governors than a moment ago is believed only if they left or lapsed, which
@@ -34,7 +36,11 @@ from policies.limit.shared import SharedLimit
 from policies.share import N_BINS, bin_of, fair_part
 
 STALE_TICKS = 3
-"""A row that was not renewed for three exchanges lapses, a view as old is old."""
+STALE_NS_MIN = 300_000_000
+"""A view that was not renewed for three exchanges is old; a pause of the machine makes none."""
+
+LAPSE_FACTOR = 2
+"""A row lives twice as long: who is slow knows it before the others give its places away."""
 
 RAMP_NS = 2_000_000_000
 """From no share to the whole, after a view was lost."""
@@ -81,6 +87,8 @@ class Member:
     is_fresh : bool
         Whether decisions rest on a view of all.
     is_leader : bool
+    stale_ns : int
+        Age from which a view is old.
     n_governors, rank, n_ranks : int
     own, sums : list of int
         Our row, and the others' rows summed, as of the last exchange.
@@ -94,6 +102,7 @@ class Member:
         self.gate = gate
         self.limits = [cast(SharedLimit, x.limit) for x in gate.endpoints]
         self.tick_ns = tick_ns
+        self.stale_ns = max(STALE_TICKS * tick_ns, STALE_NS_MIN)
         self.is_fresh = False
         self.is_leader = False
         self.n_governors = 1
@@ -113,6 +122,7 @@ class Member:
         self._ramp_until_ns = -1
         self._shared_at_ns = -1
         self._demand = 0.0
+        self._part = 1.0
         self._score = 0.0
         self._n_departed = 0
 
@@ -137,7 +147,7 @@ class Member:
             self._seq,
             self._base,
             pack_changes(before, own),
-            STALE_TICKS * self.tick_ns // 1_000_000,
+            LAPSE_FACTOR * self.stale_ns // 1_000_000,
             int(self._score * MILLI),
             word,
         )
@@ -189,7 +199,7 @@ class Member:
         is_same = epoch == self.epoch and version == self._version
         if epoch != self.epoch and self.epoch:
             self._ramp_until_ns = now_ns + RAMP_NS
-        if not self.is_fresh and self._fresh_at_ns >= 0:
+        if n_governors < self.n_governors or (not self.is_fresh and self._fresh_at_ns >= 0):
             self._ramp_until_ns = now_ns + RAMP_NS
         sums = [0] * len(self.sums)
         pairs = iter(reply[N_HEAD:])
@@ -268,7 +278,8 @@ class Member:
                 places,
                 self.n_governors,
             )
-            share = min(1.0, part / places)
+            told, self._part = self._part, part / places
+            share = min(1.0, self._part, told)
         if now_ns < self._ramp_until_ns:
             share = min(share, self._grown(now_ns))
         self._share_out(now_ns, share)
@@ -287,7 +298,7 @@ class Member:
 
     def tick(self, now_ns: int) -> None:
         """Go on alone where the view is old; called with every tick of the gate."""
-        if self._fresh_at_ns < 0 or now_ns - self._fresh_at_ns <= STALE_TICKS * self.tick_ns:
+        if self._fresh_at_ns < 0 or now_ns - self._fresh_at_ns <= self.stale_ns:
             return
         if self.is_fresh:
             self.is_fresh = self.is_leader = False
