@@ -82,13 +82,19 @@ else
     leader, leader_score = id, score
     if word ~= '' then leader_word = word end
   end
-  redis.call('HSET', rows, 'r:' .. id, cmsgpack.pack(mine))
   redis.call('ZADD', lapses, now_ms + life_ms, id)
 end
-redis.call('HSET', rows, 'a', cmsgpack.pack(sum), 'e', string.format('%.0f', epoch), 'v', version,
-  'n', n, 'f', cmsgpack.pack(free), 'l', leader or '', 's', leader_score, 'w', leader_word)
-redis.call('PEXPIRE', rows, 60000)
-redis.call('PEXPIRE', lapses, 60000)
+local state = {'HSET', rows, 'a', cmsgpack.pack(sum), 'e', string.format('%.0f', epoch), 'v', version,
+  'n', n, 'f', cmsgpack.pack(free), 'l', leader or '', 's', leader_score, 'w', leader_word}
+if life_ms > 0 then
+  state[#state + 1] = 'r:' .. id
+  state[#state + 1] = cmsgpack.pack(mine)
+end
+redis.call(unpack(state))
+if base < 0 or seq % 32 == 0 then -- seldom: they are to stay for a minute, not for three exchanges
+  redis.call('PEXPIRE', rows, 60000)
+  redis.call('PEXPIRE', lapses, 60000)
+end
 
 local values = mine[3]
 local reply = {1, now_us, epoch, version, n, mine[2], n + #free, leader == id and 1 or 0, leader_word}

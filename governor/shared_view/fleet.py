@@ -151,6 +151,7 @@ def describe_member(member: Member, counts: Counts, now_ns: int) -> dict[str, An
             "last_error": counts.last_error,
             "last_s": counts.last_ns / 1e9,
             "mean_s": counts.sum_ns / counts.n_done / 1e9 if counts.n_done else 0.0,
+            "sum_s": counts.sum_ns / 1e9,
             "bytes_out": counts.n_bytes_out,
             "numbers_in": counts.n_words_in,
         },

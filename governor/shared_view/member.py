@@ -314,4 +314,4 @@ class Member:
         self._share_out(now_ns, share)
         self._share_slots((self.n_governors - 1) * self.gate.reservations.n_outstanding)
         for limit in self.limits:
-            limit.elsewhere = int(limit.in_flight * (1.0 / share - 1.0))
+            limit.elsewhere = limit.in_flight * (limit.total - limit.limit) // limit.limit

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.support.redis_server import RedisServer, find_server
+from bench.fleet.redis_server import RedisServer, find_server
 
 
 @pytest.fixture

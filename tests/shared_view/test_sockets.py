@@ -13,7 +13,7 @@ import pytest
 from aiohttp import web
 
 from tests.support.loops import LoopThread, wait_until
-from tests.support.redis_server import RedisServer
+from bench.fleet.redis_server import RedisServer
 from tests.support.runtime import RunningRuntime
 
 pytest.importorskip("redis")

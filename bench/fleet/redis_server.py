@@ -1,4 +1,4 @@
-"""A real redis-server (or valkey-server) on a free loopback port, for tests and benchmarks.
+"""A real redis-server (or valkey-server) on a free loopback port, for tests, benchmarks and the demonstration.
 
 *Rule of this file*: own processes only, stopped by their process; nothing is written to disk.
 """
