@@ -60,8 +60,12 @@ async def server_cost(url: str, n: int, n_rounds: int, rows: list[list[int]]) ->
     async def exchange(idx: int, turn: int) -> list[Any]:
         before = rows[(idx + turn - 1) % N_ROWS] if turn else [0] * len(rows[0])
         call = Call(
-            turn + 1, turn if turn else WHOLE_ROW,
-            pack_changes(before, rows[(idx + turn) % N_ROWS]), LIFE_MS, 1000 + idx, b"",
+            turn + 1,
+            turn if turn else WHOLE_ROW,
+            pack_changes(before, rows[(idx + turn) % N_ROWS]),
+            LIFE_MS,
+            1000 + idx,
+            b"",
         )
         return list(await client.evalsha(DIGEST, 2, *keys, f"member-{idx:06d}", *call))
 
@@ -89,7 +93,8 @@ async def server_cost(url: str, n: int, n_rounds: int, rows: list[list[int]]) ->
 
     return {
         "exchanges": total,
-        "server_cpu_us": 1e6 * (used("used_cpu_user_main_thread") + used("used_cpu_sys_main_thread")),
+        "server_cpu_us": 1e6
+        * (used("used_cpu_user_main_thread") + used("used_cpu_sys_main_thread")),
         "bytes_to_server": used("total_net_input_bytes"),
         "bytes_from_server": used("total_net_output_bytes"),
         "numbers_heard": n_numbers / total,

@@ -39,7 +39,10 @@ class FleetRunning(Running):
     def urls(self) -> tuple[str, ...]:
         """One per governor."""
         if self._crashes and self._server is not None and not self._timers:
-            for at_s, act in ((CRASH_AT_S, self._server.kill), (CRASH_AT_S + AWAY_S, self._server.start)):
+            for at_s, act in (
+                (CRASH_AT_S, self._server.kill),
+                (CRASH_AT_S + AWAY_S, self._server.start),
+            ):
                 timer = threading.Timer(at_s, act)
                 timer.daemon = True
                 timer.start()
@@ -91,7 +94,9 @@ class FleetPeer(GovernorPeer):
             raise
         return FleetRunning(peers, server, topology, self.crashes)
 
-    def _start_one(self, topology: Topology, core: int | None, server: RedisServer | None) -> Running:
+    def _start_one(
+        self, topology: Topology, core: int | None, server: RedisServer | None
+    ) -> Running:
         folder = Path(tempfile.mkdtemp(prefix="bench-fleet-"))
         port, admin_port = free_port(), free_port()
         told = yaml.safe_load(gateway(topology))

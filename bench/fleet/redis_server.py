@@ -1,4 +1,4 @@
-"""A real redis-server (or valkey-server) on a free loopback port, for tests, benchmarks and the demonstration.
+"""A real redis-server or valkey-server on a free loopback port, for tests and benchmarks.
 
 *Rule of this file*: own processes only, stopped by their process; nothing is written to disk.
 """
@@ -52,8 +52,18 @@ class RedisServer:
     def start(self) -> None:
         """Start it and wait until it accepts connections."""
         self.process = subprocess.Popen(
-            [self._path, "--port", str(self.port), "--bind", "127.0.0.1", "--save", "",
-             "--appendonly", "no", *self._arguments],
+            [
+                self._path,
+                "--port",
+                str(self.port),
+                "--bind",
+                "127.0.0.1",
+                "--save",
+                "",
+                "--appendonly",
+                "no",
+                *self._arguments,
+            ],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )

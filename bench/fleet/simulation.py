@@ -20,7 +20,7 @@ from bench.limit.simulator import N_FLOWS, PATIENCE_S, Simulation
 from governor.core.arrival import Arrival
 from governor.core.gate import Gate
 from governor.core.lease import Decision, Lease
-from governor.shared_view.member import WHOLE_ROW, Call, Member
+from governor.shared_view.member import Member
 from policies.decision import Outcome
 from policies.limit import AdaptiveLimit, FixedLimit
 from policies.limit.shared import SharedLimit
@@ -86,7 +86,9 @@ class Crew:
         """Tell whose call it is."""
         return self._of[lease].leave(now_ns, lease)
 
-    def depart(self, now_ns: int, lease: Lease, outcome: Outcome, status: int) -> Sequence[Decision]:
+    def depart(
+        self, now_ns: int, lease: Lease, outcome: Outcome, status: int
+    ) -> Sequence[Decision]:
         """Tell whose call it is."""
         return self._of.pop(lease).depart(now_ns, lease, outcome, status)
 
@@ -155,7 +157,13 @@ class FleetSimulation(Simulation):
 
 
 def make_crew(
-    n: int, slots: int, seed: int, *, is_shared: bool, limit: str = "auto", tick_s: float = 0.1,
+    n: int,
+    slots: int,
+    seed: int,
+    *,
+    is_shared: bool,
+    limit: str = "auto",
+    tick_s: float = 0.1,
     weights: Sequence[float] = (),
 ) -> Crew:
     """Return n gates; with members where they share a view."""

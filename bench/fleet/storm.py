@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 
@@ -43,22 +44,26 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--scenarios", default="stall,herd,noisy")
     parser.add_argument("--peers", default=",".join(FLEET_PEERS), help=", ".join(FLEET_PEERS))
     parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--seconds", type=float, help="cut scenarios short: to try the machinery")
     parser.add_argument("--json", type=Path, help="write every figure there")
     options = parser.parse_args(argv)
     PEERS.update(FLEET_PEERS)
-    by_name = {x.name: x for x in SCENARIOS}
+    by_name = dict(SCENARIOS)
     found: dict[str, dict[str, list[Quantities]]] = {}
     for name in options.scenarios.split(","):
         if name not in by_name:
             parser.error(f"no scenario {name!r}: there are {', '.join(by_name)}")
         cells = found[name] = {}
+        scenario = by_name[name]
+        if options.seconds is not None:
+            scenario = replace(scenario, seconds=options.seconds, drain_s=1.0)
         print(f"\n### {name}\n\n| in front | " + " | ".join(KEYS) + " |")
         print("|" + "---|" * (len(KEYS) + 1), flush=True)
         for peer in options.peers.split(","):
             if peer not in FLEET_PEERS:
                 parser.error(f"no peer {peer!r}: there are {', '.join(FLEET_PEERS)}")
             cells[peer] = [
-                runner.measure(by_name[name], peer, 1 + seed)[0] for seed in range(options.seeds)
+                runner.measure(scenario, peer, 1 + seed)[0] for seed in range(options.seeds)
             ]
             print(row(peer, cells[peer], cells.get("governor-one", [])), flush=True)
     if options.json is not None:

@@ -115,7 +115,9 @@ def field_references() -> Mapping[str, Mapping[str, str]]:
     """Return the reference text of every field: section name, key, text."""
     found: dict[str, dict[str, str]] = {}
     nodes = [
-        node for x in (model, policies, agents, fleet) for node in ast.parse(inspect.getsource(x)).body
+        node
+        for x in (model, policies, agents, fleet)
+        for node in ast.parse(inspect.getsource(x)).body
     ]
     for node in nodes:
         if not isinstance(node, ast.ClassDef):

@@ -266,7 +266,7 @@ FLEET_ROWS: dict[str, Callable[[dict[str, Any]], Iterable[Row]]] = {
     "governor_fleet_exchange_seconds_total": lambda x: [((), x["exchanges"]["sum_s"])],
     "governor_fleet_sent_bytes_total": lambda x: [((), x["exchanges"]["bytes_out"])],
 }
-"""Family to its rows for one upstream of the fleet; the upstream's name is put before the labels."""
+"""Family to its rows for one upstream of the fleet."""
 
 GATE_ROWS: dict[str, Callable[[Gate], Iterable[Row]]] = {
     "governor_decisions_total": _read_decisions,

@@ -1,4 +1,4 @@
-"""The talk with Redis or Valkey: one call per exchange, in its own task, never awaited by a request.
+"""The talk with Redis or Valkey: one call per exchange, in its own task, awaited by no request.
 
 *Rule of this file*: bytes to the server and back; what they mean is the member's. Every wait has a
 bound. A server that is slow, full, gone or wrong is an exchange without a reply, told by its kind.
@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 import random
 from importlib.resources import files
 from time import monotonic_ns
@@ -38,8 +39,10 @@ DIGEST = hashlib.sha1(SCRIPT.encode(), usedforsecurity=False).hexdigest()
 BACKOFF_MAX_S = 1.0
 """Longest pause between two tries."""
 
-GONE = (RedisError, OSError, TimeoutError, asyncio.TimeoutError, ValueError, IndexError)
-"""What an exchange can end with instead of a reply."""
+GONE = (RedisError, OSError, TimeoutError)
+"""What a server that is slow, full or gone makes of an exchange."""
+
+_log = logging.getLogger("governor")
 
 
 def make_client(config: FleetConfig) -> Any:
@@ -75,6 +78,8 @@ class Counts:
     ----------
     n_done, n_failed : int
         Exchanges with and without a reply.
+    n_faults : int
+        Of those that failed, by a bug of ours.
     n_words_in : int
         Numbers heard.
     n_bytes_out : int
@@ -91,12 +96,13 @@ class Counts:
         "n_bytes_out",
         "n_done",
         "n_failed",
+        "n_faults",
         "n_words_in",
         "sum_ns",
     )
 
     def __init__(self) -> None:
-        self.n_done = self.n_failed = 0
+        self.n_done = self.n_failed = self.n_faults = 0
         self.n_words_in = self.n_bytes_out = 0
         self.last_ns = self.sum_ns = 0
         self.last_error = ""
@@ -115,7 +121,12 @@ class Talker:
     """
 
     def __init__(
-        self, client: Any, member: Member, keys: tuple[bytes, bytes], who: bytes, config: FleetConfig
+        self,
+        client: Any,
+        member: Member,
+        keys: tuple[bytes, bytes],
+        who: bytes,
+        config: FleetConfig,
     ) -> None:
         self.member = member
         self.counts = Counts()
@@ -159,11 +170,19 @@ class Talker:
                 counts.sum_ns += counts.last_ns
                 if is_again and call.base < 0:  # the whole row was sent and not taken
                     raise ValueError("row refused")
-        except GONE as error:
+        except Exception as error:  # of ours too: requests go on without a view
             counts.n_failed += 1
+            counts.n_faults += not isinstance(error, GONE)
+            if not counts.last_error:
+                _log.warning(
+                    "fleet: no exchange about upstream %s (%s): %s",
+                    *(member.gate.name, type(error).__name__, error),
+                )
             counts.last_error = type(error).__name__
             member.lose()
             return False
+        if counts.last_error:
+            _log.warning("fleet: exchanges about upstream %s go on", member.gate.name)
         counts.last_error = ""
         return True
 
@@ -172,8 +191,8 @@ class Talker:
         try:
             async with asyncio.timeout(self._timeout_s):
                 await self._ask(Call(0, -1, b"", 0, 0, b""))
-        except GONE:
-            pass
+        except GONE:  # it lapses by itself
+            return
 
     async def _ask(self, call: Call) -> list[Any]:
         arguments = (

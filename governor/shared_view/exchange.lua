@@ -25,9 +25,9 @@ if kept[1] and redis.call('ZCARD', lapses) == tonumber(kept[4]) then
   n, free, leader = tonumber(kept[4]), cmsgpack.unpack(kept[5]), kept[6]
   leader_score, leader_word = tonumber(kept[7]), kept[8]
   if kept[9] then mine = cmsgpack.unpack(kept[9]) end
-else
+elseif kept[1] or redis.call('EXISTS', lapses) == 1 then
   redis.call('DEL', rows, lapses)
-end
+end -- nothing is written before ZADD otherwise: a full server refuses the first write only
 
 local function forget(who, row)
   for i, value in ipairs(row[3]) do sum[i] = sum[i] - value end

@@ -78,15 +78,15 @@ class Fleet:
 
     def start(self) -> None:
         """Begin to exchange; waits for nothing."""
-        self._tasks = [
-            asyncio.create_task(talker.run(), name=f"fleet {name}")
-            for name, talker in self.talkers.items()
-        ]
+        self._tasks = [asyncio.ensure_future(talker.run()) for talker in self.talkers.values()]
 
     def tick(self, now_ns: int) -> None:
         """See to views that are old; called with the gates' ticks."""
         for talker in self.talkers.values():
-            talker.member.tick(now_ns)
+            try:
+                talker.member.tick(now_ns)
+            except Exception:
+                talker.counts.n_faults += 1
 
     async def close(self) -> None:
         """Leave the fleet; idempotent."""
@@ -148,6 +148,7 @@ def describe_member(member: Member, counts: Counts, now_ns: int) -> dict[str, An
         "exchanges": {
             "done": counts.n_done,
             "failed": counts.n_failed,
+            "faults": counts.n_faults,
             "last_error": counts.last_error,
             "last_s": counts.last_ns / 1e9,
             "mean_s": counts.sum_ns / counts.n_done / 1e9 if counts.n_done else 0.0,

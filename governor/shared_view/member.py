@@ -179,6 +179,7 @@ class Member:
         for idx, limit in enumerate(self.limits):
             first = ENDPOINTS + idx * PER_ENDPOINT
             row[first + at.IN_FLIGHT] = gate.endpoints[idx].in_flight
+            row[first + at.IN_STALL] = row[first + at.IN_FLIGHT] if limit.inner.is_stalled else 0
             row[first + at.N_DEPARTED] = limit.n_departed
             row[first + at.HELD_MS] = limit.held_ns // 1_000_000
             n_departed += limit.n_departed
@@ -215,7 +216,7 @@ class Member:
         self.is_fresh = True
         self.is_leader = bool(is_leader)
         self._see_endpoints(sums, before if is_same else sums, word)
-        self._see_others(now_ns, sums)
+        self._see_others(now_ns, sums, before if is_same else sums)
         self._divide(now_ns)
         return False
 
@@ -229,6 +230,7 @@ class Member:
         for idx, limit in enumerate(self.limits):
             first = ENDPOINTS + idx * PER_ENDPOINT
             limit.elsewhere = max(0, sums[first + at.IN_FLIGHT])
+            limit.stalled_elsewhere = sums[first + at.IN_STALL]
             n_departed = sums[first + at.N_DEPARTED] - before[first + at.N_DEPARTED]
             held_ms = sums[first + at.HELD_MS] - before[first + at.HELD_MS]
             if n_departed > 0 and held_ms >= 0:
@@ -238,13 +240,15 @@ class Member:
             else:
                 limit.lead()
 
-    def _see_others(self, now_ns: int, sums: Sequence[int]) -> None:
+    def _see_others(self, now_ns: int, sums: Sequence[int], before: Sequence[int]) -> None:
         others, gate = self.gate.others, self.gate
         others.n_governors, others.rank = self.n_governors, self.rank
         others.waiting = max(0, sums[at.WAITING])
         others.invited = max(0, sums[at.INVITED])
         others.organic_hz = max(0, sums[at.ORGANIC_MILLI_HZ]) / MILLI
-        self._share_slots(others.invited)
+        # those that they have given since they told: as many as in the time before
+        n_untold = max(0, sums[at.INVITED] - before[at.INVITED])
+        self._share_slots(others.invited + n_untold)
         if self.n_governors > 1:
             gate.others.storm.judge(now_ns, self._wave(sums), gate.best_capacity_hz)
 
@@ -305,6 +309,7 @@ class Member:
             self._base = WHOLE_ROW
             self._shared_at_ns = now_ns
             for limit in self.limits:
+                limit.stalled_elsewhere = 0
                 limit.lead()
             others = self.gate.others
             others.storm.is_on = False

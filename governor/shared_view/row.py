@@ -36,6 +36,7 @@ ENDPOINTS = ASKED + N_BINS
 IN_FLIGHT = 0
 N_DEPARTED = 1
 HELD_MS = 2
+IN_STALL = 3
 PER_ENDPOINT = 4
 
 N_ENDPOINTS_MAX = 64
@@ -58,7 +59,8 @@ def pack_changes(before: Sequence[int], now: Sequence[int]) -> bytes:
     """
     pack = _CHANGE.pack
     return b"".join(
-        pack(idx, value) for idx, (old, value) in enumerate(zip(before, now, strict=True))
+        pack(idx, value)
+        for idx, (old, value) in enumerate(zip(before, now, strict=True))
         if old != value
     )
 

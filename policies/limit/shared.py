@@ -9,6 +9,9 @@ limit sees totals: ours and the others' as of the last exchange. One governor of
 the one with the most traffic: its limit is the fleet's, swing and all, and what the others' limits
 have found is set to it, so that each can take over. Ours is a share of it.
 
+A stall is told by few answers, so a part of the calls tells it less surely than all of them: ours
+goes on while the governors with most of the others' calls see one.
+
 Alone again, with knowledge: the others are taken to go on as we do. With a share s of the places, n
 of ours in flight stand for n/s at the service. So nobody takes the others' places in the first
 moments, and nobody starves: the limit goes on to learn, from a service that looks 1/s as large.
@@ -40,6 +43,8 @@ class SharedLimit:
         Places of all.
     in_flight, elsewhere : int
         Calls of ours as of the last tick, and of the others.
+    stalled_elsewhere : int
+        Those of them that are with governors who see a stall.
     """
 
     __slots__ = (
@@ -48,12 +53,14 @@ class SharedLimit:
         "_n_ranks",
         "_rank",
         "_share",
+        "_stall_bound",
         "elsewhere",
+        "held_ns",
         "in_flight",
         "inner",
         "limit",
         "n_departed",
-        "held_ns",
+        "stalled_elsewhere",
         "total",
     )
 
@@ -61,6 +68,8 @@ class SharedLimit:
         self.inner = inner
         self.limit = self.total = inner.limit
         self.elsewhere = 0
+        self.stalled_elsewhere = 0
+        self._stall_bound = 0
         self.in_flight = 0
         self.n_departed = 0
         self.held_ns = 0
@@ -98,6 +107,11 @@ class SharedLimit:
         total = self.inner.limit
         if self._led and (self._led_has_knee or total < self._led):
             total = self._led
+        if self.inner.is_stalled:
+            self._stall_bound = total
+        elif self._stall_bound:
+            self._stall_bound = min(total, self._stall_bound) if self._is_stall_elsewhere else 0
+            total = self._stall_bound or total
         self.total = total
         if self._share >= 1.0:
             self.limit = total
@@ -160,7 +174,12 @@ class SharedLimit:
     @property
     def is_stalled(self) -> bool:
         """Whether the endpoint answers hardly anything of what it has."""
-        return self.inner.is_stalled
+        return self.inner.is_stalled or (self._stall_bound > 0 and self._is_stall_elsewhere)
+
+    @property
+    def _is_stall_elsewhere(self) -> bool:
+        """Whether governors with most of the others' calls see a stall."""
+        return 2 * self.stalled_elsewhere > self.elsewhere
 
     def capacity_hz(self, now_ns: int) -> float:
         """Return our part of what the endpoint can serve, requests per second; 0.0 if unknown."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 
 from bench.fleet.board import Board
@@ -96,7 +97,8 @@ def test_without_the_server_shares_stay_and_the_poor_get_an_equal_one() -> None:
     world.pass_time(1, is_up=lambda idx: False)
     assert world.limits == [30, 1, 1], "one lost exchange moves nothing"
     world.pass_time(40, is_up=lambda idx: False)
-    assert world.limits[0] == 30 and all(9 <= x <= 11 for x in world.limits[1:])
+    assert world.limits[0] == 30
+    assert all(9 <= x <= 11 for x in world.limits[1:])
     assert not any(x.is_fresh or x.is_leader for x in world.crew.members)
     assert world.crew.gates[1].others.n_governors == 3
 
@@ -128,8 +130,9 @@ def test_who_is_cut_off_is_not_replaced_at_once() -> None:
     for _ in range(40):
         world.pass_time(1, is_up=lambda idx: idx != 2)
         seen.append(sum(world.limits[:2]))
-    assert seen[5] == 20 and seen[-1] == 30
-    assert all(later - sooner <= 6 for sooner, later in zip(seen, seen[1:], strict=False))
+    assert seen[5] == 20
+    assert seen[-1] == 30
+    assert all(later - sooner <= 6 for sooner, later in itertools.pairwise(seen))
     assert world.limits[2] == 10
 
 

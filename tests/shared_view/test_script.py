@@ -42,7 +42,9 @@ class Real:
         return list(self.run(self.keys, [who, seq, base, changes, life_ms, score, word]))
 
 
-def whole(seq: int, values: list[int], score: int = 0, word: bytes = b"", life: int = LONG_MS) -> Call:
+def whole(
+    seq: int, values: list[int], score: int = 0, word: bytes = b"", life: int = LONG_MS
+) -> Call:
     """Return a call that tells a whole row."""
     return Call(seq, WHOLE_ROW, pack_changes([0] * len(values), values), life, score, word)
 
@@ -99,7 +101,8 @@ def test_a_row_lapses_by_the_servers_clock(redis_url: str) -> None:
     assert pairs(real.exchange("b", whole(1, [7]))) == {0: 5}
     time.sleep(0.06)
     reply = real.exchange("b", Call(2, 1, b"", LONG_MS, 0, b"b's"))
-    assert pairs(reply) == {} and reply[4] == 1
+    assert pairs(reply) == {}
+    assert reply[4] == 1
     assert reply[7:9] == [1, b"b's"], "the other one leads"
     assert real.exchange("c", whole(1, [1]))[5] == 0, "the rank of who has lapsed"
 
@@ -121,7 +124,9 @@ def test_an_evicted_key_starts_both_anew(redis_url: str, lost: int) -> None:
     real.server.delete(real.keys[lost])
     assert real.exchange("a", Call(2, 1, b"", LONG_MS, 0, b"")) == [0], "its row is asked for"
     reply = real.exchange("a", whole(3, [5]))
-    assert reply[2] > epoch and reply[4] == 1 and pairs(reply) == {}
+    assert reply[2] > epoch
+    assert reply[4] == 1
+    assert pairs(reply) == {}
 
 
 def test_work_does_not_grow_with_governors(redis_url: str) -> None:
@@ -144,7 +149,8 @@ def test_work_does_not_grow_with_governors(redis_url: str) -> None:
         real.exchange(str(idx), whole(1, [idx]))
     assert cost() == among_few
     reply = real.exchange("0", whole(3, [0]))
-    assert reply[4] == 200 and pairs(reply) == {0: sum(range(200))}
+    assert reply[4] == 200
+    assert pairs(reply) == {0: sum(range(200))}
 
 
 def test_keys_do_not_stay_for_ever(redis_url: str) -> None:

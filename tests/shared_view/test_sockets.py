@@ -12,8 +12,8 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from tests.support.loops import LoopThread, wait_until
 from bench.fleet.redis_server import RedisServer
+from tests.support.loops import LoopThread, wait_until
 from tests.support.runtime import RunningRuntime
 
 pytest.importorskip("redis")
@@ -39,7 +39,7 @@ class Service:
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", 0)
         await site.start()
-        return "http://127.0.0.1:%d" % self._runner.addresses[0][1]
+        return f"http://127.0.0.1:{self._runner.addresses[0][1]}"
 
     async def _serve(self, request: web.Request) -> web.Response:
         self.n_open += 1
@@ -152,10 +152,12 @@ def test_a_server_killed_and_started_again_costs_no_request(
             return back_s is not None or now_s > 6.0
 
         statuses = asyncio.run(call_until(urls, is_over, 24))
-        assert set(statuses) == {200} and len(statuses) > 50
+        assert set(statuses) == {200}
+        assert len(statuses) > 50
         assert peaks[0] <= LIMIT + N, "the shares are kept without the server"
         assert all(seen(x)["exchanges"]["failed"] > 0 for x in fleet)
-        assert back_s is not None and back_s < 2.0 + 0.5, "the server's own start included"
+        assert back_s is not None, "one view again"
+        assert back_s < 2.0, "the server's own start included"
 
 
 def test_without_a_server_governors_serve_as_if_alone(service: Service) -> None:
@@ -166,6 +168,7 @@ def test_without_a_server_governors_serve_as_if_alone(service: Service) -> None:
         statuses = asyncio.run(call_until([fleet[0].url], lambda: service.peak > 0, 1))
         assert set(statuses) <= {200}
         view = seen(fleet[0])
-        assert not view["is_fresh"] and view["share"] == 1.0
+        assert not view["is_fresh"]
+        assert view["share"] == 1.0
         wait_until(lambda: bool(seen(fleet[0])["exchanges"]["failed"]), what="a failed exchange")
         assert "not been reached" in seen(fleet[0])["in_words"]

@@ -39,7 +39,8 @@ def test_a_follower_goes_by_the_leader_and_can_take_over() -> None:
     limit = SharedLimit(AdaptiveLimit(1))
     limit.follow(17, 16.0, True)
     assert limit.total == 17
-    assert limit.inner.has_knee and limit.inner.level == 16.0
+    assert limit.inner.has_knee
+    assert limit.inner.level == 16.0
     limit.lead()
     assert abs(limit.total - 16) <= 1
 
