@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, SecretStr, model_validator
 
 from governor.config.fields import Name, Seconds
 from governor.config.section import Section
@@ -37,7 +37,7 @@ class Fleet(Section):
     Default governor."""
     username: str | None = None
     """Of the server's access list, as ${NAME} from the environment. Default none."""
-    password: str | None = None
+    password: SecretStr | None = None
     """As ${NAME} from the environment; never logged. Default none."""
     ca_file: str | None = None
     """Path of a PEM file with the authorities to trust, for rediss://. Default: the system's."""

@@ -40,14 +40,18 @@ class Wave(NamedTuple):
     """Arrivals of the last half second."""
 
 
-def read_wave(signals: SignalBank) -> Wave:
-    """Return what one governor's forecast says, not faded by what it has not met yet."""
+def read_wave(signals: SignalBank, organic_hz: float) -> Wave:
+    """Return what one governor's forecast says, not faded by what it has not met yet.
+
+    Where nobody is awaited back it is organic demand, and costs nothing to tell.
+    """
     forecast = signals.state.forecast[0]
-    pending, storm = forecast["pending"], forecast["storm"]
-    shape = (N_WINDOWS, WINDOW_BINS)
-    totals = storm["totals"]
+    totals = forecast["storm"]["totals"]
     bin_idx = int(signals.state.bank[0]["bucket"]) // BUCKETS - 1
     recent = totals[bin_idx % len(totals)] - totals[(bin_idx - WINDOW_BINS) % len(totals)]
+    if not forecast["is_active"]:
+        return Wave((organic_hz * WINDOW_S,) * N_WINDOWS, recent=float(recent))
+    pending, shape = forecast["pending"], (N_WINDOWS, WINDOW_BINS)
     return Wave(
         tuple(forecast["unfaded"].reshape(shape).sum(axis=1).tolist()),
         tuple(forecast["returns"].reshape(shape).sum(axis=1).tolist()),

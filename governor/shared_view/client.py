@@ -63,7 +63,7 @@ def make_client(config: FleetConfig) -> Any:
     if config.username is not None:
         options["username"] = config.username
     if config.password is not None:
-        options["password"] = config.password
+        options["password"] = config.password.get_secret_value()
     if config.url.startswith("rediss://") and config.ca_file is not None:
         options["ssl_ca_certs"] = config.ca_file
     if config.cluster:

@@ -159,10 +159,11 @@ class Member:
         in_flight = sum(x.in_flight for x in gate.endpoints)
         self._demand = max(float(in_flight + gate.line_length), DEMAND_DECAY * self._demand)
         demand = int(self._demand)
-        wave, ledger = read_wave(gate.signals), gate.ledger
+        organic_hz, ledger = gate.own_organic_hz, gate.ledger
+        wave = read_wave(gate.signals, organic_hz)
         row[at.WAITING] = gate.line_length
         row[at.INVITED] = gate.reservations.n_outstanding
-        row[at.ORGANIC_MILLI_HZ] = int(gate.own_organic_hz * MILLI)
+        row[at.ORGANIC_MILLI_HZ] = int(organic_hz * MILLI)
         row[at.AWAITED_MILLI] = int(wave.awaited * MILLI)
         row[at.RECENT] = int(wave.recent)
         row[at.DEMAND] = demand
@@ -259,14 +260,16 @@ class Member:
 
     def _wave(self, sums: Sequence[int]) -> Wave:
         """Return what all of us expect together."""
-        total = [(x + y) / MILLI for x, y in zip(sums, self.own, strict=True)]
-        arrivals, returns = at.ARRIVALS_MILLI, at.RETURNS_MILLI
-        return Wave(
-            tuple(total[arrivals : arrivals + N_WINDOWS]),
-            tuple(total[returns : returns + N_WINDOWS]),
-            total[at.AWAITED_MILLI],
-            float(sums[at.RECENT] + self.own[at.RECENT]),
-        )
+        own = self.own
+        recent = float(sums[at.RECENT] + own[at.RECENT])
+        awaited = (sums[at.AWAITED_MILLI] + own[at.AWAITED_MILLI]) / MILLI
+        if awaited == 0.0:
+            return Wave(recent=recent)
+
+        def windows(first: int) -> tuple[float, ...]:
+            return tuple((sums[x] + own[x]) / MILLI for x in range(first, first + N_WINDOWS))
+
+        return Wave(windows(at.ARRIVALS_MILLI), windows(at.RETURNS_MILLI), awaited, recent)
 
     def _divide(self, now_ns: int) -> None:
         """Set our share of the places."""
