@@ -195,9 +195,8 @@ class Reservations:
         if earliest_ns <= LEAD_NS:
             return int(min(LEAD_NS + (self._n_before + 1) * step_ns, 2 * self.horizon_ns))
         instants = self._instants
-        if self._n_governors > 1:  # the others' are taken to lie as ours do
-            alike = self._n_before / max(1, self.n_outstanding)
-            step_ns *= min(max(1.0, alike), self._n_governors)
+        if self._n_governors > 1 and instants:  # the others' are taken to lie as ours do
+            step_ns *= self._n_before / self.n_outstanding
         earliest_at_ns = now_ns + earliest_ns
         first = bisect_left(instants, earliest_at_ns)
         n_behind = len(instants) - first
@@ -207,6 +206,8 @@ class Reservations:
             if n_before >= n_behind:
                 break
             n_behind = n_before
+        if not instants:
+            n_behind = self._n_before
         return int(min(earliest_ns + (n_behind + 1) * step_ns, 2 * self.horizon_ns))
 
     def redeem(self, now_ns: int, key: int, is_retry: bool) -> int:

@@ -122,7 +122,7 @@ class Member:
         self._ramp_until_ns = -1
         self._shared_at_ns = -1
         self._demand = 0.0
-        self._part = 1.0
+        self._part = 0.0
         self._score = 0.0
         self._n_departed = 0
 
@@ -275,7 +275,9 @@ class Member:
         """Set our share of the places."""
         sums = self.sums
         share = 1.0
-        if self.n_governors > 1:
+        if self.n_governors == 1:
+            self._part = 1.0
+        else:
             places = float(sum(x.total for x in self.limits))
             asking, asked = at.N_ASKING, at.ASKED
             part = fair_part(

@@ -10,10 +10,15 @@ from bench.fleet.simulation import Crew, Weather, make_crew, run
 from bench.limit.cells import Cell
 from governor.core.arrival import Arrival
 from governor.core.gate import Gate
+from governor.core.identity import Identities
 from governor.core.lease import Lease
 from governor.core.others import StormWatch, Wave
+from governor.core.spread import SpreadGate
 from governor.shared_view.member import RAMP_NS, Member
 from policies.decision import Outcome
+from policies.limit import FixedLimit
+from policies.limit.shared import SharedLimit
+from signals import SignalBank
 
 MS = 1_000_000
 TICK_NS = 100 * MS
@@ -134,6 +139,43 @@ def test_who_is_cut_off_is_not_replaced_at_once() -> None:
     assert seen[-1] == 30
     assert all(later - sooner <= 6 for sooner, later in itertools.pairwise(seen))
     assert world.limits[2] == 10
+
+
+def test_who_joins_a_busy_fleet_waits_until_the_others_know() -> None:
+    """A newcomer has one place for an exchange, then its part; the places are never exceeded."""
+    world = World(3, 30)
+    for idx in range(2):
+        world.demand(idx, 100)
+    world.pass_time(4, is_up=lambda idx: idx < 2)
+    assert world.limits[:2] == [15, 15]
+    world.demand(2, 100)
+    world.pass_time()
+    assert world.limits[2] == 1
+    world.pass_time(2)
+    assert world.limits == [10, 10, 10]
+
+
+def test_each_endpoint_has_its_part_and_its_leader() -> None:
+    """Two endpoints: what is in flight at each is summed by itself, and the share is of both."""
+    board, members = Board(), []
+    for idx in range(2):
+        limits = [SharedLimit(FixedLimit(20)), SharedLimit(FixedLimit(10))]
+        gate = SpreadGate("two", limits, SignalBank(64), Identities(2, 64, 64), reroute_seed=1)
+        for key in range(40):
+            gate.identities.flows.index(key + 1, 0)
+            arrival = Arrival(flow=key + 1, tree=0, is_identified=True)
+            gate.arrive(START_NS, arrival)
+        members.append(Member(gate, TICK_NS))
+        board.exchange(START_NS // 1000, str(idx), members[idx].call())
+        members[idx].lose()
+    for turn in range(1, 4):
+        now_ns = START_NS + turn * TICK_NS
+        for idx, member in enumerate(members):
+            member.take(now_ns, now_ns, board.exchange(now_ns // 1000, str(idx), member.call()))
+    assert [[x.limit for x in member.limits] for member in members] == [[10, 5], [10, 5]]
+    for one, other in (members, members[::-1]):
+        in_flight = [x.in_flight for x in other.gate.endpoints]
+        assert [x.elsewhere for x in one.limits] == in_flight
 
 
 def test_one_leads_and_another_takes_over() -> None:
