@@ -13,6 +13,8 @@ import pytest
 from aiohttp import web
 
 from bench.fleet.redis_server import RedisServer
+from governor.control.collector import GovernorCollector
+from governor.control.state import describe_runtime
 from tests.support.loops import LoopThread, wait_until
 from tests.support.runtime import RunningRuntime
 
@@ -118,6 +120,10 @@ def test_a_limit_is_the_whole_fleets(
         statuses = asyncio.run(call_until(urls, lambda: time.monotonic() > until_s, 24))
         assert set(statuses) == {200}
         assert service.peak == LIMIT
+        families = {x.name: x for x in GovernorCollector(fleet[0].runtime).collect()}
+        assert families["governor_fleet_governors"].samples[0].value == N
+        assert families["governor_fleet_limit"].samples[0].value == LIMIT
+        assert describe_runtime(fleet[0].runtime, time.monotonic_ns())["fleet"]["upstreams"]
 
 
 def test_a_server_killed_and_started_again_costs_no_request(
