@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 from dataclasses import replace
+from math import isfinite
 from pathlib import Path
 from statistics import fmean
 
@@ -34,7 +35,9 @@ def row(name: str, cells: list[Quantities], alone: list[Quantities]) -> str:
             continue
         mean = fmean(values)
         base = fmean([x[key] for x in alone]) if alone else 0.0
-        texts.append(f"{mean:.4g}" + (f" ({mean / base:.2f})" if base else ""))
+        texts.append(
+            f"{mean:.4g}" + (f" ({mean / base:.2f})" if base and isfinite(mean + base) else "")
+        )
     return f"| {name} | " + " | ".join(texts) + " |"
 
 
