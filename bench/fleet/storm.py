@@ -35,9 +35,8 @@ def row(name: str, cells: list[Quantities], alone: list[Quantities]) -> str:
             continue
         mean = fmean(values)
         base = fmean([x[key] for x in alone]) if alone else 0.0
-        texts.append(
-            f"{mean:.4g}" + (f" ({mean / base:.2f})" if base and isfinite(mean + base) else "")
-        )
+        has_ratio = base != 0.0 and isfinite(mean + base)
+        texts.append(f"{mean:.4g}" + (f" ({mean / base:.2f})" if has_ratio else ""))
     return f"| {name} | " + " | ".join(texts) + " |"
 
 
