@@ -34,11 +34,14 @@ class RedisServer:
         Of the program.
     arguments : tuple of str
         Beside those that keep it private.
+    tls : bool
+        Whether it listens for TLS, and for nothing else.
     """
 
-    def __init__(self, path: str, *arguments: str) -> None:
+    def __init__(self, path: str, *arguments: str, tls: bool = False) -> None:
         self._path = path
         self._arguments = arguments
+        self._port_option = "--tls-port" if tls else "--port"
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = int(free.getsockname()[1])
@@ -54,8 +57,9 @@ class RedisServer:
         self.process = subprocess.Popen(
             [
                 self._path,
-                "--port",
+                self._port_option,
                 str(self.port),
+                *(("--port", "0") if self._port_option == "--tls-port" else ()),
                 "--bind",
                 "127.0.0.1",
                 "--save",

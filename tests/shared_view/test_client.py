@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
+import subprocess
 import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from bench.children import free_port
 from bench.fleet.redis_server import RedisServer
 from bench.fleet.simulation import make_crew
 from governor.config.fleet import Fleet as FleetConfig
 from governor.shared_view.fleet import keys_of
 
-pytest.importorskip("redis")
+redis = pytest.importorskip("redis")
 
 StartRedis = Callable[..., RedisServer]
 
@@ -126,3 +129,61 @@ def test_a_fault_of_ours_is_counted_and_survived(redis_url: str) -> None:
         assert await talker.exchange()
 
     talk(redis_url, work)
+
+
+def test_a_cluster_is_asked_where_the_keys_are(
+    start_redis: StartRedis, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """The script's keys lie in one slot of a cluster, so it runs there like anywhere."""
+    folder = tmp_path_factory.mktemp("cluster")
+    bus = ("--cluster-port", str(free_port()))
+    server = start_redis("--cluster-enabled", "yes", "--dir", str(folder), *bus)
+    node = redis.Redis.from_url(server.url)
+    node.execute_command("CLUSTER ADDSLOTSRANGE", 0, 16383)
+    while node.cluster("info")["cluster_state"] != "ok":
+        time.sleep(0.01)
+
+    async def work(talker: Any) -> None:
+        assert await talker.exchange(), talker.counts.last_error
+        assert await talker.exchange()
+        assert talker.member.is_fresh
+
+    talk(server.url, work, cluster=True)
+
+
+def test_tls_is_verified(start_redis: StartRedis, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """With its authority given a server is trusted; without, no byte of ours reaches it."""
+    if shutil.which("openssl") is None:
+        pytest.skip("no openssl to make a certificate with")
+    folder = tmp_path_factory.mktemp("tls")
+    certificate, key = str(folder / "cert.pem"), str(folder / "key.pem")
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]
+        + [
+            "-nodes",
+            "-days",
+            "1",
+            "-subj",
+            "/CN=localhost",
+            "-addext",
+            "subjectAltName=DNS:localhost",
+        ]
+        + ["-keyout", key, "-out", certificate],
+        check=True,
+        capture_output=True,
+        timeout=20,
+    )
+    files = ("--tls-cert-file", certificate, "--tls-key-file", key)
+    server = start_redis(
+        *files, "--tls-ca-cert-file", certificate, "--tls-auth-clients", "no", tls=True
+    )
+    url = f"rediss://localhost:{server.port}/0"
+
+    async def work(talker: Any) -> tuple[bool, str]:
+        return await talker.exchange(), talker.counts.last_error
+
+    is_done, error = talk(url, work, connect_timeout="5s", timeout="5s")
+    assert not is_done
+    assert error == "ConnectionError"
+    trusting = {"ca_file": certificate, "connect_timeout": "5s", "timeout": "5s"}
+    assert talk(url, work, **trusting) == (True, "")
