@@ -176,9 +176,10 @@ class Runtime:
 
     def _make_gate(self, idx: int, name: str, upstream: Upstream) -> Gate:
         policies = self.config.policies
-        made = [self._make_limit(name, number) for number in range(len(upstream.endpoints))]
-        is_shared = self.config.fleet is not None
-        limits: list[Limit] = [SharedLimit(limit) if is_shared else limit for limit in made]
+        limits: list[Limit] = []
+        for number in range(len(upstream.endpoints)):
+            limit = self._make_limit(name, number)
+            limits.append(limit if self.config.fleet is None else SharedLimit(limit))
         has_choice = len(upstream.endpoints) > 1 or upstream.fallback is not None
         make: Callable[..., Gate] = Gate
         if has_choice and upstream.reroute == "on" and policies.reroute != "off":

@@ -126,6 +126,10 @@ class SharedLimit:
         self._fit()
         return phase
 
+    def on_late(self, phase: int, late_ns: int) -> None:
+        """Note that a request of a phase went out so much later than was noted."""
+        self.inner.on_late(phase, late_ns)
+
     def on_answer(
         self,
         now_ns: int,
