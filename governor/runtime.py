@@ -24,7 +24,7 @@ from governor.control import AccessLogWriter, ControlPlane, LoopLag, RequestTall
 from governor.control.agents import AuditTrail
 from governor.control.collector import GovernorCollector
 from governor.control.telemetry import Telemetry, make_telemetry
-from governor.control.view import WorkerState
+from governor.control.view import FleetView, WorkerState
 from governor.core.decision_log import DecisionLog, Intervention
 from governor.core.faults import Part
 from governor.core.gate import Gate
@@ -43,6 +43,7 @@ from governor.proxy.stats import DoneHook, ProxyStats, RequestRecord
 from governor.record.recorder import Recorder
 from governor.resolved import make_registry, modes_of, switches_of, terms_of
 from policies.limit import AdaptiveLimit, FixedLimit, Limit
+from policies.limit.shared import SharedLimit
 from signals import Shared, SignalBank
 
 TICK_S = 0.05
@@ -122,6 +123,7 @@ class Runtime:
             self.recorder = Recorder(config, self.gates, self.identities, self.registry)
         self.pools: Pools = {}
         self.proxy = self._make_proxy()
+        self.fleet = self._make_fleet()
         self.control = ControlPlane(self)
         self._tick_timer: asyncio.TimerHandle | None = None
         self._tick_due_s = 0.0
@@ -131,6 +133,25 @@ class Runtime:
         """A flow's number stands for another caller from now on."""
         self.shared_signals.forget_flow(flow)
         self.registry.forget(flow)
+
+    def _make_fleet(self) -> FleetView | None:
+        """Return this governor's part in its fleet; None where it is configured alone.
+
+        Raises
+        ------
+        ConfigError
+            If the extra that it needs is not installed.
+        """
+        config = self.config.fleet
+        if config is None:
+            return None
+        try:
+            from governor.shared_view.fleet import Fleet
+        except ImportError as error:
+            why = "needs redis-py: pip install 'agent-governor[fleet]'"
+            raise ConfigError(Problem("this machine", "fleet", "", why)) from error
+        endpoints = {name: x.endpoints for name, x in self.config.upstreams.items()}
+        return Fleet(config, self.gates, endpoints)
 
     def _make_proxy(self) -> ProxyServer:
         config = self.config
@@ -148,14 +169,17 @@ class Runtime:
             report_fault,
         )
 
-    def _make_limit(self, name: str, number: int) -> Limit:
+    def _make_limit(self, name: str, number: int) -> AdaptiveLimit | FixedLimit:
         """Return the limit of one endpoint of an upstream."""
         limit = self.config.upstreams[name].limit
         return AdaptiveLimit(rng_seed=number + 1) if limit == "auto" else FixedLimit(limit)
 
     def _make_gate(self, idx: int, name: str, upstream: Upstream) -> Gate:
         policies = self.config.policies
-        limits = [self._make_limit(name, number) for number in range(len(upstream.endpoints))]
+        limits: list[Limit] = []
+        for number in range(len(upstream.endpoints)):
+            limit = self._make_limit(name, number)
+            limits.append(limit if self.config.fleet is None else SharedLimit(limit))
         has_choice = len(upstream.endpoints) > 1 or upstream.fallback is not None
         make: Callable[..., Gate] = Gate
         if has_choice and upstream.reroute == "on" and policies.reroute != "off":
@@ -223,6 +247,8 @@ class Runtime:
         loop = asyncio.get_running_loop()
         self._tick_due_s = loop.time() + TICK_S
         self._tick_timer = loop.call_at(self._tick_due_s, self._tick)
+        if self.fleet is not None:
+            self.fleet.start()
 
     async def drain(self) -> bool:
         """Turn 'not ready', finish what is in flight, close. Return whether all finished."""
@@ -239,6 +265,8 @@ class Runtime:
             self._tick_timer.cancel()
             self._tick_timer = None
         self.proxy.close()
+        if self.fleet is not None:
+            await self.fleet.close()
         await self.control.close()
         await self.access_log.close()
         if self.recorder is not None:
@@ -284,6 +312,8 @@ class Runtime:
         self._tick_due_s = max(self._tick_due_s + TICK_S, now_s)
         self._tick_timer = loop.call_at(self._tick_due_s, self._tick)
         now_ns = monotonic_ns()
+        if self.fleet is not None:
+            self.fleet.tick(now_ns)
         self._tick_gates(now_ns)
         try:
             self.registry.tick(now_ns)

@@ -58,6 +58,11 @@ def describe(config: Config, name: str) -> Iterator[str]:
         is_storm = config.recorder.mode == "storm"
         when = "when a storm is foreseen or when asked" if is_storm else "always"
         yield f"  Record the shape of requests, no content, {when}, to {config.recorder.file}."
+    if config.fleet is not None:
+        yield (
+            f"  Share limits, places and slots with the other governors of fleet "
+            f"{config.fleet.name}, through {config.fleet.shown_url}; alone while it is gone."
+        )
     yield f"  On SIGTERM, finish what is in flight within {_d(config.drain_timeout_s)}."
     yield from (f"note: {note}" for note in notes(config))
 

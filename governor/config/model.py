@@ -31,6 +31,7 @@ from governor.config.fields import (
     SecondsOrOff,
     Workers,
 )
+from governor.config.fleet import Fleet
 from governor.config.policies import Mode, Policies, RoutePolicies
 from governor.config.section import Section
 
@@ -279,6 +280,8 @@ class Config(Section):
     """The envelope of every other agent. Default none."""
     agents_learned: LearnedEnvelopes | None = None
     """Learn an envelope for each agent that neither of the two limits. Default none: off."""
+    fleet: Fleet | None = None
+    """Governors that share one view per upstream through Redis or Valkey. Default none: alone."""
     access_log: AccessLog = AccessLog()
     """What is logged per request."""
     recorder: Recorder = Recorder()

@@ -16,7 +16,7 @@ from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
-from governor.config import agents, model, policies
+from governor.config import agents, fleet, model, policies
 from governor.config.conflicts import Path
 from governor.config.durations import format_duration, format_size
 from governor.config.model import Config
@@ -93,7 +93,7 @@ def json_schema() -> dict[str, Any]:
     """Return the JSON Schema (2020-12) of the configuration file."""
     schema = Config.model_json_schema(by_alias=True)
     references = field_references()
-    known = {**vars(agents), **vars(policies), **vars(model)}
+    known = {**vars(agents), **vars(fleet), **vars(policies), **vars(model)}
     for name, section in {**schema["$defs"], "Config": schema}.items():
         inherited = [references.get(base.__name__, {}) for base in known[name].__mro__]
         for key, text in (item for found in inherited for item in found.items()):
@@ -115,7 +115,9 @@ def field_references() -> Mapping[str, Mapping[str, str]]:
     """Return the reference text of every field: section name, key, text."""
     found: dict[str, dict[str, str]] = {}
     nodes = [
-        node for x in (model, policies, agents) for node in ast.parse(inspect.getsource(x)).body
+        node
+        for x in (model, policies, agents, fleet)
+        for node in ast.parse(inspect.getsource(x)).body
     ]
     for node in nodes:
         if not isinstance(node, ast.ClassDef):

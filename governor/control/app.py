@@ -40,6 +40,7 @@ INDEX = {
     STREAM: "what the dashboard shows, as server-sent events",
     "/metrics": "Prometheus metrics",
     "/state": "what every signal reads and every policy does now (?pretty to read it)",
+    "/fleet": "what is shared with the other governors of the fleet; null without one",
     "/decisions": f"recent interventions and the readings behind them (?last=1..{LAST_MAX})",
     "/agents": "who calls, how, and what each may do; POST to /agents/ID/release, quarantine, hold",
     "/agents.html": "the same as a page",
@@ -175,6 +176,7 @@ class ControlPlane:
         app.router.add_get("/", self._index)
         app.router.add_get("/metrics", self._metrics)
         app.router.add_get("/state", self._state)
+        app.router.add_get("/fleet", self._fleet)
         app.router.add_get("/decisions", self._decisions)
         self._dashboard.add_to(app)
         self._agents.add_to(app)
@@ -231,6 +233,12 @@ class ControlPlane:
     async def _state(self, request: web.Request) -> web.Response:
         page = describe_runtime(self._runtime, time.monotonic_ns())
         return answer_json(page, is_pretty="pretty" in request.query)
+
+    async def _fleet(self, request: web.Request) -> web.Response:
+        """Answer what is shared with other governors; null where this one is alone."""
+        fleet = self._runtime.fleet
+        page = None if fleet is None else fleet.describe(time.monotonic_ns())
+        return answer_json({"fleet": page}, is_pretty="pretty" in request.query)
 
     async def _decisions(self, request: web.Request) -> web.Response:
         last = parse_last(request.query.get("last"))

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from time import monotonic_ns
+from typing import Any
 
 from prometheus_client import Metric as Family
 from prometheus_client.core import (
@@ -77,6 +79,7 @@ class GovernorCollector(Collector):
         yield from self._collect_connections()
         yield from self._collect_gates()
         yield from self._collect_signals()
+        yield from self._collect_fleet()
         yield from self._collect_self()
 
     def _collect_requests(self) -> Iterator[Family]:
@@ -143,6 +146,13 @@ class GovernorCollector(Collector):
                     )
         for name, found in rows.items():
             yield make_family(name, found)
+
+    def _collect_fleet(self) -> Iterator[Family]:
+        fleet = self._runtime.fleet
+        seen = fleet.describe(monotonic_ns())["upstreams"] if fleet is not None else {}
+        for name, read in FLEET_ROWS.items():
+            rows = (((up, *more), value) for up, x in seen.items() for more, value in read(x))
+            yield make_family(name, rows)
 
     def _collect_self(self) -> Iterator[Family]:
         runtime = self._runtime
@@ -241,6 +251,22 @@ def _read_endpoints(read: Callable[[Gate, int], float]) -> Callable[[Gate], Iter
 
     return rows
 
+
+FLEET_ROWS: dict[str, Callable[[dict[str, Any]], Iterable[Row]]] = {
+    "governor_fleet_governors": lambda x: [((), x["governors"])],
+    "governor_fleet_view_fresh": lambda x: [((), int(x["is_fresh"]))],
+    "governor_fleet_share_ratio": lambda x: [((), x["share"])],
+    "governor_fleet_limit": lambda x: [((), x["limit"])],
+    "governor_fleet_in_flight": lambda x: [((), x["fleet"]["in_flight"])],
+    "governor_fleet_storm": lambda x: [((), int(x["storm"]["is_on"]))],
+    "governor_fleet_exchanges_total": lambda x: [
+        (("done",), x["exchanges"]["done"]),
+        (("failed",), x["exchanges"]["failed"]),
+    ],
+    "governor_fleet_exchange_seconds_total": lambda x: [((), x["exchanges"]["sum_s"])],
+    "governor_fleet_sent_bytes_total": lambda x: [((), x["exchanges"]["bytes_out"])],
+}
+"""Family to its rows for one upstream of the fleet."""
 
 GATE_ROWS: dict[str, Callable[[Gate], Iterable[Row]]] = {
     "governor_decisions_total": _read_decisions,

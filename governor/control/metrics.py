@@ -133,6 +133,36 @@ METRICS: dict[str, Metric] = {
         ("upstream",),
     ),
     **SIGNALS,
+    # The fleet
+    "governor_fleet_governors": Metric(
+        "gauge", "Governors that share the upstream, as of the last exchange.", ("upstream",)
+    ),
+    "governor_fleet_view_fresh": Metric(
+        "gauge", "1 while decisions rest on a view of all governors, 0 while alone.", ("upstream",)
+    ),
+    "governor_fleet_share_ratio": Metric(
+        "gauge", "This governor's share of the upstream's places.", ("upstream",)
+    ),
+    "governor_fleet_limit": Metric(
+        "gauge", "Requests in flight that all governors together allow.", ("upstream",)
+    ),
+    "governor_fleet_in_flight": Metric(
+        "gauge", "Requests in flight through all governors.", ("upstream",)
+    ),
+    "governor_fleet_storm": Metric(
+        "gauge", "1 while all governors together foresee a storm, else 0.", ("upstream",)
+    ),
+    "governor_fleet_exchanges_total": Metric(
+        "counter",
+        "Exchanges with the fleet's server: done, or failed (slow, full or gone).",
+        ("upstream", "result"),
+    ),
+    "governor_fleet_exchange_seconds_total": Metric(
+        "counter", "Time that exchanges took; no request waits for them.", ("upstream",)
+    ),
+    "governor_fleet_sent_bytes_total": Metric(
+        "counter", "Bytes of changes told to the fleet's server.", ("upstream",)
+    ),
     # Governor itself
     "governor_faults_total": Metric(
         "counter", "Own faults survived: the request went through.", ("part",)

@@ -40,6 +40,7 @@ def describe_runtime(runtime: RuntimeView, now_ns: int) -> Json:
             "p99_at_most": runtime.lag.histogram.quantile_ns(0.99) / 1e9,
         },
         "proxy": describe_proxy(runtime),
+        "fleet": None if runtime.fleet is None else runtime.fleet.describe(now_ns),
         "upstreams": {
             name: describe_gate(gate, _endpoint_urls(runtime, name), runtime.identities, now_ns)
             for name, gate in runtime.gates.items()

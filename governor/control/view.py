@@ -58,6 +58,22 @@ class WorkerState(NamedTuple):
     """Calls let through because the process that decides could not be asked in time."""
 
 
+class FleetView(Protocol):
+    """This governor's part in its fleet."""
+
+    def start(self) -> None:
+        """Begin to exchange with the others; waits for nothing."""
+
+    def tick(self, now_ns: int) -> None:
+        """See to views that are old."""
+
+    async def close(self) -> None:
+        """Leave the fleet."""
+
+    def describe(self, now_ns: int) -> dict[str, Any]:
+        """Return what is shared, by upstream, and how well."""
+
+
 class RuntimeView(Protocol):
     """One Governor, whether it is one process or several."""
 
@@ -112,6 +128,10 @@ class RuntimeView(Protocol):
     @property
     def recorder(self) -> RecorderView | None:
         """The flight recorder, if there is one."""
+
+    @property
+    def fleet(self) -> FleetView | None:
+        """Its part in a fleet, if it is in one."""
 
     @property
     def started_at_ns(self) -> int:

@@ -277,7 +277,9 @@ class Gate(Adoption):
         faults.tell(Part.SIGNALS, self.signals.tick, now_ns)
         self.identities.advance(now_ns)
         self._learn_capacity(now_ns)
-        self.outlook = faults.ask(Part.SIGNALS, Outlook(), look_ahead, self.signals)
+        self.outlook = faults.ask(
+            Part.SIGNALS, Outlook(), look_ahead, self.signals, self.others.storm
+        )
         faults.tell(Part.SHAPING, self.shaping.tick, now_ns, self.limit, self.outlook.held_hz)
         faults.tell(Part.SLOTS, self.reservations.expire, now_ns)
         released = self.refused.release(now_ns)

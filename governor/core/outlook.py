@@ -20,6 +20,7 @@ from policies.herd import HOLD_MAX_NS
 from signals.headroom import NOT_IN_SIGHT_S
 
 if TYPE_CHECKING:
+    from governor.core.others import StormWatch
     from signals import SignalBank
 
 BIN_NS = 50_000_000
@@ -45,13 +46,17 @@ class Outlook(NamedTuple):
     """Arrivals per second of all, within half a second; 0 without an alarm."""
 
 
-def look_ahead(signals: SignalBank) -> Outlook:
-    """Return what the signals' last tick says."""
+def look_ahead(signals: SignalBank, fleet: StormWatch | None = None) -> Outlook:
+    """Return what the signals' last tick says, and what all governors together foresee."""
     organic_hz = signals.organic_hz()
-    if not signals.is_storm():
+    is_fleet_storm = fleet is not None and fleet.is_on
+    if not signals.is_storm() and not is_fleet_storm:
         return Outlook(held_hz=organic_hz)
     held_hz = max(organic_hz, signals.expected_hz(N_HOLD_BINS))
-    return Outlook(True, signals.crossing_s(), held_hz, signals.expected_hz(N_SPILL_BINS))
+    crossing_s = signals.crossing_s()
+    if fleet is not None and is_fleet_storm:
+        crossing_s = min(crossing_s, fleet.crossing_s)
+    return Outlook(True, crossing_s, held_hz, signals.expected_hz(N_SPILL_BINS))
 
 
 def count_spill(expected_hz: float, n_endpoints: int, capacity_hz: float) -> float:

@@ -16,6 +16,7 @@ from governor.core.faults import Part
 from governor.core.lease import Decision
 from governor.core.ledger import Ledger
 from governor.core.newcomers import Newcomers
+from governor.core.others import Others
 from governor.core.outlook import Outlook
 from governor.core.refused import Refused
 from governor.core.reservations import Reservations
@@ -67,6 +68,8 @@ class GateParts:
     ----------
     outlook : Outlook
         What the next moments bring, as of the last tick.
+    others : Others
+        What the other governors of the fleet have at this upstream; nothing where there are none.
     fallback : Gate or None
         Of the upstream to ask where this one is out of use (:mod:`governor.core.spread`).
     """
@@ -131,6 +134,7 @@ class GateParts:
         self._only = self.endpoints[0] if len(self.endpoints) == 1 else None
         self._now_ns = 0
         self.outlook = Outlook()
+        self.others = Others()
         self.fallback: Gate | None = None
 
     @property
@@ -165,6 +169,11 @@ class GateParts:
     @property
     def organic_hz(self) -> float:
         """Fresh demand that goes on: a herd of the last seconds is none, though all are fresh."""
+        return self.own_organic_hz + self.others.organic_hz
+
+    @property
+    def own_organic_hz(self) -> float:
+        """That part of it which comes by this governor."""
         signals = self.signals
         try:
             return min(signals.organic_hz(), min(signals.forecast_hz()))

@@ -15,6 +15,12 @@ them. Behind it they are spread in the same way, behind the count of those whose
 slots lie between that instant and their own; so the second wave is as flat as
 the capacity allows.
 
+Where several governors invite to one upstream, M counts the invitations of all: the
+others' as of the last exchange, and each of our own since then once for every governor,
+for they go on as we do. So that no two governors name the same instant, each has its own
+microseconds, by the clock of the server that they share: every n-th is ours, counted from
+our rank. That is exact to the error of that clock's reading, half a round trip.
+
 A slot that would lie too late is drawn nearer as if nothing but invited callers
 came; if it lies too late even so, no retry can help, and none is invited.
 
@@ -89,6 +95,12 @@ class Reservations:
         "_by_key",
         "_by_time",
         "_instants",
+        "_n_elsewhere",
+        "_n_governors",
+        "_n_made_then",
+        "_n_ranks",
+        "_rank",
+        "_server_lead_ns",
         "horizon_ns",
         "n_kept",
         "n_made",
@@ -103,6 +115,37 @@ class Reservations:
         self._by_time: list[Slot] = []
         self._by_key: dict[int, deque[Slot]] = {}
         self._instants: list[int] = []
+        self.share_with(1, 0, 1, 0)
+
+    def share_with(
+        self, n_governors: int, rank: int, n_ranks: int, n_elsewhere: int, server_lead_ns: int = 0
+    ) -> None:
+        """Take note of who else invites to the same upstream, as of now.
+
+        Parameters
+        ----------
+        n_governors : int
+            All of us.
+        rank, n_ranks : int
+            Ours, and how many ranks there are.
+        n_elsewhere : int
+            The others' outstanding invitations.
+        server_lead_ns : int
+            What the clock that we share is ahead of ours.
+        """
+        self._n_governors = n_governors
+        self._rank, self._n_ranks = rank, n_ranks
+        self._n_elsewhere = n_elsewhere
+        self._server_lead_ns = server_lead_ns
+        self._n_made_then = self.n_made
+
+    @property
+    def _n_before(self) -> int:
+        """Outstanding invitations of all governors, as far as known."""
+        if self._n_governors == 1:
+            return self.n_outstanding
+        n_since = (self._n_governors - 1) * (self.n_made - self._n_made_then)
+        return self.n_outstanding + self._n_elsewhere + n_since
 
     def invite(
         self,
@@ -150,8 +193,10 @@ class Reservations:
         """Return the delay of the next place, ``rate_hz`` apart from those before it."""
         step_ns = 1e9 / rate_hz
         if earliest_ns <= LEAD_NS:
-            return int(min(LEAD_NS + (self.n_outstanding + 1) * step_ns, 2 * self.horizon_ns))
+            return int(min(LEAD_NS + (self._n_before + 1) * step_ns, 2 * self.horizon_ns))
         instants = self._instants
+        if self._n_governors > 1 and instants:  # the others' are taken to lie as ours do
+            step_ns *= self._n_before / self.n_outstanding
         earliest_at_ns = now_ns + earliest_ns
         first = bisect_left(instants, earliest_at_ns)
         n_behind = len(instants) - first
@@ -161,6 +206,8 @@ class Reservations:
             if n_before >= n_behind:
                 break
             n_behind = n_before
+        if not instants:
+            n_behind = self._n_before
         return int(min(earliest_ns + (n_behind + 1) * step_ns, 2 * self.horizon_ns))
 
     def redeem(self, now_ns: int, key: int, is_retry: bool) -> int:
@@ -205,8 +252,11 @@ class Reservations:
     def _free_instant(self, at_ns: int, earliest_at_ns: int) -> int:
         """Return an instant near ``at_ns`` that nobody else was given."""
         instants = self._instants
-        can_go_back = at_ns - STEP_NS * (self.n_outstanding + 1) >= earliest_at_ns
-        step_ns = -STEP_NS if can_go_back else STEP_NS
+        step_ns = STEP_NS * self._n_ranks
+        if self._n_ranks > 1:
+            at_ns += (self._rank * STEP_NS - at_ns - self._server_lead_ns) % step_ns
+        if at_ns - step_ns * (self.n_outstanding + 1) >= earliest_at_ns:
+            step_ns = -step_ns
         place = bisect_left(instants, at_ns)
         while place < len(instants) and instants[place] == at_ns:
             at_ns += step_ns

@@ -31,7 +31,7 @@ from governor.workers.board import Board, KeeperWord, Life, WorkerWord
 from governor.workers.host import Host
 from governor.workers.pages import read_page
 from governor.workers.ring import AWAKE, DOZING, SLEEPING
-from policies.limit import AdaptiveLimit, Limit
+from policies.limit import AdaptiveLimit, FixedLimit
 
 LOOK_S = 0.002
 """What is admitted within credit is booked within 2 ms; a signal's shortest window is 20 ms."""
@@ -76,7 +76,7 @@ class Keeper(Runtime):
     def _make_proxy(self) -> ProxyServer:
         return cast("ProxyServer", Elsewhere(self.stats))
 
-    def _make_limit(self, name: str, number: int) -> Limit:
+    def _make_limit(self, name: str, number: int) -> AdaptiveLimit | FixedLimit:
         """Return an endpoint's limit; an adaptive one begins where that of the last keeper was."""
         limit = super()._make_limit(name, number)
         known = self._board.limits[self._first_place[name] + number]

@@ -217,6 +217,34 @@ class AdaptiveLimit:
         if self._refusals.lift(now_ns):
             self._bound()
 
+    def note_elsewhere(self, n_departed: int, held_ns: int) -> None:
+        """Count answered calls that others sent to the endpoint, and how long they held it."""
+        self._throughput.n_departed += n_departed
+        self._throughput.held_ns += held_ns
+
+    def follow(self, limit: int, level: float, has_knee: bool) -> int:
+        """Take over what another limit of the same endpoint has found; return it, as bounded here.
+
+        Until a knee has been met anywhere, our own answers may have proven more.
+        """
+        control = self._control
+        control.has_knee = has_knee
+        reached = level if has_knee else max(level, control.level)
+        control.level = max(float(control.floor), min(reached, float(control.ceiling)))
+        self._apply()
+        bound = self.limit if self._overdue.is_stalled else control.ceiling
+        return max(1, min(limit, bound))
+
+    @property
+    def level(self) -> float:
+        """Where the limit should stand; it swings around it."""
+        return self._control.level
+
+    @property
+    def has_knee(self) -> bool:
+        """Whether a queue has been met, ever."""
+        return self._control.has_knee
+
     def _bound(self) -> None:
         """Obey the ceiling that refusals have taught."""
         control = self._control

@@ -68,6 +68,25 @@ class FixedLimit:
     def lift(self, now_ns: int) -> None:
         """Change nothing: the limit is what it was told."""
 
+    def note_elsewhere(self, n_departed: int, held_ns: int) -> None:
+        """Count answered calls that others sent to the endpoint, and how long they held it."""
+        self._throughput.n_departed += n_departed
+        self._throughput.held_ns += held_ns
+
+    def follow(self, limit: int, level: float, has_knee: bool) -> int:
+        """Stay: what was told here is told to all."""
+        return self.limit
+
+    @property
+    def level(self) -> float:
+        """As told."""
+        return float(self.limit)
+
+    @property
+    def has_knee(self) -> bool:
+        """What was told is where it stands."""
+        return True
+
     @property
     def is_stalled(self) -> bool:
         """A fixed limit does not watch for it."""

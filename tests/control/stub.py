@@ -5,7 +5,7 @@ from __future__ import annotations
 from governor.config.model import Config
 from governor.control import AccessLogWriter, LoopLag, RequestTally
 from governor.control.agents import AuditTrail
-from governor.control.view import RecorderView, WorkerState
+from governor.control.view import FleetView, RecorderView, WorkerState
 from governor.core.arrival import Arrival
 from governor.core.decision_log import DecisionLog
 from governor.core.gate import Gate
@@ -45,6 +45,7 @@ class StubRuntime:
         self.access_log: AccessLogWriter | None = None
         self.telemetry = None
         self.recorder: RecorderView | None = None
+        self.fleet: FleetView | None = None
         self.started_at_ns = 0
         self.is_ready = True
         self.is_draining = False

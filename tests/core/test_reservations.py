@@ -162,3 +162,24 @@ def test_invariants(events: list[tuple[int, int, str, float, float, int]]) -> No
     assert sorted(x.at_ns for x in reservations._by_time if x.is_open) == reservations._instants
     open_slots = [slot.at_ns for slot in reservations._by_time if slot.is_open]
     assert len(set(open_slots)) == len(open_slots) == reservations.n_outstanding
+
+
+def test_governors_that_share_invite_behind_each_other() -> None:
+    """Others' outstanding invitations push a slot back as our own do."""
+    alone, shared = Reservations(60 * S), Reservations(60 * S)
+    shared.share_with(3, 0, 3, n_elsewhere=200)
+    assert shared.invite(0, 1, 100.0, 0.0) - alone.invite(0, 1, 100.0, 0.0) > S
+
+
+def test_no_two_governors_name_the_same_instant() -> None:
+    """Every n-th microsecond of the shared clock is one rank's, however clocks differ."""
+    instants: set[int] = set()
+    for rank, lead_ns in enumerate((0, 3 * S + 1_234, -5 * S - 777)):
+        reservations = Reservations(60 * S)
+        reservations.share_with(3, rank, 3, 0, server_lead_ns=lead_ns)
+        now_ns = 100 * S - lead_ns
+        for key in range(300):
+            at_ns = now_ns + reservations.invite(now_ns, key, 50.0, 0.0) + lead_ns
+            instants.add(at_ns // 1_000)
+            assert at_ns // 1_000 % 3 == rank
+    assert len(instants) == 900

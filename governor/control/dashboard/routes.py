@@ -31,6 +31,7 @@ SWITCH = "/switch"
 ASSETS = {
     "app.js": "text/javascript",
     "charts.js": "text/javascript",
+    "fleet.js": "text/javascript",
     "people.js": "text/javascript",
     "storms.js": "text/javascript",
     "table.js": "text/javascript",

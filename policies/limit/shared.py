@@ -1,0 +1,209 @@
+"""One endpoint's limit, of which this governor holds a part and others the rest.
+
+*Rule of this file*: between the gate, which knows our calls alone, and the limit, which is told of
+everybody's. Who the others are and how the places are divided is not known here.
+
+*Theory*: response time follows the number in flight at the *service*. A limit that saw our third
+of it would read a third of its elasticity and would swing a third of what it means to. So the inner
+limit sees totals: ours and the others' as of the last exchange. One governor of the fleet leads,
+the one with the most traffic: its limit is the fleet's, swing and all, and what the others' limits
+have found is set to it, so that each can take over. Ours is a share of it.
+
+A stall is told by few answers, so a part of the calls tells it less surely than all of them: ours
+goes on while the governors with most of the others' calls see one.
+
+Alone again, with knowledge: the others are taken to go on as we do. With a share s of the places, n
+of ours in flight stand for n/s at the service. So nobody takes the others' places in the first
+moments, and nobody starves: the limit goes on to learn, from a service that looks 1/s as large.
+
+*Considered and rejected*: a limit each on its own share of calls (elasticity and swings of a third:
+slow services are taken for queues); the mean of all limits (their swings cancel).
+"""
+
+from __future__ import annotations
+
+from policies.limit.adaptive import AdaptiveLimit
+from policies.limit.fixed import FixedLimit
+from policies.share import whole_places
+
+
+class SharedLimit:
+    """A part of a limit; as :class:`policies.limit.Limit` says.
+
+    Parameters
+    ----------
+    inner : AdaptiveLimit or FixedLimit
+        Sees what is in flight at the endpoint in all; a fixed one is the whole fleet's.
+
+    Attributes
+    ----------
+    limit : int
+        Places that are ours.
+    total : int
+        Places of all.
+    in_flight, elsewhere : int
+        Calls of ours as of the last tick, and of the others.
+    stalled_elsewhere : int
+        Those of them that are with governors who see a stall.
+    """
+
+    __slots__ = (
+        "_led",
+        "_led_has_knee",
+        "_n_ranks",
+        "_rank",
+        "_share",
+        "_stall_bound",
+        "elsewhere",
+        "held_ns",
+        "in_flight",
+        "inner",
+        "limit",
+        "n_departed",
+        "stalled_elsewhere",
+        "total",
+    )
+
+    def __init__(self, inner: AdaptiveLimit | FixedLimit) -> None:
+        self.inner = inner
+        self.limit = self.total = inner.limit
+        self.elsewhere = 0
+        self.stalled_elsewhere = 0
+        self._stall_bound = 0
+        self.in_flight = 0
+        self.n_departed = 0
+        self.held_ns = 0
+        self._share = 1.0
+        self._rank = 0
+        self._n_ranks = 1
+        self._led = 0
+        self._led_has_knee = False
+
+    # -- the fleet ------------------------------------------------------------
+
+    def divide(self, share: float, rank: int, n_ranks: int) -> None:
+        """Hold this share of the places from now on."""
+        self._share = share
+        self._rank = rank
+        self._n_ranks = n_ranks
+        self._fit()
+
+    def lead(self) -> None:
+        """Go by what our own limit finds."""
+        self._led = 0
+        self._fit()
+
+    def follow(self, total: int, level: float, has_knee: bool) -> None:
+        """Go by what the leader's limit has found."""
+        self._led = self.inner.follow(total, level, has_knee)
+        self._led_has_knee = has_knee
+        self._fit()
+
+    def note_elsewhere(self, n_departed: int, held_ns: int) -> None:
+        """Count answered calls of others that have ended."""
+        self.inner.note_elsewhere(n_departed, held_ns)
+
+    def _fit(self) -> None:
+        total = self.inner.limit
+        if self._led and (self._led_has_knee or total < self._led):
+            total = self._led
+        if self.inner.is_stalled:
+            self._stall_bound = total
+        elif self._stall_bound:
+            self._stall_bound = min(total, self._stall_bound) if self._is_stall_elsewhere else 0
+            total = self._stall_bound or total
+        self.total = total
+        if self._share >= 1.0:
+            self.limit = total
+        else:
+            self.limit = whole_places(self._share * total, self._rank, self._n_ranks)
+
+    # -- as a limit -----------------------------------------------------------
+
+    def on_dispatch(self, now_ns: int, in_flight: int, is_bound: bool) -> int:
+        """Note a request sent; return its phase."""
+        phase = self.inner.on_dispatch(now_ns, in_flight + self.elsewhere, is_bound)
+        self._fit()
+        return phase
+
+    def on_late(self, phase: int, late_ns: int) -> None:
+        """Note that a request of a phase went out so much later than was noted."""
+        self.inner.on_late(phase, late_ns)
+
+    def on_answer(
+        self,
+        now_ns: int,
+        phase: int,
+        dispatched_at_ns: int,
+        in_flight_at_dispatch: int,
+        in_flight: int,
+    ) -> None:
+        """Note the first byte of a normal answer."""
+        elsewhere = self.elsewhere
+        self.inner.on_answer(
+            now_ns,
+            phase,
+            dispatched_at_ns,
+            in_flight_at_dispatch + elsewhere,
+            in_flight + elsewhere,
+        )
+        self._fit()
+
+    def on_depart(self, now_ns: int, held_ns: int, is_answered: bool) -> None:
+        """Note a closed lease."""
+        if is_answered:
+            self.n_departed += 1
+            self.held_ns += held_ns
+        self.inner.on_depart(now_ns, held_ns, is_answered)
+
+    def on_refused(self, now_ns: int, in_flight_at_dispatch: int) -> None:
+        """Note that the upstream turned a call away for want of capacity."""
+        self.inner.on_refused(now_ns, in_flight_at_dispatch + self.elsewhere)
+        self._fit()
+
+    def lift(self, now_ns: int) -> None:
+        """Take note that what the upstream is short of is a rate, not places."""
+        self.inner.lift(now_ns)
+        self._fit()
+
+    def tick(self, now_ns: int, in_flight: int) -> None:
+        """Do what depends on time alone."""
+        self.in_flight = in_flight
+        total = in_flight + self.elsewhere
+        if in_flight >= self.limit:  # who waits here waits for a place of the fleet's
+            total = max(total, self.inner.limit)
+        self.inner.tick(now_ns, total)
+        self._fit()
+
+    @property
+    def is_stalled(self) -> bool:
+        """Whether the endpoint answers hardly anything of what it has."""
+        return self.inner.is_stalled or (self._stall_bound > 0 and self._is_stall_elsewhere)
+
+    @property
+    def _is_stall_elsewhere(self) -> bool:
+        """Whether governors with most of the others' calls see a stall."""
+        return 2 * self.stalled_elsewhere > self.elsewhere
+
+    def capacity_hz(self, now_ns: int) -> float:
+        """Return our part of what the endpoint can serve, requests per second; 0.0 if unknown."""
+        whole_hz = self.inner.capacity_hz(now_ns)
+        return whole_hz * min(1.0, self.limit / self.total)
+
+    def best_capacity_hz(self, now_ns: int) -> float:
+        """Return the best known capacity of the endpoint, for all; 0.0 if unknown."""
+        return self.inner.best_capacity_hz(now_ns)
+
+    def response_ns(self) -> int:
+        """Return the typical time to the first byte now; 0 if unknown."""
+        return self.inner.response_ns()
+
+    def explain(self) -> dict[str, float | int | str]:
+        """Return what the limit knows, for people."""
+        return {
+            **self.inner.explain(),
+            "limit": self.limit,
+            "fleet_limit": self.total,
+            "share": self._share,
+            "in_flight_elsewhere": self.elsewhere,
+        }

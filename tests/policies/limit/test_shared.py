@@ -1,0 +1,77 @@
+"""A part of a limit: the inner one sees everybody's calls, the gate its own places."""
+
+from __future__ import annotations
+
+from policies.limit import AdaptiveLimit, FixedLimit
+from policies.limit.shared import SharedLimit
+
+MS = 1_000_000
+
+
+def test_alone_it_is_the_inner_limit() -> None:
+    """With the whole share and nobody elsewhere every number is that of the inner limit."""
+    plain, shared = AdaptiveLimit(7), SharedLimit(AdaptiveLimit(7))
+    now_ns = 0
+    for _ in range(600):
+        now_ns += 3 * MS
+        phases = [x.on_dispatch(now_ns, 20, True) for x in (plain, shared)]
+        assert phases[0] == phases[1]
+        for limit in (plain, shared):
+            limit.on_answer(now_ns + 60 * MS, phases[0], now_ns, 20, 20)
+            limit.on_depart(now_ns + 60 * MS, 60 * MS, True)
+            limit.tick(now_ns + 60 * MS, 20)
+        assert shared.limit == plain.limit
+        assert shared.capacity_hz(now_ns) == plain.capacity_hz(now_ns)
+
+
+def test_ranks_share_every_place() -> None:
+    """Three equal parts of 32 are 10, 11 and 11."""
+    limits = []
+    for rank in range(3):
+        limit = SharedLimit(FixedLimit(32))
+        limit.divide(1 / 3, rank, 3)
+        limits.append(limit.limit)
+    assert sorted(limits) == [10, 11, 11]
+
+
+def test_a_follower_goes_by_the_leader_and_can_take_over() -> None:
+    """Where a knee is known the leader's limit is ours, and our own limit begins there."""
+    limit = SharedLimit(AdaptiveLimit(1))
+    limit.follow(17, 16.0, True)
+    assert limit.total == 17
+    assert limit.inner.has_knee
+    assert limit.inner.level == 16.0
+    limit.lead()
+    assert abs(limit.total - 16) <= 1
+
+
+def test_until_a_knee_is_met_our_own_answers_count() -> None:
+    """In the start a follower may have proven more than the leader knows."""
+    limit = SharedLimit(AdaptiveLimit(1))
+    limit.follow(8, 8.0, False)
+    assert limit.total == limit.inner.limit >= 32
+
+
+def test_the_inner_limit_sees_what_is_in_flight_elsewhere() -> None:
+    """Refusals teach a ceiling on the calls of all, not on ours."""
+    limit = SharedLimit(AdaptiveLimit(1))
+    limit.elsewhere = 20
+    limit.divide(0.5, 0, 2)
+    for step in range(8):
+        limit.on_refused(step * MS, 5)
+    assert 20 <= limit.total < 25
+    assert limit.limit == limit.total // 2
+
+
+def test_capacity_is_our_part_and_best_capacity_everybodys() -> None:
+    """The line is served by our share; invitations are placed among all."""
+    limit = SharedLimit(FixedLimit(30))
+    for step in range(1, 200):
+        limit.on_depart(step * 10 * MS, 100 * MS, True)
+        limit.note_elsewhere(2, 200 * MS)
+        limit.tick(step * 10 * MS, 5)
+    now_ns = 2_000 * MS
+    whole_hz = limit.capacity_hz(now_ns)
+    limit.divide(1 / 3, 1, 3)
+    assert limit.capacity_hz(now_ns) == whole_hz / 3
+    assert limit.best_capacity_hz(now_ns) > 300.0 * 0.8, "three times our own 100 a second"
