@@ -146,7 +146,7 @@ class Runtime:
         if config is None:
             return None
         try:
-            from governor.shared_view.fleet import Fleet
+            from governor.fleet.fleet import Fleet
         except ImportError as error:
             why = "needs redis-py: pip install 'agent-governor[fleet]'"
             raise ConfigError(Problem("this machine", "fleet", "", why)) from error

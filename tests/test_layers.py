@@ -26,7 +26,7 @@ LAYERS = {
     | {"governor.proxy.histogram", "governor.proxy.stats"},  # plain counts and records
     "governor.record": {"governor.record", "governor.core", "policies", "signals"}
     | {"governor.config", "governor.errors", "governor"},
-    "governor.shared_view": {"governor.shared_view", "governor.core", "policies", "signals"}
+    "governor.fleet": {"governor.fleet", "governor.core", "policies", "signals"}
     | {"governor.config", "governor.errors", "governor"},
     "governor.control": {"governor.control", "governor.core", "policies", "signals"}
     | {"governor.config", "governor.errors", "governor"}

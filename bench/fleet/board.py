@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from governor.shared_view.member import DONE, UNKNOWN_ROW, Call
-from governor.shared_view.row import unpack_changes
+from governor.fleet.member import DONE, UNKNOWN_ROW, Call
+from governor.fleet.row import unpack_changes
 
 
 class Row:

@@ -18,10 +18,10 @@ from bench.fleet.redis_server import RedisServer, find_server
 from bench.fleet.simulation import make_crew
 from governor.config.fleet import Fleet as FleetConfig
 from governor.core.arrival import Arrival
-from governor.shared_view.client import DIGEST, SCRIPT, Talker, make_client
-from governor.shared_view.fleet import keys_of
-from governor.shared_view.member import WHOLE_ROW, Call, Member
-from governor.shared_view.row import pack_changes
+from governor.fleet.client import DIGEST, SCRIPT, Talker, make_client
+from governor.fleet.fleet import keys_of
+from governor.fleet.member import WHOLE_ROW, Call, Member
+from governor.fleet.row import pack_changes
 from policies.decision import Action, Outcome
 
 N_ROWS = 50

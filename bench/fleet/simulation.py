@@ -20,7 +20,7 @@ from bench.limit.simulator import N_FLOWS, PATIENCE_S, Simulation
 from governor.core.arrival import Arrival
 from governor.core.gate import Gate
 from governor.core.lease import Decision, Lease
-from governor.shared_view.member import Member
+from governor.fleet.member import Member
 from policies.decision import Outcome
 from policies.limit import AdaptiveLimit, FixedLimit
 from policies.limit.shared import SharedLimit

@@ -53,7 +53,7 @@ def test_what_is_shown_holds_no_secret() -> None:
 def test_the_client_is_told_user_password_and_bounds() -> None:
     """What is configured reaches the client: no default of its own decides how long to wait."""
     pytest.importorskip("redis")
-    from governor.shared_view.client import make_client
+    from governor.fleet.client import make_client
 
     client = make_client(Fleet(url="rediss://cache:6380/2", username="gov", password="word"))
     made = client.connection_pool.connection_kwargs

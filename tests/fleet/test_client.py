@@ -17,7 +17,7 @@ from bench.children import free_port
 from bench.fleet.redis_server import RedisServer
 from bench.fleet.simulation import make_crew
 from governor.config.fleet import Fleet as FleetConfig
-from governor.shared_view.fleet import keys_of
+from governor.fleet.fleet import keys_of
 
 redis = pytest.importorskip("redis")
 
@@ -26,7 +26,7 @@ StartRedis = Callable[..., RedisServer]
 
 def talk(url: str, work: Callable[[Any], Any], **config: Any) -> Any:
     """Run ``work`` with the talk of one governor."""
-    from governor.shared_view.client import Talker, make_client
+    from governor.fleet.client import Talker, make_client
 
     async def run() -> Any:
         told = FleetConfig(url=url, **config)

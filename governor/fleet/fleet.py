@@ -17,9 +17,9 @@ from typing import Any
 
 from governor.config.fleet import Fleet as FleetConfig
 from governor.core.gate import Gate
-from governor.shared_view import row as at
-from governor.shared_view.client import Counts, Talker, make_client
-from governor.shared_view.member import Member
+from governor.fleet import row as at
+from governor.fleet.client import Counts, Talker, make_client
+from governor.fleet.member import Member
 
 NAME_BYTES = 12
 """Of the name that a process draws for itself: a restart is another governor."""

@@ -31,9 +31,9 @@ from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError, RedisError
 
 from governor.config.fleet import Fleet as FleetConfig
-from governor.shared_view.member import Call, Member
+from governor.fleet.member import Call, Member
 
-SCRIPT = files("governor.shared_view").joinpath("exchange.lua").read_text(encoding="utf-8")
+SCRIPT = files("governor.fleet").joinpath("exchange.lua").read_text(encoding="utf-8")
 DIGEST = hashlib.sha1(SCRIPT.encode(), usedforsecurity=False).hexdigest()
 
 BACKOFF_MAX_S = 1.0

@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bench.fleet.board import Board
-from governor.shared_view.member import WHOLE_ROW, Call
-from governor.shared_view.row import pack_changes
+from governor.fleet.member import WHOLE_ROW, Call
+from governor.fleet.row import pack_changes
 
 redis = pytest.importorskip("redis")
 
@@ -22,7 +22,7 @@ LONG_MS = 60_000
 
 def script() -> str:
     """Return the script's text."""
-    from governor.shared_view.client import SCRIPT
+    from governor.fleet.client import SCRIPT
 
     return SCRIPT
 

@@ -14,7 +14,7 @@ from governor.core.identity import Identities
 from governor.core.lease import Lease
 from governor.core.others import StormWatch, Wave
 from governor.core.spread import SpreadGate
-from governor.shared_view.member import RAMP_NS, Member
+from governor.fleet.member import RAMP_NS, Member
 from policies.decision import Outcome
 from policies.limit import FixedLimit
 from policies.limit.shared import SharedLimit

@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from governor.shared_view.row import pack_changes, size_of, unpack_changes
-from governor.shared_view.word import Found, pack_word, unpack_word
+from governor.fleet.row import pack_changes, size_of, unpack_changes
+from governor.fleet.word import Found, pack_word, unpack_word
 
 VALUES = st.lists(st.integers(-(2**53), 2**53), min_size=6, max_size=6)
 

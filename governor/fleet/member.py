@@ -29,9 +29,9 @@ from typing import Any, NamedTuple, cast
 
 from governor.core.gate import Gate
 from governor.core.others import N_WINDOWS, Wave, read_wave
-from governor.shared_view import row as at
-from governor.shared_view.row import ENDPOINTS, MILLI, PER_ENDPOINT, pack_changes, size_of
-from governor.shared_view.word import Found, pack_word, unpack_word
+from governor.fleet import row as at
+from governor.fleet.row import ENDPOINTS, MILLI, PER_ENDPOINT, pack_changes, size_of
+from governor.fleet.word import Found, pack_word, unpack_word
 from policies.limit.shared import SharedLimit
 from policies.share import N_BINS, bin_of, fair_part
 
