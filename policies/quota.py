@@ -3,9 +3,6 @@
 *Rule of this file*: refusals and counts of accepted calls in; a rate, and whether
 one more call may be sent now, out.
 
-Only 429 is such a refusal (too many in a time, RFC 6585 section 4). A 503 tells of a full queue or
-of a back end that is broken: paced by it, callers were held for half a minute after it was back.
-
 *Theory*: an upstream that refuses for want of a token has an empty bucket. So
 between two refusals it has accepted exactly what its bucket was filled with::
 

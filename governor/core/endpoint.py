@@ -17,9 +17,6 @@ if TYPE_CHECKING:
 
 _OPEN = LeaseState.OPEN
 
-TOO_MANY_REQUESTS = 429
-"""The one refusal that tells of a rate (RFC 6585 section 4)."""
-
 
 class Endpoint(Replica):
     """A limit, and the leases that are open under it.

@@ -250,7 +250,7 @@ class Gate(Adoption):
             ledger.close(outcome, held_s, has_sample)
             how = FAILED
             if outcome is Outcome.REFUSED:
-                self.learn_refusal(now_ns, lease, status)
+                self.learn_refusal(now_ns, lease)
         if lease.has_left:
             how = GONE
         if self._compares:

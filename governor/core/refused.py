@@ -21,7 +21,6 @@ from heapq import heappop, heappush
 from typing import TYPE_CHECKING, cast
 
 from governor.core.arrival import Arrival
-from governor.core.endpoint import TOO_MANY_REQUESTS
 from governor.core.faults import Part
 from governor.core.lease import Decision, Lease, LeaseState, make_lease
 from governor.core.line import INVITED
@@ -246,7 +245,7 @@ class Refused:
         endpoint = gate.endpoints[lease.endpoint_idx]
         endpoint.in_flight -= 1
         gate.faults.tell(Part.LIMIT, endpoint.limit.on_depart, now_ns, held_ns, False)
-        gate.learn_refusal(now_ns, lease, TOO_MANY_REQUESTS)  # it came with a time
+        gate.learn_refusal(now_ns, lease)
         gate.unanswered(now_ns, lease)
         held_s = held_ns * 1e-9
         gate.ledger.refused_s += held_s

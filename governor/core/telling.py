@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from governor.core.endpoint import TOO_MANY_REQUESTS, Endpoint
+from governor.core.endpoint import Endpoint
 from governor.core.faults import Part
 from governor.core.lease import Lease, LeaseState
 from governor.core.parts import GateParts
@@ -51,17 +51,12 @@ class Telling(GateParts):
         """Take note of a caller that was still there when its answer came."""
         self.faults.tell(Part.PATIENCE, self.patience.on_answer, sojourn_ns)
 
-    def learn_refusal(self, now_ns: int, lease: Lease, status: int) -> None:
-        """Tell the limit, and the quota if it was for a rate, of a call that was turned away.
-
-        429 says that there were too many in a time (RFC 6585 section 4); 503 that the service is
-        overloaded or something behind it is broken (RFC 9110 section 15.6.4), which has no rate.
-        """
+    def learn_refusal(self, now_ns: int, lease: Lease) -> None:
+        """Tell the limit and the quota of a call that the upstream has turned away."""
         tell, sent_at_ns = self.faults.tell, lease.dispatched_at_ns
         limit = self.endpoints[lease.endpoint_idx].limit
         tell(Part.LIMIT, limit.on_refused, now_ns, lease.in_flight_at_dispatch)
-        if status == TOO_MANY_REQUESTS:
-            tell(Part.QUOTA, self.shaping.quota.on_refused, now_ns, sent_at_ns, self.n_accepted)
+        tell(Part.QUOTA, self.shaping.quota.on_refused, now_ns, sent_at_ns, self.n_accepted)
 
     def _signal(self, kind: int, now_ns: int, lease: Lease, value: int = 0) -> None:
         """Tell the signals what happened to a call."""

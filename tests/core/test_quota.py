@@ -6,7 +6,7 @@ from typing import cast
 
 import pytest
 
-from policies.decision import Outcome, Reason
+from policies.decision import Reason
 from signals import SignalBank
 from tests.core.quota_service import Provider, make_world
 from tests.core.test_gate import MS, SilentSignals, fill, make_gate
@@ -47,16 +47,3 @@ def test_a_quota_leaves_nobody_untouched_on_the_short_way() -> None:
     decisions = fill(gate, 30, 400 * MS)
     assert decisions[-1].reason is Reason.OVER_QUOTA
     assert gate.tick(500 * MS)
-
-
-@pytest.mark.parametrize(("status", "is_rate"), [(429, True), (503, False)])
-def test_only_a_429_tells_of_a_rate(status: int, is_rate: bool) -> None:
-    """A 503 is of a full queue or a broken back end: nothing is paced by it."""
-    gate = make_gate(limit=100)
-    for n in range(80):
-        now_ns = n * 10 * MS
-        lease = fill(gate, 1, now_ns)[0].lease
-        outcome, told = (Outcome.REFUSED, status) if n % 2 else (Outcome.COMPLETED, 200)
-        gate.depart(now_ns + MS, lease, outcome, told)
-    gate.tick(801 * MS)
-    assert gate.shaping.quota.is_known is is_rate
