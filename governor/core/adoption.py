@@ -16,9 +16,9 @@ from typing import Any
 from governor.core.admission import Admission
 from governor.core.arrival import Arrival
 from governor.core.faults import Part
-from governor.core.lease import Lease, LeaseState, make_lease
+from governor.core.lease import Lease, LeaseState
 from policies.decision import Reason
-from signals import ATTEMPT_MASK, GONE, PARENT
+from signals import GONE
 
 
 class Adoption(Admission):
@@ -67,49 +67,15 @@ class Adoption(Admission):
     def _book(self, now_ns: int, arrival: Arrival, owner: Any, endpoint_idx: int) -> Lease:
         """Book a request that would not have been admitted now."""
         now_ns = self._clamp(now_ns)
-        ledger = self.ledger
-        ledger.n_arrived += 1
+        self.ledger.n_arrived += 1
         endpoint = self.endpoints[endpoint_idx]
-        tenant, flow, tree = arrival.tenant, arrival.flow, arrival.tree
         if arrival.is_exempt:
-            lease = make_lease(arrival, now_ns, max(arrival.attempt, 0), owner)
-            if lease.attempt:
-                ledger.n_attempts_repeated += 1
-            if self.reservations.n_outstanding:
-                self.refused.redeem(now_ns, lease)
-            self.identities.opened(tenant, flow, tree)
+            lease = self._meet_exempt(now_ns, arrival, owner)
             endpoint.open_exempt(now_ns, lease)
             return lease
+        flow = arrival.flow
         self._n_calls_by_flow[flow] += 1
         self.faults.tell(Part.HOLD, self._is_crowd, now_ns, flow)
-        try:
-            if now_ns >= self.signals.boundary_ns:
-                self.signals.advance(now_ns)
-            call = self._signal_arrival(
-                self._signals_root,
-                now_ns,
-                tenant,
-                flow,
-                tree,
-                arrival.fingerprint,
-                arrival.attempt,
-                arrival.family,
-                arrival.is_identified,
-                arrival.patience_ns,
-            )
-        except Exception:
-            self.faults.note(Part.SIGNALS)
-            call = max(arrival.attempt, 0)
-        lease = make_lease(arrival, now_ns, call, owner)
-        if arrival.source:
-            self._note_traced(now_ns, lease)
-        if arrival.parent_flow:
-            self._signal(PARENT, now_ns, lease, arrival.parent_flow)
-        if call & ATTEMPT_MASK:
-            ledger.n_attempts_repeated += 1
-            self._n_retries_by_flow[flow] += 1
-        if self.reservations.n_outstanding:
-            self.refused.redeem(now_ns, lease)
-        self.identities.opened(tenant, flow, tree)
+        lease = self._meet(now_ns, arrival, owner)
         self._admit(now_ns, lease, endpoint, Reason.UNTOUCHED)
         return lease

@@ -33,10 +33,10 @@ from governor.core.adoption import Adoption
 from governor.core.arrival import Arrival
 from governor.core.endpoint import is_normal
 from governor.core.faults import Part
-from governor.core.lease import Decision, Lease, LeaseState, Untouched, make_lease
+from governor.core.lease import Decision, Lease, LeaseState, Untouched
 from governor.core.outlook import Outlook, look_ahead
 from policies.decision import Action, Outcome, Reason
-from signals import ANSWERED, ATTEMPT_MASK, FAILED, FIRST_BYTE, GONE, LEFT, PARENT
+from signals import ANSWERED, FAILED, FIRST_BYTE, GONE, LEFT
 
 _ADMIT = Action.ADMIT
 _COMPLETED = Outcome.COMPLETED
@@ -59,7 +59,7 @@ class Gate(Adoption):
         ledger.n_arrived += 1
         if arrival.is_exempt:
             return self._exempt(now_ns, arrival, owner)
-        tenant, flow, tree = arrival.tenant, arrival.flow, arrival.tree
+        tenant, flow = arrival.tenant, arrival.flow
         self._n_calls_by_flow[flow] += 1
         restraints = self._restraints
         if restraints:
@@ -73,37 +73,7 @@ class Gate(Adoption):
             is_crowd = self._is_crowd(now_ns, flow)
         except Exception:
             ledger.faults.note(Part.HOLD)
-        try:
-            if now_ns >= self.signals.boundary_ns:
-                self.signals.advance(now_ns)
-            call = self._signal_arrival(
-                self._signals_root,
-                now_ns,
-                tenant,
-                flow,
-                tree,
-                arrival.fingerprint,
-                arrival.attempt,
-                arrival.family,
-                arrival.is_identified,
-                arrival.patience_ns,
-            )
-        except Exception:
-            ledger.faults.note(Part.SIGNALS)
-            call = max(arrival.attempt, 0)
-        lease = make_lease(arrival, now_ns, call, owner)
-        if arrival.source:
-            self._note_traced(now_ns, lease)
-        if arrival.parent_flow:
-            self._signal(PARENT, now_ns, lease, arrival.parent_flow)
-        if call & ATTEMPT_MASK:
-            ledger.n_attempts_repeated += 1
-            self._n_retries_by_flow[flow] += 1
-        if self.reservations.n_outstanding:
-            self.refused.redeem(now_ns, lease)
-        self._n_open_by_tenant[tenant] += 1  # as Identities.opened does
-        self._n_open_by_flow[flow] += 1
-        self._n_open_by_tree[tree] += 1
+        lease = self._meet(now_ns, arrival, owner)
         if restraints:
             decision = self.faults.ask(Part.ENVELOPE, None, self.restrained.park, now_ns, lease)
             if decision is not None:
@@ -324,12 +294,7 @@ class Gate(Adoption):
 
     def _exempt(self, now_ns: int, arrival: Arrival, owner: Any) -> Decision:
         """Admit what is never held, beside the limit and unseen by the signals."""
-        lease = make_lease(arrival, now_ns, max(arrival.attempt, 0), owner)
-        if lease.attempt:
-            self.ledger.n_attempts_repeated += 1
-        if self.reservations.n_outstanding:
-            self.refused.redeem(now_ns, lease)
-        self.identities.opened(arrival.tenant, arrival.flow, arrival.tree)
+        lease = self._meet_exempt(now_ns, arrival, owner)
         (self._only or self._pick(now_ns, lease)).open_exempt(now_ns, lease)
         return Decision(_ADMIT, Reason.EXEMPT, lease)
 

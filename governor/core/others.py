@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from signals import SignalBank
 from signals.forecast import BUCKETS
+from signals.storm import AWAITED_MIN, RETURN_SHARE
 
 N_WINDOWS = 8
 """Windows of half a second that the forecast is cut into."""
@@ -19,10 +20,6 @@ WINDOW_BINS = 10
 """Bins of the forecast in one of them."""
 
 WINDOW_S = 0.5
-
-AWAITED_MIN = 5.0
-RETURN_SHARE = 0.2
-"""As of a single governor's alarm (signals.storm)."""
 
 CALM_NS = 500_000_000
 """The alarm ends when nothing has spoken for it for so long."""

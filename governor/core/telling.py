@@ -7,19 +7,68 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
+from governor.core.arrival import Arrival
 from governor.core.endpoint import Endpoint
 from governor.core.faults import Part
-from governor.core.lease import Lease, LeaseState
+from governor.core.lease import Lease, LeaseState, make_lease
 from governor.core.parts import GateParts
 from policies.decision import Reason
 from policies.switches import GOVERN, OFF, Policy, state_of
+from signals import ATTEMPT_MASK, PARENT
 
 _CLOSED = LeaseState.CLOSED
 
 
 class Telling(GateParts):
     """A gate's bookkeeping of single leases."""
+
+    def _meet(self, now_ns: int, arrival: Arrival, owner: Any) -> Lease:
+        """Tell the signals of an arrival and enter it everywhere; return its pending lease."""
+        tenant, flow, tree = arrival.tenant, arrival.flow, arrival.tree
+        try:
+            if now_ns >= self.signals.boundary_ns:
+                self.signals.advance(now_ns)
+            call = self._signal_arrival(
+                self._signals_root,
+                now_ns,
+                tenant,
+                flow,
+                tree,
+                arrival.fingerprint,
+                arrival.attempt,
+                arrival.family,
+                arrival.is_identified,
+                arrival.patience_ns,
+            )
+        except Exception:
+            self.faults.note(Part.SIGNALS)
+            call = max(arrival.attempt, 0)
+        lease = make_lease(arrival, now_ns, call, owner)
+        if arrival.source:
+            self._note_traced(now_ns, lease)
+        if arrival.parent_flow:
+            self._signal(PARENT, now_ns, lease, arrival.parent_flow)
+        if call & ATTEMPT_MASK:
+            self.ledger.n_attempts_repeated += 1
+            self._n_retries_by_flow[flow] += 1
+        if self.reservations.n_outstanding:
+            self.refused.redeem(now_ns, lease)
+        self._n_open_by_tenant[tenant] += 1  # as Identities.opened does
+        self._n_open_by_flow[flow] += 1
+        self._n_open_by_tree[tree] += 1
+        return lease
+
+    def _meet_exempt(self, now_ns: int, arrival: Arrival, owner: Any) -> Lease:
+        """Enter an arrival that the signals do not see; return its pending lease."""
+        lease = make_lease(arrival, now_ns, max(arrival.attempt, 0), owner)
+        if lease.attempt:
+            self.ledger.n_attempts_repeated += 1
+        if self.reservations.n_outstanding:
+            self.refused.redeem(now_ns, lease)
+        self.identities.opened(arrival.tenant, arrival.flow, arrival.tree)
+        return lease
 
     def settle(self, now_ns: int, lease: Lease, how: int, retry_after_ns: int = 0) -> None:
         """Close a lease that never reached the upstream."""
