@@ -234,13 +234,17 @@ class Quota:
         self.fill(now_ns)
         if now_ns - self._weighed_ns >= WEIGH_NS and self._n_taken >= N_WEIGHED_MIN:
             if self._n_refused > REFUSED_SHARE * self._n_taken:
-                self._doubted_until_ns = now_ns + DOUBT_NS
-                self._forget()
+                self.doubt(now_ns)
             self._weighed_ns = now_ns
             self._n_taken = self._n_refused = 0
         if now_ns - self._refused_ns > MEMORY_NS:
             self._forget()
         return self.is_known
+
+    def doubt(self, now_ns: int) -> None:
+        """Forget the quota, and suspect none for a while: what is short was found to be no rate."""
+        self._doubted_until_ns = now_ns + DOUBT_NS
+        self._forget()
 
     def _forget(self) -> None:
         self.rate_hz = 0.0

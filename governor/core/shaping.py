@@ -55,6 +55,7 @@ from policies.decision import Reason
 from policies.herd import Herd
 from policies.holdback import Holdback
 from policies.quota import Quota
+from policies.scope import RefusalScope
 from policies.switches import GOVERN, OBSERVE, OFF, Policy, observes_any, state_of
 from policies.switches import Modes as Modes
 
@@ -101,6 +102,7 @@ class Shaping:
         "is_calm",
         "is_limiting",
         "quota",
+        "scope",
         "switches",
     )
 
@@ -117,6 +119,7 @@ class Shaping:
         is_ramping = acceleration is not None and states.acceleration != "off"
         self.acceleration = Acceleration(acceleration) if acceleration and is_ramping else None
         self.quota = Quota()
+        self.scope = RefusalScope()
         self.holdback = Holdback(holdback_share)
         self.is_calm = self.acceleration is None and not holdback_share
         self._kept_from_crowd = 0
@@ -231,6 +234,8 @@ class Shaping:
             self.faults.note(Part.CONTAIN)
         try:
             self.quota.take()
+            if self.scope.is_watching:
+                self.scope.on_sent(now_ns, lease.arrival.kind, lease.arrival.tenant)
         except Exception:
             self.faults.note(Part.QUOTA)
         ramp = self.acceleration
@@ -267,7 +272,23 @@ class Shaping:
             self._ask_again(Part.ACCELERATION, self.acceleration.tick, now_ns)
         contains = not self.containment.is_idle and Part.CONTAIN not in self._aside
         is_paced = self.quota.is_known or self.acceleration is not None
+        is_paced = is_paced or self.scope.is_watching  # calls sent are to be told of
         self.is_calm = not (contains or is_paced or self.holdback.share)
+
+    def refused(self, now_ns: int, lease: Lease, n_accepted: int) -> None:
+        """Note a refusal of the upstream; ``n_accepted`` as of :meth:`Quota.on_refused`."""
+        arrival, sent_at_ns = lease.arrival, lease.dispatched_at_ns
+        tell = self.faults.tell
+        tell(Part.QUOTA, self.quota.on_refused, now_ns, sent_at_ns, n_accepted)
+        tell(Part.QUOTA, self.scope.on_refused, now_ns, sent_at_ns, arrival.kind, arrival.tenant)
+        self.is_calm = False
+
+    def is_partial(self, now_ns: int) -> bool:
+        """Return whether refusals were found to spare some callers; a quota is then forgotten."""
+        is_partial = self.faults.ask(Part.QUOTA, False, self.scope.tick, now_ns)
+        if is_partial:
+            self.faults.tell(Part.QUOTA, self.quota.doubt, now_ns)
+        return is_partial
 
     def pace(self, now_ns: int, is_waiting: bool) -> bool:
         """Weigh what was refused lately; return whether a rate is what is short."""
