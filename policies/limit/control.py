@@ -64,7 +64,8 @@ START_FALL_MIN = 0.25
 """The end of the slow start keeps at least this share, however far it overshot."""
 
 E_CALM = 0.3
-"""Elasticity below which a calm cohort may teach the base."""
+"""Elasticity below which a calm cohort may teach the base; above it, and its own standard error,
+the level may sink: small steps on noise alone led all the way down."""
 
 
 class Control:
@@ -289,7 +290,7 @@ class Control:
             return
         self._has_fallen = False
         if rise > TARGET:
-            if elasticity.value >= E_CALM:
+            if elasticity.value >= max(E_CALM, elasticity.error):
                 self.verdict = "calm: down"
                 self._move(self.level * self._part(1.0 - min(STEP_DOWN_MAX, 0.5 * (rise - TARGET))))
             elif elasticity.is_flat:

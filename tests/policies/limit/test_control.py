@@ -129,6 +129,22 @@ def test_a_short_cohort_after_a_queue_is_weighed_with_the_spread_without_one() -
     assert control.base.level > BASE - 0.1
 
 
+@pytest.mark.parametrize(("n", "sinks"), [(16, False), (512, True)])
+def test_calm_steps_down_need_an_elasticity_above_its_error(n: int, sinks: bool) -> None:
+    """Low phases a little above the base: the same slope moves the level only if it is certain."""
+    control = pressed_control(32.0, BASE)
+    for number in range(100, 120):
+        is_high = number % 2 == 0
+        level = BASE + 0.16 + 0.8 * (0.06 if is_high else -0.06)
+        in_flight = 32.0 * (1.06 if is_high else 0.94)
+        kind = Kind.HIGH if is_high else Kind.STEADY
+        swung = cohort(number, level=level, in_flight=in_flight, kind=kind, n=n, spread=0.9)
+        control.open_number = number
+        control.judge(swung, number)
+    assert control.base.level == pytest.approx(BASE, abs=0.05)
+    assert (control.level < 31.0) == sinks
+
+
 @pytest.mark.parametrize("level", [1.0, 2.0])
 def test_floor_and_ceiling_hold(level: float) -> None:
     """Whatever is judged, the level stays within its bounds."""
