@@ -83,6 +83,14 @@ def test_slack_allows_twice_what_is_proven() -> None:
     assert control.level == pytest.approx(60.0)
 
 
+def test_slack_allows_a_quarter_above_what_is_proven_once_a_knee_is_known() -> None:
+    """A burst behind a cohort of slack raises its mean in flight, not what it proves."""
+    control = pressed_control(26.0, BASE)
+    for number in range(100, 104):
+        control.judge(cohort(number, level=BASE, in_flight=24.0, is_bound=False), number)
+    assert control.level == pytest.approx(30.0)
+
+
 def test_one_inflated_cohort_does_not_end_the_start() -> None:
     """Two in a row do: one alone is noise."""
     control = Control(32, 1, 10_000)
