@@ -54,6 +54,10 @@ LULL_NS = 3_000_000_000
 """Without a refusal for so long nothing is counted any more."""
 
 
+MEMORY_NS = 10_000_000_000
+"""How long a finding holds: a back end that is back has worked off what waited by then."""
+
+
 class Window:
     """Calls sent within one window: all, and by class ``[sent, refused]``."""
 
@@ -73,6 +77,8 @@ class RefusalScope:
     ----------
     is_watching : bool
         Whether calls sent are to be told: something was refused lately.
+    partial_until_ns : int
+        How long refusals are known to spare some; in the past where they do not.
 
     Examples
     --------
@@ -86,10 +92,11 @@ class RefusalScope:
     True
     """
 
-    __slots__ = ("_judged_ns", "_refused_ns", "_windows", "is_watching")
+    __slots__ = ("_judged_ns", "_refused_ns", "_windows", "is_watching", "partial_until_ns")
 
     def __init__(self) -> None:
         self.is_watching = False
+        self.partial_until_ns = -1
         self._windows: deque[Window] = deque(maxlen=N_WINDOWS)
         self._refused_ns = -1
         self._judged_ns = 0
@@ -131,7 +138,10 @@ class RefusalScope:
         if now_ns - self._judged_ns < JUDGE_NS:
             return False
         self._judged_ns = now_ns
-        return self._spares_some()
+        if not self._spares_some():
+            return False
+        self.partial_until_ns = now_ns + MEMORY_NS
+        return True
 
     def _spares_some(self) -> bool:
         n_all = 0

@@ -61,6 +61,10 @@ from policies.switches import Modes as Modes
 
 P = ParamSpec("P")
 
+RETURNING_SHARE = 1.0 / 3.0
+"""Of a kind's usual rate that is invited beside it, where its back end's capacity is unknown: one
+that cannot serve a third more than usual is saturated every day."""
+
 _REASONS = (Reason.OVER_LIMIT, Reason.CONTAINED, Reason.HELD, Reason.CONTAINED)
 """Why a request waits beside a free place, by band."""
 
@@ -289,6 +293,19 @@ class Shaping:
         if is_partial:
             self.faults.tell(Part.QUOTA, self.quota.doubt, now_ns)
         return is_partial
+
+    def returning_hz(self, now_ns: int, kind: int, capacity_hz: float, organic_hz: float) -> float:
+        """Return what callers of one kind are invited for, beside ``organic_hz``.
+
+        The upstream's capacity. But where its refusals spare some, what is short lies behind it
+        and has a capacity that nobody knows; no less than what is usually asked of it.
+        """
+        if now_ns >= self.scope.partial_until_ns:
+            return capacity_hz
+        known = self.containment.kinds.get(kind)
+        usual_hz = known.hang.told_hz if known is not None else 0.0
+        bound_hz = organic_hz + RETURNING_SHARE * usual_hz
+        return min(capacity_hz or bound_hz, bound_hz) if usual_hz else capacity_hz
 
     def pace(self, now_ns: int, is_waiting: bool) -> bool:
         """Weigh what was refused lately; return whether a rate is what is short."""
