@@ -1,7 +1,8 @@
 """One Governor process: what the configuration says, made, started, drained.
 
-*Rule of this file*: construction and life. It owns the clock of the tick and
-the signals of the process; nothing here runs on a request's path.
+*Rule of this file*: construction and life. It owns the clock of the tick; the
+signals of the process are :mod:`governor.serving`'s. Nothing here runs on a
+request's path.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ import asyncio
 import gc
 import logging
 import os
-import signal
 from collections.abc import Callable, Sequence
 from functools import partial
 from time import monotonic_ns, time_ns
@@ -23,7 +23,7 @@ from governor.config.model import Config, Upstream
 from governor.control import AccessLogWriter, ControlPlane, LoopLag, RequestTally
 from governor.control.agents import AuditTrail
 from governor.control.collector import GovernorCollector
-from governor.control.telemetry import Telemetry, make_telemetry
+from governor.control.telemetry import make_telemetry
 from governor.control.view import FleetView, WorkerState
 from governor.core.decision_log import DecisionLog, Intervention
 from governor.core.faults import Part
@@ -33,13 +33,12 @@ from governor.core.shaping import Shaping
 from governor.core.spread import SpreadGate
 from governor.errors import ConfigError, Problem
 from governor.footprint import release_compiler
-from governor.notify import notify_stopping
-from governor.processes.data_plane import Pools, make_pools, make_server
+from governor.processes.data_plane import Pools, done_hook, make_pools, make_server
 from governor.proxy.agents import AgentMatcher
 from governor.proxy.arrivals import ArrivalReader
 from governor.proxy.exchange import Exchange, apply_all
 from governor.proxy.server import ProxyServer
-from governor.proxy.stats import DoneHook, ProxyStats, RequestRecord
+from governor.proxy.stats import ProxyStats
 from governor.record.recorder import Recorder
 from governor.resolved import make_registry, modes_of, switches_of, terms_of
 from policies.limit import AdaptiveLimit, FixedLimit, Limit
@@ -348,41 +347,6 @@ class Runtime:
             _log.error("the recording cannot be written: %s", error)
 
 
-async def serve(config: Config, *, on_ready: Callable[[RuntimeInfo], None] | None = None) -> None:
-    """Run until SIGTERM or SIGINT, then drain; a second signal closes at once.
-
-    Raises
-    ------
-    ConfigError
-        If what was configured cannot be run on this machine.
-    """
-    runtime = Runtime(config)
-    loop = asyncio.get_running_loop()
-    stop = asyncio.Event()
-    stop_now = asyncio.Event()
-
-    def on_signal() -> None:
-        (stop_now if stop.is_set() else stop).set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, on_signal)
-    loop.add_signal_handler(signal.SIGUSR1, runtime.record_now)
-    try:
-        await runtime.start()
-        if on_ready is not None:
-            on_ready(runtime.info)
-        await stop.wait()
-        notify_stopping(config.drain_timeout_s)
-        drained = asyncio.ensure_future(runtime.drain())
-        hurried = asyncio.ensure_future(stop_now.wait())
-        await asyncio.wait((drained, hurried), return_when=asyncio.FIRST_COMPLETED)
-        for future in (drained, hurried):
-            future.cancel()
-        await asyncio.gather(drained, hurried, return_exceptions=True)
-    finally:
-        await runtime.close()
-
-
 def _request_id_of(owner: object) -> str:
     """Return the request id of a lease's owner, which is an exchange of the data plane."""
     request_id = getattr(owner, "request_id", b"")
@@ -393,24 +357,6 @@ def _remember(owner: object, entry: Intervention) -> None:
     """Keep an intervention with its request, which is an exchange of the data plane."""
     if isinstance(owner, Exchange):
         owner.interventions = (*owner.interventions, entry)
-
-
-def done_hook(
-    config: Config, access_log: AccessLogWriter, telemetry: Telemetry | None
-) -> DoneHook | None:
-    """Return who is told of finished requests: the access log, the tracer, both or nobody."""
-    log = None if config.access_log.mode == "off" else access_log.observe
-    if telemetry is None or telemetry.sample is None:
-        return log
-    trace = telemetry.observe
-    if log is None:
-        return trace
-
-    def both(record: RequestRecord) -> None:
-        trace(record)
-        log(record)
-
-    return both
 
 
 def report_fault(error: Exception) -> None:

@@ -22,13 +22,13 @@ from governor.control import AccessLogWriter, RequestTally
 from governor.control.telemetry import make_telemetry
 from governor.core.identity import Identities
 from governor.processes.counters import Counters
-from governor.processes.data_plane import make_pools, make_server
+from governor.processes.data_plane import done_hook, make_pools, make_server
 from governor.proxy.agents import AgentMatcher
 from governor.proxy.arrivals import ArrivalReader
 from governor.proxy.headers import begin_request_ids
 from governor.proxy.stats import ProxyStats
 from governor.resolved import terms_of
-from governor.runtime import GC_THRESHOLD, cannot, done_hook, report_fault
+from governor.runtime import GC_THRESHOLD, cannot, report_fault
 from governor.workers.board import Board, Life, WorkerWord
 from governor.workers.keys import Keys, LatestRule
 from governor.workers.link import Link
