@@ -25,7 +25,7 @@ from governor.processes.counters import Counters
 from governor.processes.data_plane import done_hook, make_pools, make_server
 from governor.proxy.agents import AgentMatcher
 from governor.proxy.arrivals import ArrivalReader
-from governor.proxy.headers import begin_request_ids
+from governor.proxy.request_ids import begin_request_ids
 from governor.proxy.stats import ProxyStats
 from governor.resolved import terms_of
 from governor.runtime import GC_THRESHOLD, cannot, report_fault

@@ -23,8 +23,8 @@ from governor.errors import DownstreamError, GovernorError
 from governor.proxy import endings
 from governor.proxy.exchange import Exchange
 from governor.proxy.framing import HEAD_END, ChunkedBody, CountedBody, FramingError
-from governor.proxy.headers import new_request_id
 from governor.proxy.peer import Peer
+from governor.proxy.request_ids import new_request_id
 from governor.proxy.request_line import skip_empty_line, too_large
 from governor.proxy.request_reader import RequestReader
 from governor.proxy.state import NEW, SENT

@@ -16,9 +16,9 @@ from governor.errors import Fault, GovernorError, UpstreamError
 from governor.proxy import marks, replies
 from governor.proxy.framing import HEAD_END
 from governor.proxy.header_names import TRACEPARENT
-from governor.proxy.headers import new_request_id
 from governor.proxy.quota import SAMPLE_NS, read_quotas, read_retry_after_ns
 from governor.proxy.quota_headers import write_quotas
+from governor.proxy.request_ids import new_request_id
 from governor.proxy.state import CONNECTING, DONE, JOINED, SENT, STREAMING, WAITING
 from governor.proxy.stats import RequestRecord
 from governor.proxy.tunnel import Tunnel
