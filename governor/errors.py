@@ -8,10 +8,12 @@ other libraries are mapped to these once, at the rim, with ``from exc``.
     GovernorError
     ├── ConfigError              the operator's: what was configured
     ├── DownstreamError          the caller's: what it sent, or that it stopped sending
-    ├── UpstreamError            the service's: what it answered
-    │   ├── UpstreamConnectError     nobody there, or the connection was refused or not trusted
-    │   └── UpstreamTimeout          there, but too slow
-    └── GovernorInternalError    ours: a bug, never the caller's or the service's doing
+    └── UpstreamError            the service's: what it answered
+        ├── UpstreamConnectError     nobody there, or the connection was refused or not trusted
+        └── UpstreamTimeout          there, but too slow
+
+A bug of Governor's own has no error here: it is counted where it is caught, and the
+request goes through where it still can.
 
 ``reason`` is a stable word in snake case: the same in the answer's body, the
 log and the metric label. ``status_hint`` is the HTTP status that fits.
@@ -111,7 +113,3 @@ class UpstreamTimeout(UpstreamError):
 
     default_reason = "upstream_timeout"
     default_status = 504
-
-
-class GovernorInternalError(GovernorError):
-    """A bug of Governor's own. The request goes through where it still can."""

@@ -162,7 +162,9 @@ class Runtime:
             self.pools,
             self.stats,
             self.tally,
-            ArrivalReader(self.identities, agents=agents if config.agents else None),
+            ArrivalReader(
+                self.identities, agents=agents if config.agents else None, stats=self.stats
+            ),
             done_hook(config, self.access_log, self.telemetry),
             self.telemetry.sample if self.telemetry is not None else None,
             report_fault,

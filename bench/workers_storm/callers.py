@@ -32,7 +32,6 @@ class Call:
     def __init__(self, agent: Agent, attempt: int, work_ns: int) -> None:
         self.agent, self.work_ns = agent, work_ns
         self.has_left = self.is_over = False
-        self._is_sent = False
         world = agent.world
         self._gate = world.front(agent.number)
         came = Arrival(9, 10 + agent.number, 10 + agent.number, agent.number, attempt)
@@ -50,7 +49,6 @@ class Call:
         counts[decision.action.name.lower()] += 1
         world = self.agent.world
         if decision.action is Action.ADMIT:
-            self._is_sent = True
             self.agent.storm.watch_limit()
             self.agent.storm.service.enter(self)
         elif decision.action is Action.ANSWER:
@@ -89,7 +87,6 @@ class Call:
         self.has_left = True
         world = self.agent.world
         self._gate.leave(world.now_ns, self.lease)
-        self.agent.storm.n_timeouts += 1
         self._end()
         self.agent.failed(None, world.now_ns)
 

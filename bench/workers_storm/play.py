@@ -20,7 +20,7 @@ class Storm:
         self.seed = seed
         self.decided: Counter[str] = Counter()
         self.took_s: list[float] = []
-        self.n_attempts = self.n_failed = self.n_timeouts = self.n_refused = 0
+        self.n_attempts = self.n_failed = self.n_refused = 0
         self.excess = 0
         world = self.world = World(n_workers, seed)
         self.ends_ns = world.now_ns + seconds * S

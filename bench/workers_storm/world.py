@@ -74,7 +74,6 @@ class World:
         self.links: list[Link] = []
         self.fronts: list[Any] = [self.gate]
         self.host: Host | None = None
-        self.worst_excess = 0
         if n_workers > 1:
             self._employ(n_workers)
         self._tick()

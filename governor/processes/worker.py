@@ -90,7 +90,9 @@ class Worker:
             self.pools,
             self.stats,
             tally,
-            ArrivalReader(cast("Identities", Keys()), salt, agents=self._matcher()),
+            ArrivalReader(
+                cast("Identities", Keys()), salt, agents=self._matcher(), stats=self.stats
+            ),
             done_hook(config, self.access_log, self.telemetry),
             self.telemetry.sample if self.telemetry is not None else None,
             report_fault,

@@ -40,6 +40,7 @@ from governor.proxy import families
 from governor.proxy import header_names as names
 from governor.proxy import hint_values as read
 from governor.proxy.dialects import speaks_mcp
+from governor.proxy.stats import ProxyStats
 from policies.contain import N_KINDS
 from signals.families import MCP, STAINLESS
 
@@ -113,11 +114,8 @@ class ArrivalReader:
         Monotonic nanoseconds; Unix seconds (for the one hint that is an instant).
     agents : AgentMatcher, optional
         Told of each flow that is new, where agents are configured.
-
-    Attributes
-    ----------
-    n_malformed : int
-        Hints that could not be understood.
+    stats : ProxyStats, optional
+        Where it is counted which hints could not be understood.
     """
 
     __slots__ = (
@@ -126,8 +124,8 @@ class ArrivalReader:
         "_identities",
         "_request_ids",
         "_salt",
+        "_stats",
         "_wall_s",
-        "n_malformed",
     )
 
     def __init__(
@@ -137,13 +135,14 @@ class ArrivalReader:
         clock_ns: Callable[[], int] = monotonic_ns,
         wall_s: Callable[[], float] = time,
         agents: AgentMatcher | None = None,
+        stats: ProxyStats | None = None,
     ) -> None:
         self._identities = identities
         self._salt = salt or token_bytes(32)
         self._clock_ns = clock_ns
         self._wall_s = wall_s
         self._request_ids = array("q", bytes(8 * N_REQUEST_IDS))
-        self.n_malformed = 0
+        self._stats = stats or ProxyStats()
         self._agents = agents
         if agents is not None:
             agents.hash_rules(self._salt)
@@ -257,7 +256,7 @@ class ArrivalReader:
             if len(trace) >= 55 and is_hex and trace_id != _NO_TRACE:
                 arrival.source = 1
                 return flow_key, hash(salt + trace_id)
-            self.n_malformed += 1
+            self._stats.n_malformed_hints += 1
         for code in _SESSIONS:
             value = values.get(code)
             if value:
@@ -282,7 +281,7 @@ class ArrivalReader:
                 if attempt is not None:
                     arrival.attempt = max(arrival.attempt, attempt)
                 elif code != names.GOOG_API_CLIENT:
-                    self.n_malformed += 1
+                    self._stats.n_malformed_hints += 1
         if names.ENVOY_ATTEMPT_COUNT in values:
             count = self._checked(read.read_count(values[names.ENVOY_ATTEMPT_COUNT]), 0)
             arrival.attempt = max(arrival.attempt, count - 1)
@@ -304,16 +303,16 @@ class ArrivalReader:
                     arrival.urgency = urgency
                     break
                 if code != names.PRIORITY:
-                    self.n_malformed += 1
+                    self._stats.n_malformed_hints += 1
 
     def _shorten(self, arrival: Arrival, patience_ns: int | None) -> None:
         if patience_ns is None:
-            self.n_malformed += 1
+            self._stats.n_malformed_hints += 1
         elif not arrival.patience_ns or patience_ns < arrival.patience_ns:
             arrival.patience_ns = patience_ns
 
     def _checked(self, value: int | None, otherwise: int) -> int:
         if value is None:
-            self.n_malformed += 1
+            self._stats.n_malformed_hints += 1
             return otherwise
         return value
