@@ -21,6 +21,9 @@ log and the metric label. ``status_hint`` is the HTTP status that fits.
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import ClassVar, Literal, NamedTuple
 
 Fault = Literal["caller", "upstream", "governor", "capacity"]
@@ -84,6 +87,23 @@ class ConfigError(GovernorError):
     def __init__(self, *problems: Problem) -> None:
         super().__init__("\n".join(map(str, problems)))
         self.problems = problems
+
+
+@contextmanager
+def opening(field: str, value: str = "") -> Iterator[None]:
+    """Open what a field of the configuration names; what the machine refuses is the operator's.
+
+    Raises
+    ------
+    ConfigError
+        In place of the ``OSError``: which field, and why not.
+    """
+    try:
+        yield
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        message = f"cannot be opened: {reason}; choose another, or free it"
+        raise ConfigError(Problem("this machine", field, value, message)) from error
 
 
 class DownstreamError(GovernorError):

@@ -31,7 +31,7 @@ from governor.core.gate import Gate
 from governor.core.identity import Identities
 from governor.core.shaping import Shaping
 from governor.core.spread import SpreadGate
-from governor.errors import ConfigError, Problem
+from governor.errors import ConfigError, Problem, opening
 from governor.footprint import release_compiler
 from governor.processes.data_plane import Pools, done_hook, make_pools, make_server
 from governor.proxy.agents import AgentMatcher
@@ -221,21 +221,17 @@ class Runtime:
         """
         signal_kernels.warm_up()
         release_compiler()
-        try:
+        with opening("access_log.path", self.config.access_log.path):
             self.access_log.open()
-        except OSError as error:
-            raise cannot("access_log.path", self.config.access_log.path, error) from error
-        try:
+        with opening("admin.audit_file", self.config.admin.audit_file or ""):
             self.audit.open()
-        except OSError as error:
-            raise cannot("admin.audit_file", self.config.admin.audit_file or "", error) from error
         try:
-            await self.proxy.start()
-            await self.control.start()
-        except OSError as error:
-            where = "listeners.address, admin.address"
+            with opening("listeners.address, admin.address"):
+                await self.proxy.start()
+                await self.control.start()
+        except ConfigError:
             await self.close()
-            raise cannot(where, "", error) from error
+            raise
         if self.telemetry is not None:
             self.telemetry.start(GovernorCollector(self).collect)
         gc.collect()
@@ -364,10 +360,3 @@ def _remember(owner: object, entry: Intervention) -> None:
 def report_fault(error: Exception) -> None:
     """Say on standard error that a bug of ours was survived; it is counted where it was caught."""
     _log.error("a fault of Governor's own, survived: %r", error, exc_info=error)
-
-
-def cannot(field: str, value: str, error: OSError) -> ConfigError:
-    """Return what to tell of something that this machine refuses."""
-    reason = os.strerror(error.errno) if error.errno else str(error)
-    message = f"cannot be opened: {reason}; choose another, or free it"
-    return ConfigError(Problem("this machine", field, value, message))

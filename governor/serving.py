@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 from governor.config.model import Config
 from governor.notify import notify_stopping
+from governor.processes.stopping import Stopping
 from governor.runtime import Runtime, RuntimeInfo
 
 
@@ -25,27 +26,14 @@ async def serve(config: Config, *, on_ready: Callable[[RuntimeInfo], None] | Non
         If what was configured cannot be run on this machine.
     """
     runtime = Runtime(config)
-    loop = asyncio.get_running_loop()
-    stop = asyncio.Event()
-    stop_now = asyncio.Event()
-
-    def on_signal() -> None:
-        (stop_now if stop.is_set() else stop).set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, on_signal)
-    loop.add_signal_handler(signal.SIGUSR1, runtime.record_now)
+    stopping = Stopping(signal.SIGTERM, signal.SIGINT)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, runtime.record_now)
     try:
         await runtime.start()
         if on_ready is not None:
             on_ready(runtime.info)
-        await stop.wait()
+        await stopping.asked()
         notify_stopping(config.drain_timeout_s)
-        drained = asyncio.ensure_future(runtime.drain())
-        hurried = asyncio.ensure_future(stop_now.wait())
-        await asyncio.wait((drained, hurried), return_when=asyncio.FIRST_COMPLETED)
-        for future in (drained, hurried):
-            future.cancel()
-        await asyncio.gather(drained, hurried, return_exceptions=True)
+        await stopping.drain(runtime.drain())
     finally:
         await runtime.close()
