@@ -147,6 +147,15 @@ class ArrivalReader:
         if agents is not None:
             agents.hash_rules(self._salt)
 
+    @property
+    def n_malformed(self) -> int:
+        """Hints that could not be understood."""
+        return self._stats.n_malformed_hints
+
+    @n_malformed.setter
+    def n_malformed(self, n: int) -> None:
+        self._stats.n_malformed_hints = n
+
     def __call__(self, head: RequestHead, peer: Peer, route: Route) -> Arrival:
         """Return the arrival of a request on its route (the data plane's hook)."""
         arrival = self.read(head, peer, self._clock_ns(), route.is_governed)
@@ -256,7 +265,7 @@ class ArrivalReader:
             if len(trace) >= 55 and is_hex and trace_id != _NO_TRACE:
                 arrival.source = 1
                 return flow_key, hash(salt + trace_id)
-            self._stats.n_malformed_hints += 1
+            self.n_malformed += 1
         for code in _SESSIONS:
             value = values.get(code)
             if value:
@@ -281,7 +290,7 @@ class ArrivalReader:
                 if attempt is not None:
                     arrival.attempt = max(arrival.attempt, attempt)
                 elif code != names.GOOG_API_CLIENT:
-                    self._stats.n_malformed_hints += 1
+                    self.n_malformed += 1
         if names.ENVOY_ATTEMPT_COUNT in values:
             count = self._checked(read.read_count(values[names.ENVOY_ATTEMPT_COUNT]), 0)
             arrival.attempt = max(arrival.attempt, count - 1)
@@ -303,16 +312,16 @@ class ArrivalReader:
                     arrival.urgency = urgency
                     break
                 if code != names.PRIORITY:
-                    self._stats.n_malformed_hints += 1
+                    self.n_malformed += 1
 
     def _shorten(self, arrival: Arrival, patience_ns: int | None) -> None:
         if patience_ns is None:
-            self._stats.n_malformed_hints += 1
+            self.n_malformed += 1
         elif not arrival.patience_ns or patience_ns < arrival.patience_ns:
             arrival.patience_ns = patience_ns
 
     def _checked(self, value: int | None, otherwise: int) -> int:
         if value is None:
-            self._stats.n_malformed_hints += 1
+            self.n_malformed += 1
             return otherwise
         return value
