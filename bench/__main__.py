@@ -33,7 +33,7 @@ def main(argv: list[str]) -> int:
     if not argv or argv[0] in ("-h", "--help") or argv[0] not in COMMANDS:
         print("usage: python -m bench NAME [options]\n")
         for name, (_, text) in COMMANDS.items():
-            print(f"  {name:10} {text}")
+            print(f"  {name:13} {text}")
         return 0 if argv and argv[0] in ("-h", "--help") else 2
     module = importlib.import_module(COMMANDS[argv[0]][0])
     try:

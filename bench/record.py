@@ -28,12 +28,6 @@ REPLAY_HZ = 200_000
 RECORDED = (MIXES[1], MIXES[2], MIXES[3])
 
 
-class Owner:
-    """Has a request id, as an exchange has."""
-
-    request_id = b"0123456789abcdef0123"
-
-
 class TappedTraffic(Traffic):
     """The traffic of ``bench gate``, recorded."""
 

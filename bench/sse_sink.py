@@ -49,7 +49,6 @@ class StreamProtocol(asyncio.Protocol):
         self._index = index
         self._rest = b""
         self._last_ns = 0
-        self._last_sent_ns = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Ask for the stream."""

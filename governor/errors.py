@@ -8,10 +8,12 @@ other libraries are mapped to these once, at the rim, with ``from exc``.
     GovernorError
     ├── ConfigError              the operator's: what was configured
     ├── DownstreamError          the caller's: what it sent, or that it stopped sending
-    ├── UpstreamError            the service's: what it answered
-    │   ├── UpstreamConnectError     nobody there, or the connection was refused or not trusted
-    │   └── UpstreamTimeout          there, but too slow
-    └── GovernorInternalError    ours: a bug, never the caller's or the service's doing
+    └── UpstreamError            the service's: what it answered
+        ├── UpstreamConnectError     nobody there, or the connection was refused or not trusted
+        └── UpstreamTimeout          there, but too slow
+
+A bug of Governor's own has no error here: it is counted where it is caught, and the
+request goes through where it still can.
 
 ``reason`` is a stable word in snake case: the same in the answer's body, the
 log and the metric label. ``status_hint`` is the HTTP status that fits.
@@ -19,6 +21,9 @@ log and the metric label. ``status_hint`` is the HTTP status that fits.
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import ClassVar, Literal, NamedTuple
 
 Fault = Literal["caller", "upstream", "governor", "capacity"]
@@ -84,6 +89,23 @@ class ConfigError(GovernorError):
         self.problems = problems
 
 
+@contextmanager
+def opening(field: str, value: str = "") -> Iterator[None]:
+    """Open what a field of the configuration names; what the machine refuses is the operator's.
+
+    Raises
+    ------
+    ConfigError
+        In place of the ``OSError``: which field, and why not.
+    """
+    try:
+        yield
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        message = f"cannot be opened: {reason}; choose another, or free it"
+        raise ConfigError(Problem("this machine", field, value, message)) from error
+
+
 class DownstreamError(GovernorError):
     """The caller sent what cannot be forwarded, or stopped sending."""
 
@@ -111,7 +133,3 @@ class UpstreamTimeout(UpstreamError):
 
     default_reason = "upstream_timeout"
     default_status = 504
-
-
-class GovernorInternalError(GovernorError):
-    """A bug of Governor's own. The request goes through where it still can."""

@@ -1,7 +1,8 @@
 """One Governor process: what the configuration says, made, started, drained.
 
-*Rule of this file*: construction and life. It owns the clock of the tick and
-the signals of the process; nothing here runs on a request's path.
+*Rule of this file*: construction and life. It owns the clock of the tick; the
+signals of the process are :mod:`governor.serving`'s. Nothing here runs on a
+request's path.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ import asyncio
 import gc
 import logging
 import os
-import signal
 from collections.abc import Callable, Sequence
 from functools import partial
 from time import monotonic_ns, time_ns
@@ -23,7 +23,7 @@ from governor.config.model import Config, Upstream
 from governor.control import AccessLogWriter, ControlPlane, LoopLag, RequestTally
 from governor.control.agents import AuditTrail
 from governor.control.collector import GovernorCollector
-from governor.control.telemetry import Telemetry, make_telemetry
+from governor.control.telemetry import make_telemetry
 from governor.control.view import FleetView, WorkerState
 from governor.core.decision_log import DecisionLog, Intervention
 from governor.core.faults import Part
@@ -31,15 +31,14 @@ from governor.core.gate import Gate
 from governor.core.identity import Identities
 from governor.core.shaping import Shaping
 from governor.core.spread import SpreadGate
-from governor.errors import ConfigError, Problem
+from governor.errors import ConfigError, Problem, opening
 from governor.footprint import release_compiler
-from governor.notify import notify_stopping
-from governor.processes.data_plane import Pools, make_pools, make_server
+from governor.processes.data_plane import Pools, done_hook, make_pools, make_server
 from governor.proxy.agents import AgentMatcher
 from governor.proxy.arrivals import ArrivalReader
 from governor.proxy.exchange import Exchange, apply_all
 from governor.proxy.server import ProxyServer
-from governor.proxy.stats import DoneHook, ProxyStats, RequestRecord
+from governor.proxy.stats import ProxyStats
 from governor.record.recorder import Recorder
 from governor.resolved import make_registry, modes_of, switches_of, terms_of
 from policies.limit import AdaptiveLimit, FixedLimit, Limit
@@ -163,7 +162,9 @@ class Runtime:
             self.pools,
             self.stats,
             self.tally,
-            ArrivalReader(self.identities, agents=agents if config.agents else None),
+            ArrivalReader(
+                self.identities, agents=agents if config.agents else None, stats=self.stats
+            ),
             done_hook(config, self.access_log, self.telemetry),
             self.telemetry.sample if self.telemetry is not None else None,
             report_fault,
@@ -220,21 +221,17 @@ class Runtime:
         """
         signal_kernels.warm_up()
         release_compiler()
-        try:
+        with opening("access_log.path", self.config.access_log.path):
             self.access_log.open()
-        except OSError as error:
-            raise cannot("access_log.path", self.config.access_log.path, error) from error
-        try:
+        with opening("admin.audit_file", self.config.admin.audit_file or ""):
             self.audit.open()
-        except OSError as error:
-            raise cannot("admin.audit_file", self.config.admin.audit_file or "", error) from error
         try:
-            await self.proxy.start()
-            await self.control.start()
-        except OSError as error:
-            where = "listeners.address, admin.address"
+            with opening("listeners.address, admin.address"):
+                await self.proxy.start()
+                await self.control.start()
+        except ConfigError:
             await self.close()
-            raise cannot(where, "", error) from error
+            raise
         if self.telemetry is not None:
             self.telemetry.start(GovernorCollector(self).collect)
         gc.collect()
@@ -348,41 +345,6 @@ class Runtime:
             _log.error("the recording cannot be written: %s", error)
 
 
-async def serve(config: Config, *, on_ready: Callable[[RuntimeInfo], None] | None = None) -> None:
-    """Run until SIGTERM or SIGINT, then drain; a second signal closes at once.
-
-    Raises
-    ------
-    ConfigError
-        If what was configured cannot be run on this machine.
-    """
-    runtime = Runtime(config)
-    loop = asyncio.get_running_loop()
-    stop = asyncio.Event()
-    stop_now = asyncio.Event()
-
-    def on_signal() -> None:
-        (stop_now if stop.is_set() else stop).set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, on_signal)
-    loop.add_signal_handler(signal.SIGUSR1, runtime.record_now)
-    try:
-        await runtime.start()
-        if on_ready is not None:
-            on_ready(runtime.info)
-        await stop.wait()
-        notify_stopping(config.drain_timeout_s)
-        drained = asyncio.ensure_future(runtime.drain())
-        hurried = asyncio.ensure_future(stop_now.wait())
-        await asyncio.wait((drained, hurried), return_when=asyncio.FIRST_COMPLETED)
-        for future in (drained, hurried):
-            future.cancel()
-        await asyncio.gather(drained, hurried, return_exceptions=True)
-    finally:
-        await runtime.close()
-
-
 def _request_id_of(owner: object) -> str:
     """Return the request id of a lease's owner, which is an exchange of the data plane."""
     request_id = getattr(owner, "request_id", b"")
@@ -395,31 +357,6 @@ def _remember(owner: object, entry: Intervention) -> None:
         owner.interventions = (*owner.interventions, entry)
 
 
-def done_hook(
-    config: Config, access_log: AccessLogWriter, telemetry: Telemetry | None
-) -> DoneHook | None:
-    """Return who is told of finished requests: the access log, the tracer, both or nobody."""
-    log = None if config.access_log.mode == "off" else access_log.observe
-    if telemetry is None or telemetry.sample is None:
-        return log
-    trace = telemetry.observe
-    if log is None:
-        return trace
-
-    def both(record: RequestRecord) -> None:
-        trace(record)
-        log(record)
-
-    return both
-
-
 def report_fault(error: Exception) -> None:
     """Say on standard error that a bug of ours was survived; it is counted where it was caught."""
     _log.error("a fault of Governor's own, survived: %r", error, exc_info=error)
-
-
-def cannot(field: str, value: str, error: OSError) -> ConfigError:
-    """Return what to tell of something that this machine refuses."""
-    reason = os.strerror(error.errno) if error.errno else str(error)
-    message = f"cannot be opened: {reason}; choose another, or free it"
-    return ConfigError(Problem("this machine", field, value, message))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 
 import pytest
@@ -26,8 +27,8 @@ def test_every_error_says_whose_fault_it_is_and_what_to_answer(kind: type[Govern
 
 
 def test_no_two_errors_share_a_word() -> None:
-    """A reason names one kind of error (the root shares with the internal one)."""
-    words = [kind.default_reason for kind in LEAVES if kind is not GovernorError]
+    """A reason names one kind of error."""
+    words = [kind.default_reason for kind in LEAVES]
     assert len(words) == len(set(words))
 
 
@@ -43,3 +44,15 @@ def test_a_configuration_error_lists_every_problem() -> None:
     error = ConfigError(Problem("f:1", "a.b", "'x'", "must be y"), Problem("f", "", "", "no"))
     assert str(error) == "f:1: a.b: must be y (is 'x')\nf: no"
     assert len(error.problems) == 2
+
+
+def test_what_the_machine_refuses_is_the_operators() -> None:
+    """Which field, which value, why, and what to do; other errors are not touched."""
+    with pytest.raises(ConfigError) as caught, errors.opening("access_log.path", "/none/x"):
+        raise PermissionError(errno.EACCES, "no")
+    [problem] = caught.value.problems
+    assert (problem.field, problem.value) == ("access_log.path", "/none/x")
+    assert "Permission denied" in str(problem)
+    assert isinstance(caught.value.__cause__, PermissionError)
+    with pytest.raises(KeyError), errors.opening("access_log.path"):
+        raise KeyError

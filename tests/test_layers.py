@@ -127,6 +127,7 @@ def test_every_file_belongs_to_a_layer_or_to_the_top() -> None:
     """A new package must be given its place."""
     top = {"governor", "governor.__main__", "governor.cli", "governor.footprint"}
     top |= {"governor.notify", "governor.processes", "governor.resolved", "governor.runtime"}
+    top |= {"governor.serving"}
     known = {*LAYERS, *top}
     stray = [
         repr(source)

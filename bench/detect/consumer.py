@@ -1,8 +1,7 @@
 """Signal banks as the simulation feeds them, and what is read from them.
 
 *Rule of this file*: one place that knows how to make a bank, so that sections
-do not. A bank that counts without detecting (``Deaf``) measures the cost of
-the simulation itself.
+do not.
 """
 
 from __future__ import annotations
@@ -17,31 +16,6 @@ from signals.summary import READINGS
 
 SIZES = {"n_calls": 65_536, "n_trees": 65_536, "n_upstreams": 64}
 """Of the memory that upstreams share: a process's defaults."""
-
-
-class Deaf:
-    """A bank that hands out handles and hears nothing."""
-
-    def __init__(self) -> None:
-        self.n = 0
-
-    def observe_arrival(self, now_ns: int, *shape: Any) -> int:
-        """Return a new handle."""
-        self.n += 1
-        return self.n
-
-    def observe_leave(self, now_ns: int, call: int) -> None:
-        """Hear nothing."""
-
-    def observe_end(self, now_ns: int, call: int, how: int, retry_after_ns: int = 0) -> None:
-        """Hear nothing."""
-
-    def tick(self, now_ns: int) -> None:
-        """Hear nothing."""
-
-    def read(self) -> tuple[Any, ...]:
-        """Return no readings."""
-        return ()
 
 
 def make_banks(n_flows: int, n_upstreams: int = 1) -> list[SignalBank]:

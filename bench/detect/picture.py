@@ -39,7 +39,7 @@ CURVE, ALARM_CURVE = "faded", "unfaded"
 """Fields of the forecast: if the refusal fades, and (the storm alarm's) if it does not."""
 
 FRESH, RETRY, CAPACITY = "#9fd3f2", "#e8956a", "#000000"
-FORECAST, AT_ALARM = "#0072b2", "#0072b2"
+FORECAST = "#0072b2"
 SHARE, NATS, MARK = "#d55e00", "#009e73", "#444444"
 NATS_FLOOR, NATS_TOP = 1.0, 4_000.0
 """Of the right axis, which is logarithmic."""

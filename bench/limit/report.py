@@ -156,10 +156,6 @@ def gates(figures: Figures) -> list[tuple[str, bool, str]]:
     return found
 
 
-def _word(is_met: bool) -> str:
-    return "yes" if is_met else "**no**"
-
-
 def _rank(window: str) -> int:
     return ORDER.index(window) if window in ORDER else len(ORDER)
 

@@ -38,16 +38,15 @@ _ARRIVE, _LEAVE, _TICK, _CHANGE, _HERD, _SAMPLE, _RETURN = range(7)
 class Task:
     """One intent of one caller: up to ``1 + N_RETRIES`` attempts."""
 
-    __slots__ = ("attempt", "flow", "is_done", "is_waiting", "lease", "sent_at_s", "started_at_s")
+    __slots__ = ("attempt", "flow", "is_done", "is_waiting", "lease", "sent_at_s")
 
-    def __init__(self, flow: int, now_s: float) -> None:
+    def __init__(self, flow: int) -> None:
         self.flow = flow
         self.attempt = 0
         self.lease: Lease | None = None
         self.is_done = False
         self.is_waiting = False
         self.sent_at_s = 0.0
-        self.started_at_s = now_s
 
 
 class Tally:
@@ -207,7 +206,7 @@ class Simulation:
         self.n_tasks += 1
         for tally in self.tally:
             tally.n_tasks += 1
-        self._send(now_s, Task(1 + self.n_tasks % (N_FLOWS - 1), now_s))
+        self._send(now_s, Task(1 + self.n_tasks % (N_FLOWS - 1)))
 
     def _send(self, now_s: float, task: Task) -> None:
         task.sent_at_s = now_s

@@ -74,11 +74,6 @@ class Paper:
     in_bytes_hz: float
     out_bytes_hz: float
 
-    def busy_ratio(self, call_s: float, row_s: float = 0.0) -> float:
-        """Return the share of Redis' core at so many seconds a call and a row."""
-        rows_hz = self.n_governors * self.n_upstreams / TICK_S
-        return self.calls_hz * call_s + rows_hz * row_s
-
 
 def on_paper(
     n_governors: int, n_upstreams: int, *, is_batched: bool = False, period_s: float = TICK_S

@@ -174,12 +174,6 @@ class Outcome:
         steps = slice(_step(start_s), _step(stop_s))
         return float(self.timeline[state.DONE_EACH, steps].sum()) / (stop_s - start_s)
 
-    def waste_between(self, start_s: float, stop_s: float) -> float:
-        """Share of the slot-seconds of jobs that ended in a part of the run."""
-        steps = slice(_step(start_s), _step(stop_s))
-        busy_s = float(self.timeline[state.BUSY_S, steps].sum())
-        return float(self.timeline[state.WASTED_S, steps].sum()) / busy_s if busy_s else 0.0
-
 
 def _step(at_s: float) -> int:
     return round(at_s * _NS / state.BIN_NS)

@@ -50,7 +50,6 @@ class Jobs:
         self.demand_s: Floats = table[:, 4]
         refused = [row for log in logs for row in log["refused"]]
         no = np.array([row[:3] for row in refused], dtype=np.float64).reshape(-1, 3)
-        self.refused_attempt: Ints = no[:, 0].astype(np.int64)
         self.refused_s: Floats = no[:, 1] - began_s
 
     def busy_s(self, start_s: float, stop_s: float) -> float:

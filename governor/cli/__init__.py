@@ -191,12 +191,6 @@ def sample(
     raise typer.Exit(serve_sample(listen, slots, service_time))
 
 
-RecordingFile = Annotated[
-    Path,
-    typer.Argument(
-        metavar="FILE", exists=True, dir_okay=False, readable=True, help="What recorder.file named."
-    ),
-]
 TraceFile = Annotated[
     Path,
     typer.Argument(

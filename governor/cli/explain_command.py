@@ -76,10 +76,7 @@ def words(page: dict[str, Any]) -> Iterator[str]:
             waited = f", after {entry['waited_s'] * 1e3:.0f} ms" if entry["waited_s"] else ""
             what = f"{entry['action']}, {entry['reason']}{waited}"
             yield f"  {what}: {entry['in_words']}"
-            readings = ", ".join(
-                f"{k} {v:g}" for k, v in entry["readings"].items() if v is not None
-            )
-            yield f"    read: {readings}"
+            yield f"    read: {_readings(entry)}"
         return
     read = life["read"]
     attempt = "unmarked" if read["attempt"] is None else read["attempt"]
@@ -95,8 +92,12 @@ def words(page: dict[str, Any]) -> Iterator[str]:
         told = "-" if value is None else f"{value * 1e3:.1f} ms"
         yield f"  {name.removesuffix('_s').replace('_', ' '):18} {told}"
     for entry in page["decisions"]:
-        readings = ", ".join(f"{k} {v:g}" for k, v in entry["readings"].items())
-        yield f"  {entry['reason']} rested on: {readings}"
+        yield f"  {entry['reason']} rested on: {_readings(entry)}"
+
+
+def _readings(entry: dict[str, Any]) -> str:
+    """Return what a decision rested on, but for what nothing was known of."""
+    return ", ".join(f"{k} {v:g}" for k, v in entry["readings"].items() if v is not None)
 
 
 def _say(step: dict[str, Any]) -> str:

@@ -154,7 +154,7 @@ def _match(config: Config, recording: Recording) -> Config:
     missing = [name for name in names if name not in upstreams]
     if missing:
         raise RecordingError(f"the configuration has no upstream {', '.join(missing)}")
-    ordered = {name: upstreams[name] for name in (*names, *(set(upstreams) - {*names}))}
+    ordered = {name: upstreams[name] for name in names} | upstreams
     return config.model_copy(update={"upstreams": ordered})
 
 

@@ -45,7 +45,7 @@ def run(file: Path | None, flags: Mapping[str, str]) -> int:
 
     child = SampleChild()
     try:
-        import governor.runtime  # noqa: F401  # the slow imports, while the child starts
+        import governor.serving  # noqa: F401  # the slow imports, while the child starts
 
         return _serve(load(flags={**flags, "upstream": child.wait_until_ready()}), child)
     finally:
@@ -68,7 +68,7 @@ def _serve(config: Config, child: SampleChild | None) -> int:
 
     import uvloop
 
-    from governor.runtime import serve
+    from governor.serving import serve
 
     announce = _announcer(config, child)
 

@@ -42,7 +42,7 @@ def load(
     file : path, optional
         YAML. Without one, only environment and flags speak.
     flags : mapping, optional
-        ``upstream``, ``listen``, ``admin``, ``mode`` as given on the command line.
+        ``upstream``, ``listen``, ``admin``, ``mode``, ``workers`` as given on the command line.
     environ : mapping, optional
         The environment; ``os.environ`` by default.
 
@@ -181,6 +181,8 @@ def _unreadable_files(config: Config | None) -> list[Conflict]:
             named.append((("listeners", idx, "tls", "key"), listener.tls.key))
     for name, upstream in config.upstreams.items():
         named.append((("upstreams", name, "tls", "ca_file"), upstream.tls.ca_file))
+    if config.fleet is not None:
+        named.append((("fleet", "ca_file"), config.fleet.ca_file))
     return [
         (path, "must be a file that Governor can read")
         for path, file in named

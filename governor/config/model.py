@@ -97,8 +97,9 @@ class Admin(Section):
     """Names by which it may be asked for, beside its address and localhost, as in a cluster.
     Default none: a name that a web page brings is refused."""
     token: Token | None = None
-    """What a request must bear to change anything (to quarantine or release an agent), at least 16
-    characters, as ${NAME} from the environment. Default none: nothing can be changed."""
+    """What a request must bear to act on an agent (hold, quarantine, release), at least 16
+    characters, as ${NAME} from the environment. Default none: nobody can. The dashboard's switches
+    ask for none; they work on loopback only."""
     audit_file: str | None = None
     """File that every act on an agent is appended to, one JSON line each. Default none: the log
     alone."""

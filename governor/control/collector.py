@@ -95,6 +95,7 @@ class GovernorCollector(Collector):
         own = (((reason,), count) for reason, count in stats.n_own_answers.items())
         yield make_family("governor_own_answers_total", own)
         yield make_family("governor_callers_left_total", [((), stats.n_left)])
+        yield make_family("governor_malformed_hints_total", [((), stats.n_malformed_hints)])
 
     def _collect_connections(self) -> Iterator[Family]:
         stats = self._runtime.proxy.stats

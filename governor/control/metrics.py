@@ -40,6 +40,9 @@ METRICS: dict[str, Metric] = {
     "governor_callers_left_total": Metric(
         "counter", "Requests whose caller left before the end of the answer."
     ),
+    "governor_malformed_hints_total": Metric(
+        "counter", "Hints of callers (deadline, attempt, urgency, trace) that could not be read."
+    ),
     # Connections
     "governor_connections": Metric("gauge", "Callers' open connections."),
     "governor_connections_accepted_total": Metric("counter", "Callers' connections accepted."),

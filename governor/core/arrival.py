@@ -1,7 +1,7 @@
 """What the gate is told about one request: integers and flags, never content.
 
 *Rule of this file*: only numbers and booleans. No header value, no path, no
-body byte can be carried by these types; ``tests/core/test_arrival.py`` holds
+body byte can be carried by these types; ``tests/proxy/test_arrivals.py`` holds
 that line.
 """
 

@@ -156,12 +156,11 @@ class Decision:
         return f"Decision({what}, retry_after_ns={self.retry_after_ns})"
 
 
-class Asked(Decision):
-    """In place of a decision: the gate is in another process, has been asked, and will say."""
+class Wordless(Decision):
+    """A decision that says nothing but its action, which is its class's: made empty."""
 
     __slots__ = ()
 
-    action = Action.WAIT
     reason = Reason.UNTOUCHED
     retry_after_ns = 0
     status = 0
@@ -170,7 +169,15 @@ class Asked(Decision):
     __init__ = object.__init__
 
 
-class Untouched(Decision):
+class Asked(Wordless):
+    """In place of a decision: the gate is in another process, has been asked, and will say."""
+
+    __slots__ = ()
+
+    action = Action.WAIT
+
+
+class Untouched(Wordless):
     """What is decided of nearly every request: admitted on arrival, nothing else to say.
 
     It has a lease and is otherwise always the same: made empty, it costs less than half.
@@ -179,9 +186,3 @@ class Untouched(Decision):
     __slots__ = ()
 
     action = Action.ADMIT
-    reason = Reason.UNTOUCHED
-    retry_after_ns = 0
-    status = 0
-    observed = None
-
-    __init__ = object.__init__

@@ -1,5 +1,7 @@
 """Where an upstream's seconds went, and what the gate did: plain sums, one per upstream.
 
+*Rule of this file*: sums only; what a call's end counts as is decided in one place, here.
+
 An upstream second is *useful* if a caller was there to take a good answer;
 *orphaned* if the caller had left; *retried* if it ended in an error that
 callers repeat; *refused* if the upstream spent it on turning a request away.

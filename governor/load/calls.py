@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from governor.load.http1 import CallerConnection
+from governor.load.http1 import CallerConnection, take_idle
 from governor.load.laws import TRANSPORT, Failure, RetryQuota, retry_after_s
 from governor.load.opening import SESSION_GONE, SESSION_HEADER, STEPS, session_line, write_step
 from governor.load.record import ANSWERED, BROKEN, NOT_CONNECTED, TIMED_OUT
@@ -83,12 +83,7 @@ class Agent:
 
     def take_connection(self, now_s: float) -> CallerConnection | None:
         """Return an idle connection that is still good; what is too old is closed."""
-        while self.idle:
-            connection = self.idle.pop()
-            if connection.is_usable and now_s - connection.idle_since_s <= KEEPALIVE_S:
-                return connection
-            connection.leave()
-        return None
+        return take_idle(self.idle, now_s, KEEPALIVE_S)
 
 
 class Call:

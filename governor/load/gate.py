@@ -27,6 +27,7 @@ from random import Random
 
 from governor.load.faults import Bucket, Schedule
 from governor.load.gate_connections import CallerSide, ServiceConnection
+from governor.load.http1 import take_idle
 from governor.load.targets import Target
 
 MAX_HELD = 50_000
@@ -169,13 +170,7 @@ class Gate:
 
     def take_connection(self) -> ServiceConnection | None:
         """Return an idle connection to the service."""
-        now_s = time.monotonic()
-        while self._idle:
-            connection = self._idle.pop()
-            if connection.is_usable and now_s - connection.idle_since_s <= IDLE_MAX_S:
-                return connection
-            connection.leave()
-        return None
+        return take_idle(self._idle, time.monotonic(), IDLE_MAX_S)
 
     def finished(self, exchange: Exchange, connection: ServiceConnection | None) -> None:
         """Free the place of an exchange whose last byte is handed on."""

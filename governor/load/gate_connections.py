@@ -12,29 +12,22 @@ from typing import TYPE_CHECKING, cast
 
 import httptools
 
+from governor.load.http1 import FRAMING_HEADERS, ClientConnection
+
 if TYPE_CHECKING:
     from governor.load.gate import Exchange, Gate
 
 MAX_REQUEST_BYTES = 16 << 20
 
 
-class ServiceConnection(asyncio.Protocol):
+class ServiceConnection(ClientConnection):
     """A connection of the gate to the service."""
 
     def __init__(self) -> None:
-        self._transport: asyncio.Transport
+        super().__init__()
         self._exchange: Exchange | None = None
-        self._parser: httptools.HttpResponseParser | None = None
-        self._is_lost = False
-        self._has_length = False
         self._is_headed = False
         self._is_whole = False
-        self.idle_since_s = 0.0
-
-    @property
-    def is_usable(self) -> bool:
-        """Whether another request can be sent."""
-        return not self._is_lost and not self._transport.is_closing()
 
     def send(self, request: bytes, exchange: Exchange) -> None:
         """Send one request; its reply goes to the exchange."""
@@ -46,12 +39,7 @@ class ServiceConnection(asyncio.Protocol):
     def leave(self) -> None:
         """Close at once, telling nobody."""
         self._exchange = None
-        self._is_lost = True
-        self._transport.abort()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the transport."""
-        self._transport = cast(asyncio.Transport, transport)
+        super().leave()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End the reply under way: whole if it has no other end."""
@@ -78,7 +66,7 @@ class ServiceConnection(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Note whether the reply says where it ends."""
-        self._has_length |= name.lower() in (b"content-length", b"transfer-encoding")
+        self._has_length |= name.lower() in FRAMING_HEADERS
 
     def on_headers_complete(self) -> None:
         """Note that there is a head."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from typing import cast
+from typing import TypeVar, cast
 
 import httptools
 
@@ -29,46 +29,70 @@ OnReply = Callable[[int, dict[str, str]], None]
 OnFirstByte = Callable[[], None]
 
 
-class CallerConnection(asyncio.Protocol):
-    """A client connection that has at most one request under way.
+class ClientConnection(asyncio.Protocol):
+    """A client connection that has at most one request under way, and is kept between them.
 
     Attributes
     ----------
     idle_since_s : float
         Set by its owner.
-    first_byte_s : float
-        Monotonic instant of the first byte of the reply under way; -1 before it.
     """
 
-    __slots__ = (
-        "_has_length",
-        "_headers",
-        "_is_lost",
-        "_on_first_byte",
-        "_on_reply",
-        "_open_status",
-        "_parser",
-        "_transport",
-        "first_byte_s",
-        "idle_since_s",
-    )
+    __slots__ = ("_has_length", "_is_lost", "_parser", "_transport", "idle_since_s")
 
     def __init__(self) -> None:
         self._transport: asyncio.Transport
         self._parser: httptools.HttpResponseParser | None = None
-        self._on_reply: OnReply | None = None
-        self._on_first_byte: OnFirstByte | None = None
-        self._headers = NO_HEADERS
         self._is_lost = False
         self._has_length = False
-        self._open_status = 0
         self.idle_since_s = 0.0
-        self.first_byte_s = -1.0
 
     @property
     def is_usable(self) -> bool:
         """Whether another request can be sent."""
         return not self._is_lost and not self._transport.is_closing()
+
+    def leave(self) -> None:
+        """Close at once; a reply under way is never reported."""
+        self._is_lost = True
+        self._transport.abort()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the transport."""
+        self._transport = cast(asyncio.Transport, transport)
+
+
+Kept = TypeVar("Kept", bound=ClientConnection)
+
+
+def take_idle(idle: list[Kept], now_s: float, max_idle_s: float) -> Kept | None:
+    """Return the latest of some idle connections that is still good; close what is not."""
+    while idle:
+        connection = idle.pop()
+        if connection.is_usable and now_s - connection.idle_since_s <= max_idle_s:
+            return connection
+        connection.leave()
+    return None
+
+
+class CallerConnection(ClientConnection):
+    """A connection that reports each reply's status and the headers that retry laws read.
+
+    Attributes
+    ----------
+    first_byte_s : float
+        Monotonic instant of the first byte of the reply under way; -1 before it.
+    """
+
+    __slots__ = ("_headers", "_on_first_byte", "_on_reply", "_open_status", "first_byte_s")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._on_reply: OnReply | None = None
+        self._on_first_byte: OnFirstByte | None = None
+        self._headers = NO_HEADERS
+        self._open_status = 0
+        self.first_byte_s = -1.0
 
     def send(
         self, request: bytes, on_reply: OnReply, on_first_byte: OnFirstByte | None = None
@@ -84,14 +108,9 @@ class CallerConnection(asyncio.Protocol):
         self._transport.write(request)
 
     def leave(self) -> None:
-        """Close the connection; a reply under way is never reported."""
+        """Close at once; a reply under way is never reported."""
         self._on_reply = None
-        self._is_lost = True
-        self._transport.abort()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the transport."""
-        self._transport = cast(asyncio.Transport, transport)
+        super().leave()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Report the request under way: done if its reply ends with the connection, else lost."""

@@ -7,7 +7,7 @@ Columns of ``tasks``: group, target, agent (index within the group), tree (-1:
 none), level (0 for a root), began_s (when it was due), ended_s (-1: open),
 is_done, attempts, demand_s (-1: none). Of ``attempts``: task, began_s,
 first_byte_s (-1: none), ended_s (-1: open), status (0: no answer, -1: open), loss
-(why there was no answer: a number of ``LOSSES``), retry_after_s (-1: none told).
+(why there was no answer: 0 for ``ANSWERED``, ``TIMED_OUT``, …), retry_after_s (-1: none told).
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ Record = dict[str, Any]
 
 Columns = dict[str, "array[Any]"]
 
-LOSSES = ("", "timed out", "not connected", "broken")
 ANSWERED, TIMED_OUT, NOT_CONNECTED, BROKEN = range(4)
 
 TASK_COLUMNS = {

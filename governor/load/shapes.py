@@ -81,6 +81,12 @@ class Alarm:
         delay_s = max(0.0, due_s - time.monotonic())
         self._handle = self._run.fleet.loop.call_later(delay_s, self._fire)
 
+    def set_next(self, starts_s: Iterator[float]) -> None:
+        """Call back at the next of some instants, counted from the run's begin, if there is one."""
+        start_s = next(starts_s, None)
+        if start_s is not None:
+            self.set(self._run.fleet.began_s + start_s)
+
     def cancel(self) -> None:
         """Forget it."""
         if self._handle is not None:
@@ -171,9 +177,7 @@ class Member:
 
     def start(self) -> None:
         """Wait for the first herd."""
-        start_s = next(self._starts_s, None)
-        if start_s is not None:
-            self._alarm.set(self._run.fleet.began_s + start_s)
+        self._alarm.set_next(self._starts_s)
 
     def stop(self) -> None:
         """Join no herd any more."""
@@ -208,9 +212,7 @@ class Arrivals:
 
     def start(self) -> None:
         """Wait for the first arrival."""
-        start_s = next(self._starts_s, None)
-        if start_s is not None:
-            self._alarm.set(self._run.fleet.began_s + start_s)
+        self._alarm.set_next(self._starts_s)
 
     def stop(self) -> None:
         """Begin no more."""

@@ -86,10 +86,8 @@ class Counters:
             elif isinstance(held, dict):
                 for word, n in more.items():
                     held[word] = held.get(word, 0) + n
-            elif isinstance(held, Histogram):
-                _add_samples(held, more)
             else:
-                _set(held, [a + b for a, b in zip(held, more, strict=True)])
+                _add_samples(held, more)
         for upstream, route, counts, durations in page["routes"]:
             tally = self.tally.for_route(upstream, route)
             _set(tally.counts, [a + b for a, b in zip(tally.counts, counts, strict=True)])

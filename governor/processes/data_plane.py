@@ -9,12 +9,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from governor.config.model import Config
-from governor.control.tally import RequestTally
+from governor.control import AccessLogWriter, RequestTally
+from governor.control.telemetry import Telemetry
 from governor.proxy.marks import LEVELS
 from governor.proxy.pool import EndpointPool
 from governor.proxy.router import Route, Router
 from governor.proxy.server import ArrivalBuilder, FaultHook, ProxyServer
-from governor.proxy.stats import DoneHook, ProxyStats, SampleHook
+from governor.proxy.stats import DoneHook, ProxyStats, RequestRecord, SampleHook
 from governor.resolved import switches_of, terms_of
 
 Pools = dict[str, tuple[EndpointPool, ...]]
@@ -75,3 +76,21 @@ def make_server(
     )
     proxy.marks = LEVELS[config.decision_headers]
     return proxy
+
+
+def done_hook(
+    config: Config, access_log: AccessLogWriter, telemetry: Telemetry | None
+) -> DoneHook | None:
+    """Return who is told of finished requests: the access log, the tracer, both or nobody."""
+    log = None if config.access_log.mode == "off" else access_log.observe
+    if telemetry is None or telemetry.sample is None:
+        return log
+    trace = telemetry.observe
+    if log is None:
+        return trace
+
+    def both(record: RequestRecord) -> None:
+        trace(record)
+        log(record)
+
+    return both

@@ -23,10 +23,11 @@ from typing import cast
 from governor.config.model import Config
 from governor.control.agents.audit import AuditTrail
 from governor.control.view import WorkerState
+from governor.errors import opening
 from governor.processes.counters import Counters
 from governor.proxy.server import ProxyServer
 from governor.proxy.stats import ProxyStats
-from governor.runtime import Runtime, cannot, report_fault
+from governor.runtime import Runtime, report_fault
 from governor.workers.board import Board, KeeperWord, Life, WorkerWord
 from governor.workers.host import Host
 from governor.workers.pages import read_page
@@ -108,14 +109,10 @@ class Keeper(Runtime):
 
     async def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
         audit: AuditTrail = self.audit
-        try:
+        with opening("admin.audit_file", self.config.admin.audit_file or ""):
             audit.open()
-        except OSError as error:
-            raise cannot("admin.audit_file", self.config.admin.audit_file or "", error) from error
-        try:
+        with opening("admin.address", self.config.admin.address or ""):
             await self.control.start()
-        except OSError as error:
-            raise cannot("admin.address", self.config.admin.address or "", error) from error
         if self.telemetry is not None:
             from governor.control.collector import GovernorCollector
 

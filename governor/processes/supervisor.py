@@ -36,13 +36,13 @@ import uvloop
 import signals as signal_kernels
 from governor.config.durations import Address
 from governor.config.model import Config
-from governor.errors import ConfigError
+from governor.errors import ConfigError, opening
 from governor.footprint import release_compiler
 from governor.notify import READY, WATCHDOG, notify, notify_stopping, watchdog_interval_s
 from governor.processes.keeper import Keeper
 from governor.processes.worker import Worker
 from governor.proxy.server import BACKLOG
-from governor.runtime import NOT_READY_S, RuntimeInfo, cannot
+from governor.runtime import NOT_READY_S, RuntimeInfo
 from governor.workers.board import Board, KeeperWord, Life, WorkerWord
 from governor.workers.link import SILENCE_NS
 
@@ -138,10 +138,8 @@ class Supervisor:
         """Find out here what every worker would find out."""
         log = self.config.access_log
         if log.mode != "off" and log.path != "-":
-            try:
+            with opening("access_log.path", log.path):
                 open(log.path, "ab").close()
-            except OSError as error:
-                raise cannot("access_log.path", log.path, error) from error
 
     # -- turns ------------------------------------------------------------------
 
@@ -338,28 +336,29 @@ def bind(config: Config, n_workers: int) -> Sockets:
         address = listener.parsed
         port = address.port
         try:
-            places = socket.getaddrinfo(
-                address.host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-            )
-            for found in sockets:
-                found.append([])
-                for family, kind, protocol, _, place in dict.fromkeys(places):
-                    sock = socket.socket(family, kind, protocol)
-                    found[idx].append(sock)
-                    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-                    if family == socket.AF_INET6:
-                        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-                    sock.bind((place[0], port, *place[2:]))
-                    sock.listen(BACKLOG)
-                    sock.setblocking(False)
-                    port = sock.getsockname()[1]
-        except OSError as error:
+            with opening(f"listeners[{idx}].address", str(address)):
+                places = socket.getaddrinfo(
+                    address.host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+                )
+                for found in sockets:
+                    found.append([])
+                    for family, kind, protocol, _, place in dict.fromkeys(places):
+                        sock = socket.socket(family, kind, protocol)
+                        found[idx].append(sock)
+                        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+                        if family == socket.AF_INET6:
+                            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                        sock.bind((place[0], port, *place[2:]))
+                        sock.listen(BACKLOG)
+                        sock.setblocking(False)
+                        port = sock.getsockname()[1]
+        except ConfigError:
             for found in sockets:
                 for opened in found:
                     for sock in opened:
                         sock.close()
-            raise cannot(f"listeners[{idx}].address", str(address), error) from error
+            raise
     return sockets
 
 

@@ -21,14 +21,16 @@ from governor.config.model import Config
 from governor.control import AccessLogWriter, RequestTally
 from governor.control.telemetry import make_telemetry
 from governor.core.identity import Identities
+from governor.errors import opening
 from governor.processes.counters import Counters
-from governor.processes.data_plane import make_pools, make_server
+from governor.processes.data_plane import done_hook, make_pools, make_server
+from governor.processes.stopping import Stopping
 from governor.proxy.agents import AgentMatcher
 from governor.proxy.arrivals import ArrivalReader
-from governor.proxy.headers import begin_request_ids
+from governor.proxy.request_ids import begin_request_ids
 from governor.proxy.stats import ProxyStats
 from governor.resolved import terms_of
-from governor.runtime import GC_THRESHOLD, cannot, done_hook, report_fault
+from governor.runtime import GC_THRESHOLD, report_fault
 from governor.workers.board import Board, Life, WorkerWord
 from governor.workers.keys import Keys, LatestRule
 from governor.workers.link import Link
@@ -90,7 +92,9 @@ class Worker:
             self.pools,
             self.stats,
             tally,
-            ArrivalReader(cast("Identities", Keys()), salt, agents=self._matcher()),
+            ArrivalReader(
+                cast("Identities", Keys()), salt, agents=self._matcher(), stats=self.stats
+            ),
             done_hook(config, self.access_log, self.telemetry),
             self.telemetry.sample if self.telemetry is not None else None,
             report_fault,
@@ -116,19 +120,14 @@ class Worker:
             If the access log cannot be opened, or a certificate not be used.
         """
         loop = self._loop = asyncio.get_running_loop()
-        stop, stop_now = asyncio.Event(), asyncio.Event()
-        loop.add_signal_handler(signal.SIGTERM, lambda: (stop_now if stop.is_set() else stop).set())
+        stopping = Stopping(signal.SIGTERM)
         self.link.soon = lambda: _call_soon(loop, self.link.receive)
         loop.add_reader(self.link.bell.fd, self._receive)
         begin_request_ids()
-        try:
+        with opening("access_log.path", self.config.access_log.path):
             self.access_log.open()
-        except OSError as error:
-            raise cannot("access_log.path", self.config.access_log.path, error) from error
-        try:
+        with opening("listeners.tls"):
             await self.proxy.start(sockets=sockets)
-        except OSError as error:
-            raise cannot("listeners.tls", "", error) from error
         if self.telemetry is not None:
             self.telemetry.start(lambda: ())
         gc.enable()
@@ -136,13 +135,8 @@ class Worker:
         self._tick()
         self._words[WorkerWord.PID] = os.getpid()
         self._words[WorkerWord.LIFE] = Life.SERVING
-        await stop.wait()
-        drained = asyncio.ensure_future(self.proxy.drain(self.config.drain_timeout_s))
-        hurried = asyncio.ensure_future(stop_now.wait())
-        await asyncio.wait((drained, hurried), return_when=asyncio.FIRST_COMPLETED)
-        for future in (drained, hurried):
-            future.cancel()
-        await asyncio.gather(drained, hurried, return_exceptions=True)
+        await stopping.asked()
+        await stopping.drain(self.proxy.drain(self.config.drain_timeout_s))
         await self._close()
 
     async def _close(self) -> None:

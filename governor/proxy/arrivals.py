@@ -40,6 +40,7 @@ from governor.proxy import families
 from governor.proxy import header_names as names
 from governor.proxy import hint_values as read
 from governor.proxy.dialects import speaks_mcp
+from governor.proxy.stats import ProxyStats
 from policies.contain import N_KINDS
 from signals.families import MCP, STAINLESS
 
@@ -113,11 +114,8 @@ class ArrivalReader:
         Monotonic nanoseconds; Unix seconds (for the one hint that is an instant).
     agents : AgentMatcher, optional
         Told of each flow that is new, where agents are configured.
-
-    Attributes
-    ----------
-    n_malformed : int
-        Hints that could not be understood.
+    stats : ProxyStats, optional
+        Where it is counted which hints could not be understood.
     """
 
     __slots__ = (
@@ -126,8 +124,8 @@ class ArrivalReader:
         "_identities",
         "_request_ids",
         "_salt",
+        "_stats",
         "_wall_s",
-        "n_malformed",
     )
 
     def __init__(
@@ -137,16 +135,26 @@ class ArrivalReader:
         clock_ns: Callable[[], int] = monotonic_ns,
         wall_s: Callable[[], float] = time,
         agents: AgentMatcher | None = None,
+        stats: ProxyStats | None = None,
     ) -> None:
         self._identities = identities
         self._salt = salt or token_bytes(32)
         self._clock_ns = clock_ns
         self._wall_s = wall_s
         self._request_ids = array("q", bytes(8 * N_REQUEST_IDS))
-        self.n_malformed = 0
+        self._stats = stats or ProxyStats()
         self._agents = agents
         if agents is not None:
             agents.hash_rules(self._salt)
+
+    @property
+    def n_malformed(self) -> int:
+        """Hints that could not be understood."""
+        return self._stats.n_malformed_hints
+
+    @n_malformed.setter
+    def n_malformed(self, n: int) -> None:
+        self._stats.n_malformed_hints = n
 
     def __call__(self, head: RequestHead, peer: Peer, route: Route) -> Arrival:
         """Return the arrival of a request on its route (the data plane's hook)."""

@@ -22,14 +22,13 @@ class ConnectionOptions(NamedTuple):
     has_close: bool
     has_keep_alive: bool
     has_upgrade: bool
-    has_te: bool
     named: frozenset[bytes]
     """Lower-case names of the further fields that end here; never an essential one."""
     is_plain: bool
     """It says nothing beyond keeping the connection or closing it."""
 
 
-NO_OPTIONS = ConnectionOptions(False, False, False, False, frozenset(), True)
+NO_OPTIONS = ConnectionOptions(False, False, False, frozenset(), True)
 
 _known: dict[bytes, ConnectionOptions] = {}
 
@@ -64,7 +63,6 @@ def _parse(value: bytes) -> ConnectionOptions:
         b"close" in tokens,
         b"keep-alive" in tokens,
         b"upgrade" in tokens,
-        b"te" in tokens,
         frozenset(named),
         not (named or b"upgrade" in tokens or b"te" in tokens),
     )

@@ -23,8 +23,8 @@ from governor.errors import DownstreamError, GovernorError
 from governor.proxy import endings
 from governor.proxy.exchange import Exchange
 from governor.proxy.framing import HEAD_END, ChunkedBody, CountedBody, FramingError
-from governor.proxy.headers import new_request_id
 from governor.proxy.peer import Peer
+from governor.proxy.request_ids import new_request_id
 from governor.proxy.request_line import skip_empty_line, too_large
 from governor.proxy.request_reader import RequestReader
 from governor.proxy.state import NEW, SENT
@@ -59,7 +59,6 @@ class Downstream(asyncio.Protocol):
         "_reader",
         "exchange",
         "is_draining",
-        "is_half_closed",
         "is_read_paused",
         "is_write_paused",
         "linger_until_ns",
@@ -82,7 +81,6 @@ class Downstream(asyncio.Protocol):
         self.transport: asyncio.Transport = cast(asyncio.Transport, None)
         self.stamp_ns = 0
         self.is_draining = False
-        self.is_half_closed = False
         self.is_read_paused = False
         self.is_write_paused = False
         self.write_paused_at_ns = 0
@@ -134,7 +132,6 @@ class Downstream(asyncio.Protocol):
         if exchange is None:
             return False
         if self.settings.half_close and exchange.is_request_done:
-            self.is_half_closed = True
             exchange.keep_alive = False
             return True
         self._left()

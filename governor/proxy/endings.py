@@ -16,9 +16,9 @@ from governor.errors import Fault, GovernorError, UpstreamError
 from governor.proxy import marks, replies
 from governor.proxy.framing import HEAD_END
 from governor.proxy.header_names import TRACEPARENT
-from governor.proxy.headers import new_request_id
 from governor.proxy.quota import SAMPLE_NS, read_quotas, read_retry_after_ns
 from governor.proxy.quota_headers import write_quotas
+from governor.proxy.request_ids import new_request_id
 from governor.proxy.state import CONNECTING, DONE, JOINED, SENT, STREAMING, WAITING
 from governor.proxy.stats import RequestRecord
 from governor.proxy.tunnel import Tunnel
@@ -145,7 +145,6 @@ def _quota_lines(
 def answer_no_request(downstream: Downstream, error: GovernorError) -> None:
     """Answer what could not be read as a request; its connection must end."""
     downstream.stats.count_own_answer(error.reason)
-    downstream.stats.by_class[error.status_hint // 100] += 1
     downstream.write(
         replies.build(
             error.status_hint,
@@ -221,7 +220,6 @@ def leave(exchange: Exchange, now_ns: int) -> None:
         return
     is_kept = state == SENT and exchange.is_request_done and exchange.route.on_leave != "cancel"
     if is_kept:
-        stats.n_abandoned += 1
         exchange.left_at_ns = now_ns
         exchange.server.abandoned.add(exchange)
         return
@@ -255,7 +253,6 @@ def _cancel(exchange: Exchange, now_ns: int, outcome: Outcome) -> None:
     connection, exchange.connection = exchange.connection, None
     if connection is not None:
         connection.close()
-    exchange.stats.n_cancelled += 1
     status = exchange.status
     exchange.status = STATUS_LEFT
     exchange.close(now_ns, outcome, status)

@@ -77,7 +77,6 @@ class Exchange(ExchangeParts):
         lease = self.lease = decision.lease
         lease.owner = self
         if decision.action is _ADMIT:
-            stats.n_admitted += 1
             self.decision = decision
             self.dispatch(lease.endpoint_idx, now_ns)
         elif type(decision) is Asked:
@@ -93,7 +92,6 @@ class Exchange(ExchangeParts):
         if self.decision is not None:
             detour.moved(self, decision, now_ns)
         elif decision.action is _ADMIT:
-            self.stats.n_admitted += 1
             self.decision = decision
             self.dispatch(decision.lease.endpoint_idx, now_ns)
         else:
@@ -105,16 +103,14 @@ class Exchange(ExchangeParts):
 
     def _heed(self, decision: Decision, now_ns: int) -> None:
         """Do what the gate says of a request that it does not just admit."""
-        stats, action = self.stats, decision.action
+        action = decision.action
         if action is _WAIT:
-            stats.n_waited += 1
             self.decision = decision
             self.waits_for = decision.reason.value
             self.state = WAITING
         elif action is _DIVERT:
             detour.divert(self, decision, now_ns)
         else:
-            stats.n_answered += 1
             endings.send_away(self, decision, now_ns)
 
     def apply(self, decision: Decision) -> None:
@@ -338,7 +334,6 @@ class Exchange(ExchangeParts):
         self.decision = None
         downstream = self.downstream
         if downstream is not None:
-            stats.by_class[self.status // 100] += 1
             self.downstream = None
             downstream.finished(self, now_ns)
         else:

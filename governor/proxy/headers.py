@@ -13,7 +13,7 @@ the received head where at most the ``Connection`` line must go (most callers),
 and joined from ``(name, value)`` pairs where more must.
 
 What llhttp refuses is not checked again: control characters in values, white
-space before a colon, obs-fold, bare CR and LF; ``tests/proxy/test_headers.py``
+space before a colon, obs-fold, bare CR and LF; ``tests/proxy/test_head_refusals.py``
 holds llhttp to it. Found by test to pass it, and refused here: repeated Host,
 any host that is none, transfer codings other than ``chunked``, other
 versions, fragments, CONNECT.
@@ -22,8 +22,6 @@ versions, fragments, CONNECT.
 from __future__ import annotations
 
 import re
-from itertools import count
-from secrets import token_hex
 
 from governor.errors import DownstreamError
 from governor.proxy.blocks import cut_block, cut_block_at, join_fields, replace_line
@@ -386,18 +384,3 @@ def build_request_head(
 _VERSION = b" HTTP/1.1\r\n"
 _REQUEST_ID = b"\r\nX-Request-Id: "
 _END = b"\r\n\r\n"
-
-
-_ID_PREFIX = token_hex(5).encode()
-_next_id = count(1).__next__
-
-
-def begin_request_ids() -> None:
-    """Begin anew, in a process that was forked: its ids must not be its siblings'."""
-    global _ID_PREFIX, _next_id
-    _ID_PREFIX, _next_id = token_hex(5).encode(), count(1).__next__
-
-
-def new_request_id() -> bytes:
-    """Return an id that no other request of this process has, nor likely of another."""
-    return b"%b%010x" % (_ID_PREFIX, _next_id())

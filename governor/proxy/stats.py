@@ -117,20 +117,16 @@ class ProxyStats:
 
     Attributes
     ----------
-    by_class : list of int
-        Responses to callers by status class; index 1..5, 4 and 5 include own answers.
     n_left : int
         Requests whose caller left before the answer's end.
+    n_malformed_hints : int
+        Hints of callers that could not be understood, and so were not heeded.
     n_own_answers : dict of str to int
         Answers of Governor's own by reason (a closed list of words).
-    n_admitted, n_waited, n_answered : int
-        What the gates decided on arrival.
     n_upstream_fresh, n_upstream_reused : int
         Requests sent on a new and on a kept connection.
     n_retried_on_dead : int
         Requests sent again because a kept connection was dead.
-    n_abandoned, n_cancelled : int
-        Work that went on after its caller left; work cut short.
     n_connections_refused : int
         Callers' connections above the cap.
     n_faults : int
@@ -138,20 +134,16 @@ class ProxyStats:
     """
 
     __slots__ = (
-        "by_class",
         "bytes_from_callers",
         "bytes_to_callers",
         "first_byte",
-        "n_abandoned",
-        "n_admitted",
-        "n_answered",
-        "n_cancelled",
         "n_connect_failures",
         "n_connections",
         "n_connections_accepted",
         "n_connections_refused",
         "n_faults",
         "n_left",
+        "n_malformed_hints",
         "n_own_answers",
         "n_requests",
         "n_retried_on_dead",
@@ -159,28 +151,22 @@ class ProxyStats:
         "n_upstream_broken",
         "n_upstream_fresh",
         "n_upstream_reused",
-        "n_waited",
         "overhead",
         "waiting",
     )
 
     def __init__(self) -> None:
-        self.by_class = [0] * 10
         self.bytes_from_callers = 0
         self.bytes_to_callers = 0
         self.n_requests = 0
         self.n_left = 0
+        self.n_malformed_hints = 0
         self.n_own_answers: dict[str, int] = {}
-        self.n_admitted = 0
-        self.n_waited = 0
-        self.n_answered = 0
         self.n_upstream_fresh = 0
         self.n_upstream_reused = 0
         self.n_retried_on_dead = 0
         self.n_upstream_broken = 0
         self.n_connect_failures = 0
-        self.n_abandoned = 0
-        self.n_cancelled = 0
         self.n_connections = 0
         self.n_connections_accepted = 0
         self.n_connections_refused = 0

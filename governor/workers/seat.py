@@ -1,11 +1,12 @@
 """The keeper's end of one worker's channel.
 
-*Rule of this file*: records and what is open; what it means is :mod:`governor.workers.host`'s.
+*Rule of this file*: records and what is open; what it means is :mod:`governor.workers.acts`'s.
 """
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from governor.core.lease import Decision, Lease
@@ -20,6 +21,7 @@ from governor.workers.records import (
     Kind,
 )
 from governor.workers.ring import RingReader, RingWriter
+from policies.decision import Action
 
 if TYPE_CHECKING:
     from governor.core.gate import Gate
@@ -47,6 +49,15 @@ class Caller:
         self.number = number
         self.gate = gate
         self.request_id = request_id
+
+    def tell(self, kind: int, at_ns: int, decision: Decision) -> None:
+        """Tell its worker a decision; forget a lease that it closes."""
+        seat = self.seat
+        if self.epoch != seat.epoch:
+            return
+        if decision.action is not Action.ADMIT and decision.action is not Action.WAIT:
+            seat.leases.pop(self.number, None)
+        seat.tell(kind, at_ns, self, decision)
 
 
 class Seat:
@@ -149,3 +160,10 @@ class Seat:
             memory[place + TEXT_AT : place + TEXT_AT + len(text)] = text
         self._writer.publish()
         self._is_rung = True
+
+
+def deliver(at_ns: int, decisions: Iterable[Decision]) -> None:
+    """Tell each decision to the worker whose request waits for it."""
+    for decision in decisions:
+        caller: Caller = decision.lease.owner
+        caller.tell(Kind.DECIDE, at_ns, decision)

@@ -143,3 +143,13 @@ def test_a_damaged_recording_says_so_and_shows_the_rest(
     cut.write_bytes(file.read_bytes()[:100])
     with pytest.raises(RecordingError, match="broken header"):
         command.inspect_file(cut, None, None)
+
+
+def test_upstreams_that_were_not_recorded_keep_their_order(file: Path) -> None:
+    """Behind those of the recording, as the file has them: the same what-if every time."""
+    config, recorded = make_config({}), read(file)
+    known = config.upstreams
+    others = dict.fromkeys("hgfedcba", known["tools"])
+    wanted = config.model_copy(update={"upstreams": others | known})
+    matched = command._match(wanted, recorded)
+    assert list(matched.upstreams) == [*recorded.upstreams, *others]

@@ -224,6 +224,13 @@ def test_certificates_must_be_readable(write: Write, tmp_path: Path) -> None:
     assert problem.field == "listeners[0].tls.certificate"
 
 
+def test_the_authorities_of_a_fleets_server_must_be_readable(write: Write, tmp_path: Path) -> None:
+    """Else every exchange would fail, and each governor go on alone."""
+    fleet = f"fleet: {{url: 'rediss://h:1', ca_file: {tmp_path}/none.pem}}\n"
+    (problem,) = problems(write(MINIMAL + fleet))
+    assert problem.field == "fleet.ca_file"
+
+
 def test_nothing_but_flags_is_enough() -> None:
     """Without a file the flags make the configuration."""
     flags = {"upstream": "http://a:1", "listen": "[::1]:1", "admin": "off", "mode": "observe"}

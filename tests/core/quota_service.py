@@ -65,7 +65,6 @@ class Task:
     began_s: float
     attempt: int = 0
     lease: Lease | None = None
-    is_accepted: bool = False
     ended_s: float = -1.0
     is_done: bool = False
 

@@ -9,47 +9,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from governor.core.arrival import Arrival
-from governor.core.gate import Gate
 from governor.core.lease import Decision, Lease, LeaseState
 from governor.core.shaping import Modes, Shaping
-from governor.core.spread import SpreadGate
 from policies.decision import Action, Outcome, Reason
 from policies.ejection import REST_NS, Verdict
-from policies.limit import FixedLimit
 from policies.switches import observe_all
-from tests.core.test_gate import SilentSignals, make_gate
-
-MS = 1_000_000
-S = 1_000_000_000
-UNREACHED, FAILED = Verdict.UNREACHED, Verdict.FAILED
-
-
-def make(n: int = 3, limit: int = 2, seed: int = 1, **options: Any) -> SpreadGate:
-    """Return a gate over ``n`` endpoints with fixed limits and silent signals."""
-    plain = make_gate()
-    limits = [FixedLimit(limit) for _ in range(n)]
-    return SpreadGate(
-        "tools", limits, SilentSignals(), plain.identities, reroute_seed=seed, **options
-    )
-
-
-def admit(gate: Gate, now_ns: int = 0, **shape: Any) -> Lease:
-    """Let one request arrive that is admitted."""
-    decision = gate.arrive(now_ns, Arrival(**shape))
-    assert decision.action is Action.ADMIT
-    return decision.lease
-
-
-def unreached(gate: SpreadGate, idx: int, now_ns: int) -> None:
-    """Let an endpoint be found unreachable, twice."""
-    for _ in range(2):
-        gate.endpoints[idx].health.failed(now_ns, object(), is_unreached=True)
-    gate.routing.look_again()
-
-
-def in_flight(gate: Gate) -> list[int]:
-    """Return what is in flight by endpoint."""
-    return [x.in_flight for x in gate.endpoints]
+from tests.core.several_endpoints import (
+    FAILED,
+    MS,
+    UNREACHED,
+    S,
+    admit,
+    in_flight,
+    make,
+    pair,
+    unreached,
+)
+from tests.core.test_gate import make_gate
 
 
 def test_room_on_any_endpoint_is_room() -> None:
@@ -210,90 +186,6 @@ def test_an_affinity_keeps_calls_together() -> None:
     assert len({admit(gate, affinity=77).endpoint_idx for _ in range(4)}) == 1
     home = admit(gate, affinity=77)
     assert home.endpoint_idx != [x.in_flight for x in gate.endpoints].index(4)
-
-
-def pair(n: int = 1, limit: int = 1, **options: Any) -> tuple[SpreadGate, Gate]:
-    """Return a gate and its fallback."""
-    gate, other = make(n, limit, **options), make_gate(limit=4)
-    gate.fallback = other
-    return gate, other
-
-
-def test_a_single_endpoint_that_is_out_sends_to_the_fallback() -> None:
-    """The call that found out goes too; a probe tells when it is back."""
-    gate, other = pair(limit=4)
-    for _ in range(2):
-        lease = admit(gate)
-        decision, _ = gate.reroute(MS, lease, UNREACHED)
-        assert decision is not None
-        assert (decision.action, decision.reason) == (Action.DIVERT, Reason.FALLBACK)
-        assert lease.state is LeaseState.CLOSED
-    decision = gate.arrive(2 * MS, Arrival())
-    assert (decision.action, decision.reason) == (Action.DIVERT, Reason.FALLBACK)
-    assert gate.arrive(2 * MS, Arrival(is_exempt=True)).action is Action.DIVERT
-    assert (gate.in_flight, gate.ledger.n_diverted) == (0, 4)
-    later_ns = MS + REST_NS
-    probe = admit(gate, later_ns)
-    assert gate.arrive(later_ns, Arrival()).action is Action.DIVERT
-    gate.depart(later_ns + MS, probe, Outcome.COMPLETED, 200)
-    admit(gate, later_ns + MS)
-    assert other.ledger.n_arrived == 0  # the rim asks it, not this gate
-
-
-def test_those_who_wait_are_diverted_when_all_is_out() -> None:
-    """Nobody waits for an upstream that is out of use while there is a fallback."""
-    gate, _ = pair(limit=1)
-    first = admit(gate)
-    waiting = [gate.arrive(0, Arrival()).lease for _ in range(3)]
-    unreached(gate, 0, MS)
-    decisions = gate.tick(50 * MS)
-    assert [x.lease for x in decisions] == waiting
-    assert {x.action for x in decisions} == {Action.DIVERT}
-    gate.depart(60 * MS, first, Outcome.COMPLETED, 200)
-    assert (gate.in_flight, gate.line_length) == (0, 0)
-
-
-def test_a_full_line_overflows_into_a_fallback_with_room() -> None:
-    """Instead of an answer; without room there, the answer."""
-    gate, other = pair(limit=1, max_waiting=1)
-    admit(gate)
-    gate.arrive(0, Arrival())
-    assert gate.arrive(0, Arrival()).action is Action.DIVERT
-    for _ in range(4):
-        admit(other)
-    decision = gate.arrive(0, Arrival())
-    assert (decision.action, decision.reason) == (Action.ANSWER, Reason.LINE_FULL)
-
-
-def test_a_line_too_long_gives_as_many_as_the_fallback_takes() -> None:
-    """No more of them than it has free places; the others are answered."""
-    gate, _ = pair(limit=4, patience_ns=2 * S)
-    now_ns = 0
-    for _ in range(30):
-        leases = [admit(gate, now_ns) for _ in range(4)]
-        gate.tick(now_ns + 50 * MS)
-        now_ns += 100 * MS
-        for lease in leases:
-            gate.depart(now_ns, lease, Outcome.COMPLETED, 200)
-    for _ in range(4 + 100):
-        gate.arrive(now_ns, Arrival())
-    actions = [x.action for x in gate.tick(now_ns + 50 * MS)]
-    assert actions[:4] == [Action.DIVERT] * 4
-    assert set(actions[4:]) == {Action.ANSWER}
-
-
-def test_observing_moves_nothing() -> None:
-    """What would be rerouted or diverted is counted; the roomiest endpoint is taken."""
-    gate, _ = pair(n=2, limit=4, is_observing=True)
-    lease = admit(gate)
-    assert gate.reroute(MS, lease, UNREACHED) == (None, ())
-    unreached(gate, 0, MS)
-    unreached(gate, 1, MS)
-    assert gate.reroute(MS, lease, UNREACHED) == (None, ())
-    assert gate.arrive(2 * MS, Arrival()).action is Action.ADMIT
-    assert gate.ledger.n_observed[Reason.REROUTED] == 1
-    assert gate.ledger.n_observed[Reason.FALLBACK] >= 1
-    assert gate.ledger.n_diverted == gate.ledger.n_rerouted == 0
 
 
 def test_rerouting_is_observed_alone() -> None:

@@ -18,7 +18,6 @@ def busy(n: int) -> Counters:
     counters = make()
     stats = counters.stats
     stats.n_requests = stats.n_connections = stats.n_tunnels = n
-    stats.by_class[2] = n
     counters.log.n_written = n
     for _ in range(n):
         stats.overhead.observe(30_000)
@@ -34,7 +33,7 @@ def test_pages_add_up() -> None:
     whole.show([(one.encode(), True), (two.encode(), False), (b"", True)])
     stats = whole.stats
     assert (stats.n_requests, stats.n_connections, stats.n_tunnels) == (5, 2, 2)
-    assert (stats.by_class[2], stats.overhead.count, stats.overhead.sum_ns) == (5, 5, 150_000)
+    assert (stats.overhead.count, stats.overhead.sum_ns) == (5, 150_000)
     assert stats.n_own_answers == {"line_full": 5}
     assert (tally.durations.count, sum(tally.counts), whole.log.n_written) == (5, 5, 5)
     whole.show([(one.encode(), True)])

@@ -289,7 +289,6 @@ class Rig:
         urls: list[str] | None = None,
         service: dict[str, Any] | None = None,
         half_close: bool = False,
-        is_caller_checked: bool = True,
     ) -> None:
         self.service = Service(handler or answering())
         self.gate = Gate()

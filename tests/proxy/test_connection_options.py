@@ -13,7 +13,6 @@ def test_options_are_read_in_any_case() -> None:
     assert options.has_close
     assert options.has_keep_alive
     assert options.has_upgrade
-    assert options.has_te
     assert options.named == {b"x-a"}
     assert not options.is_plain
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from governor.proxy.framing import ChunkedReader, FramingError, encode_chunk
-from tests.proxy.test_downstream import BAD_CHUNKS
+from tests.proxy.test_malformed import BAD_CHUNKS
 
 
 def decode(wire: bytes, cuts: list[int]) -> tuple[bytes, list[bytes], bytes]:

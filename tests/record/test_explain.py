@@ -83,6 +83,20 @@ def test_the_page_joins_the_recording_and_the_decisions(tmp_path: Path) -> None:
     assert not describe_life(runtime, "request-99", 0, 0)["is_found"]
 
 
+def test_what_a_decision_could_not_read_is_left_out(tmp_path: Path) -> None:
+    """Without a storm there is no instant at which it crosses; the rest is told."""
+    runtime, recorder = make_recorded(tmp_path / "a")
+    runtime.recorder = recorder
+    page = describe_life(runtime, "request-2", 0, 0)
+    other = StubRuntime()
+    other.intervene(1)
+    page["decisions"] = describe_life(other, "request-2", 0, 0)["decisions"]
+    assert page["decisions"][0]["readings"]["storm_crossing_s"] is None
+    text = "\n".join(words(page))
+    assert "line_full rested on: in_flight 1" in text
+    assert "storm_crossing_s" not in text
+
+
 async def test_a_file_tells_the_same(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """`governor explain ID --file` needs no running Governor."""
     path = tmp_path / "a.rec"

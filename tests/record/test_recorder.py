@@ -12,7 +12,8 @@ from governor.control.state import describe_runtime
 from governor.record.events import Kind, make_events
 from governor.record.recorder import CALM_NS, RecordFile
 from governor.record.store import encode_header, read
-from governor.runtime import Runtime, serve
+from governor.runtime import Runtime
+from governor.serving import serve
 from tests.control.stub import StubRuntime
 from tests.faults.world import World
 from tests.record.traffic import MS, make_config

@@ -14,8 +14,6 @@ from signals.quota import MEMORY_S, N_QUOTAS, NOT_IN_SIGHT_S, QUOTA_TOKENS
 
 S = 1_000_000_000
 
-Note = tuple[int, int, float, float, int]
-
 
 def read(bank: SignalBank, now_ns: int) -> tuple[float, float]:
     """Return seconds to the first empty quota and the least share left."""

@@ -209,3 +209,9 @@ def make_gate(limit: int, identities: Identities, name: str = "up", **options: A
 def arrival(who: int, **more: Any) -> Arrival:
     """Return an arrival of somebody, as keys."""
     return Arrival(1_000 + who % 3, 2_000 + who, 3_000 + who, fingerprint=who, **more)
+
+
+def ask(fleet: Fleet, row: int, who: int = 1, idx: int = 0, **more: object) -> Request:
+    """Let a request come to a worker."""
+    request = Request(fleet.remote[row][idx], who)
+    return request.start(fleet.now_ns, arrival(who, **more))

@@ -122,7 +122,7 @@ class Row:
             gate.in_flight,
             gate.limit,
             line.length(Band.OWN),
-            line.length(Band.LONG),
+            line.length(Band.LONG) + line.length(Band.HUNG),  # both are contained
             line.length(Band.CROWD),
             round(gate.dispatcher.expected_wait_ns / 1e9, 2) if line.n_live else 0,
             round(values[PLACES["retry_share"]], 3),

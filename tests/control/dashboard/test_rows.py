@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from governor.control.dashboard.rows import COLUMNS, SIGNS, TOTALS, Row
+from governor.core.arrival import Arrival
+from governor.core.bands import Band
+from governor.core.lease import make_lease
 from tests.control.stub import StubRuntime
 
 
@@ -53,3 +56,15 @@ def test_no_time_passed_is_no_rate() -> None:
 def test_the_forecast_has_eight_points() -> None:
     """Half a second each, whatever the detector's own grid."""
     assert len(Row(StubRuntime().gates["tools"], 0).forecast()) == 8
+
+
+def test_everybody_who_waits_is_in_one_of_the_columns() -> None:
+    """Calls of a kind that hangs wait with the long ones: both are contained."""
+    gate = StubRuntime().gates["tools"]
+    row = Row(gate, 0)
+    for band in Band:
+        gate.line.push(make_lease(Arrival(), 0, 0), 0.0, band)
+    row.sample(1.0)
+    found = read(row)
+    waiting = [found[f"waiting_{name}"] for name in ("own", "long", "crowd")]
+    assert (waiting, gate.line_length) == ([1, 2, 1], 4)
