@@ -130,6 +130,10 @@ class Member:
         """Return how old the view is; -1 if there never was one."""
         return now_ns - self._fresh_at_ns if self._fresh_at_ns >= 0 else -1
 
+    def is_ramping(self, now_ns: int) -> bool:
+        """Whether our share may only grow step by step now: a view was lost, or a governor."""
+        return now_ns < self._ramp_until_ns
+
     # -- out --------------------------------------------------------------------
 
     def call(self) -> Call:

@@ -27,7 +27,7 @@ from governor.proxy.agents import AgentMatcher
 from governor.proxy.arrivals import ArrivalReader
 from governor.proxy.headers import begin_request_ids
 from governor.proxy.stats import ProxyStats
-from governor.resolved import terms_of
+from governor.resolved import switches_of, terms_of
 from governor.runtime import GC_THRESHOLD, cannot, done_hook, report_fault
 from governor.workers.board import Board, Life, WorkerWord
 from governor.workers.keys import Keys, LatestRule
@@ -159,7 +159,8 @@ class Worker:
         policies = self.config.policies.model_copy(update={name: value})
         self.config = self.config.model_copy(update={"policies": policies})
         for route in self.proxy.router.routes:
-            route.lay_down(terms_of(policies, route.policies))
+            own = route.policies
+            route.lay_down(terms_of(policies, own), switches_of(policies, own))
 
     def _receive(self) -> None:
         try:

@@ -17,7 +17,7 @@ import governor
 from governor.control.dashboard.episodes import OPENING, Episodes
 from governor.control.dashboard.rows import COLUMNS, FORECAST_POINTS, PLACES, SIGNS, TOTALS, Row
 from governor.control.dashboard.sentences import put_decisions_in_words
-from governor.control.dashboard.switch import SWITCHES
+from governor.control.dashboard.switch import SWITCHES, describe_policies
 from governor.control.dashboard.who import describe_costliest
 from governor.control.health import compute_readiness
 from governor.control.shaping import put_shaping_in_words
@@ -88,6 +88,8 @@ class Snapshots:
                 name: list(upstream.endpoints) for name, upstream in config.upstreams.items()
             },
             "listeners": [str(listener.address) for listener in config.listeners],
+            "policies": describe_policies(config),
+            "in_fleet": config.fleet is not None,
             "columns": COLUMNS,
             "totals": TOTALS,
             "signs": SIGNS,

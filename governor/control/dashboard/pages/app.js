@@ -2,17 +2,17 @@
 import { Charts } from "./charts.js";
 import { showDecisions, showFanout, showWho } from "./people.js";
 import { showEpisodes, tell } from "./storms.js";
+import { enableSwitches, listenToSwitches, meetSwitches, showSwitches } from "./switches.js";
 import { Upstreams, showTotals } from "./table.js";
 import { $, make, seconds, setText, verdict } from "./text.js";
 
-const FRAMES_MAX = 480, RETRY_MS = 3000, LATE_S = 0.05;
-let hello, table, charts, frames = [], chosen = 0, told = {}, lastAt = 0, source, known = new Map(), isDue = false;
+const FRAMES_MAX = 480, RETRY_MS = 3000, LATE_S = 0.05, READ_MS = 10000;
+let hello, table, charts, frames = [], chosen = 0, told = {}, lastAt = 0, source, known = new Map(), isDue = false, failure = null;
 
 function setState(state, text) {
   document.body.dataset.state = state;
   setText($("connection-text"), text);
-  // A switch shows where it stands only while that is known.
-  for (const select of $("switches").elements) select.disabled = state !== "live" || !frames.length;
+  enableSwitches(state === "live" && frames.at(-1)?.modes !== undefined);
 }
 
 function announce(text) {
@@ -70,6 +70,7 @@ function meet(page) {
   if (frames.length && past.length) frames.push({ t: past[0].t - 0.01 }); // a gap is drawn as one
   frames.push(...past);
   showDecisions(page, true);
+  meetSwitches(page);
   choose(Math.min(chosen, page.upstreams.length - 1));
   known = new Map();
   setState("live", "Connected");
@@ -129,6 +130,10 @@ function show() {
   const isEmpty = frame.totals.every((totals) => totals[0] === 0);
   $("empty").hidden = !isEmpty;
   if (isEmpty) $("empty").replaceChildren("No calls yet. Governor is ready: point a caller at ", make("code", {}, listenerUrl()), " instead of the service, and its rhythm shows here.");
+  if (failure && Date.now() < failure.until) { // long enough to be read
+    banner(failure.text, "bad");
+    return;
+  }
   const notes = [];
   if (frame.status !== "ready") notes.push(`Governor is ${frame.status}.`);
   if (frame.modes.mode === "observe") notes.push("Observing: everything is decided and shown, nothing is changed.");
@@ -154,33 +159,10 @@ function showSentences(frame) {
   setText(chip, state.word);
 }
 
-function showSwitches(modes) {
-  for (const select of $("switches").elements) {
-    select.disabled = false;
-    if (select !== document.activeElement) select.value = modes[select.name];
-    select.dataset.value = modes[select.name];
-  }
-}
-
-$("switches").addEventListener("submit", (event) => event.preventDefault());
-$("switches").addEventListener("change", async ({ target }) => {
-  const before = target.dataset.value;
-  const what = target.name === "mode" ? "every policy" : target.parentElement.firstChild.textContent.trim();
-  if (!window.confirm(`Set ${what} to ${target.value}, for every upstream, until Governor restarts?`)) {
-    target.value = before;
-    return;
-  }
-  const body = JSON.stringify({ switch: target.name, to: target.value });
-  try {
-    const answer = await fetch("/switch", { method: "POST", headers: { "Content-Type": "application/json", "X-Governor-Write": "1" }, body });
-    if (!answer.ok) throw new Error((await answer.json()).error.message);
-    showSwitches(await answer.json());
-    announce(`${what}: ${target.value}`);
-  } catch (error) {
-    target.value = before;
-    banner(`Not switched: ${error.message}`, "bad");
-    announce("Not switched.");
-  }
+listenToSwitches(announce, (why) => {
+  failure = { text: why, until: Date.now() + READ_MS };
+  banner(why, "bad");
+  announce("Not switched.");
 });
 document.addEventListener("visibilitychange", () => { if (!document.hidden) show(); });
 connect();
