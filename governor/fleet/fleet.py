@@ -148,11 +148,11 @@ def describe_member(member: Member, counts: Counts, now_ns: int) -> dict[str, An
         "own_limit": gate.limit,
         "fleet": {
             "in_flight": sum(x.elsewhere for x in member.limits) + gate.in_flight,
-            "waiting": sums[at.WAITING] + own[at.WAITING],
+            "waiting": sums[at.WAITING] + gate.line_length,
             "demand": sums[at.DEMAND] + own[at.DEMAND],
             "invited": sums[at.INVITED] + own[at.INVITED],
             "organic_hz": (sums[at.ORGANIC_MILLI_HZ] + own[at.ORGANIC_MILLI_HZ]) / at.MILLI,
-            "arrived": sums[at.ARRIVED] + own[at.ARRIVED],
+            "arrived": sums[at.ARRIVED] + gate.ledger.n_arrived,
             "useful_s": (sums[at.USEFUL_MS] + own[at.USEFUL_MS]) / at.MILLI,
             "wasted_s": (sums[at.WASTED_MS] + own[at.WASTED_MS]) / at.MILLI,
         },

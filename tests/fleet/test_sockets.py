@@ -73,11 +73,16 @@ def governors(stack: ExitStack, service: Service, redis: RedisServer) -> list[Ru
     ]
 
 
-def seen(governor: RunningRuntime) -> dict[str, Any]:
+def told(governor: RunningRuntime) -> dict[str, Any]:
     """Return what a governor's page says of its fleet."""
     fleet = governor.runtime.fleet
     assert fleet is not None
-    view: dict[str, Any] = fleet.describe(time.monotonic_ns())["upstreams"]["only"]
+    return fleet.describe(time.monotonic_ns())
+
+
+def seen(governor: RunningRuntime) -> dict[str, Any]:
+    """Return what it says of the upstream."""
+    view: dict[str, Any] = told(governor)["upstreams"]["only"]
     return view
 
 
@@ -124,6 +129,13 @@ def test_a_limit_is_the_whole_fleets(
         assert families["governor_fleet_governors"].samples[0].value == N
         assert families["governor_fleet_limit"].samples[0].value == LIMIT
         assert describe_runtime(fleet[0].runtime, time.monotonic_ns())["fleet"]["upstreams"]
+        view = fleet[0].runtime.fleet
+        assert view is not None
+        fleet[0].run(view.look(time.monotonic_ns()))
+        members = seen(fleet[0])["members"]
+        assert [x["state"] for x in members].count("leads") == 1
+        assert {x["who"] for x in members} == {told(x)["who"] for x in fleet}
+        assert sum(x["arrived"] for x in members[1:]) > 0
 
 
 def test_a_server_killed_and_started_again_costs_no_request(

@@ -1,5 +1,6 @@
 // Rule of this file: the connection and its states; what a frame means for which part of the page.
 import { Charts } from "./charts.js";
+import { fleetNote, meetFleet } from "./fleet.js";
 import { showDecisions, showFanout, showWho } from "./people.js";
 import { showEpisodes, tell } from "./storms.js";
 import { enableSwitches, listenToSwitches, meetSwitches, showSwitches } from "./switches.js";
@@ -71,6 +72,7 @@ function meet(page) {
   frames.push(...past);
   showDecisions(page, true);
   meetSwitches(page);
+  meetFleet(page);
   choose(Math.min(chosen, page.upstreams.length - 1));
   known = new Map();
   setState("live", "Connected");
@@ -81,6 +83,7 @@ function choose(idx) {
   chosen = idx;
   table.choose(idx);
   const name = hello.upstreams[idx];
+  document.body.dataset.chosen = name;
   setText($("one-title"), name);
   $("one-title").title = (hello.endpoints[name] ?? []).join(" ");
   if (frames.at(-1)?.totals) show();
@@ -137,6 +140,7 @@ function show() {
   const notes = [];
   if (frame.status !== "ready") notes.push(`Governor is ${frame.status}.`);
   if (frame.modes.mode === "observe") notes.push("Observing: everything is decided and shown, nothing is changed.");
+  if (fleetNote()) notes.push(fleetNote());
   if (frame.lag_s > LATE_S) notes.push(`This machine is overloaded: Governor itself runs ${seconds(frame.lag_s)} late.`);
   const kind = notes.length ? "warn" : "calm";
   if (frame.every_s > 2.5) notes.push(`Updates come every ${seconds(frame.every_s)}, so that watching costs the proxy next to nothing.`);
