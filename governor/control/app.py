@@ -40,7 +40,7 @@ INDEX = {
     STREAM: "what the dashboard shows, as server-sent events",
     "/metrics": "Prometheus metrics",
     "/state": "what every signal reads and every policy does now (?pretty to read it)",
-    "/fleet": "what is shared with the other governors of the fleet, ?members who they are; null alone",
+    "/fleet": "what the governors of a fleet share (?members: who they are); null without one",
     "/decisions": f"recent interventions and the readings behind them (?last=1..{LAST_MAX})",
     "/agents": "who calls, how, and what each may do; POST to /agents/ID/release, quarantine, hold",
     "/agents.html": "the same as a page",

@@ -146,7 +146,7 @@ def test_a_switch_reaches_every_gate_and_every_page() -> None:
 
 
 def test_what_was_off_at_the_start_can_be_switched_on() -> None:
-    """Routes wait out and share from then on, and endpoints are chosen; and back, in each worker."""
+    """Routes wait out and share from then on, endpoints are chosen; and back; workers, too."""
     urls = ["http://127.0.0.1:9", "http://127.0.0.1:10"]
     config = Config.model_validate(
         {

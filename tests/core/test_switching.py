@@ -101,7 +101,7 @@ def test_a_policy_that_is_switched_acts_counts_or_rests_from_then_on(
 
 
 def test_a_ramp_that_is_switched_on_begins_at_the_demand_it_finds() -> None:
-    """Off it bounds nothing and learns what is used; governing it lets that go on, no steep rise."""
+    """Off it bounds nothing and learns what is used; on it lets that go on, but no steep rise."""
     gate = make_gate(limit=100, shaping=Shaping(Modes(acceleration="off"), acceleration=2.0))
     now_ns = 0
 

@@ -8,7 +8,7 @@ import pytest
 
 from governor.fleet.fleet import state_of
 from governor.fleet.members import GONE_NS, N_SHOWN, Members, divide
-from tests.fleet.test_member import MS, World
+from tests.fleet.test_member import World
 
 ME, LEADER, QUIET = b"11111111aa", b"22222222bb", b"33333333cc"
 SERVER_MS = 10**12

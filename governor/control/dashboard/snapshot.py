@@ -71,6 +71,7 @@ class Snapshots:
         )
         self._sampled_at_ns = now_ns
         self._sampled_at_s = unix_now_ns / 1e9
+        self._started_s = round((unix_now_ns - now_ns + runtime.started_at_ns) / 1e9, 2)
         self._n_seen = 0
         self._said: deque[tuple[object, ...]] = deque(maxlen=SAID_KEPT)
         self._read_decisions(unix_now_ns - now_ns)  # what was decided before anybody watched
@@ -87,6 +88,7 @@ class Snapshots:
             "endpoints": {
                 name: list(upstream.endpoints) for name, upstream in config.upstreams.items()
             },
+            "started_s": self._started_s,
             "listeners": [str(listener.address) for listener in config.listeners],
             "policies": describe_policies(config),
             "in_fleet": config.fleet is not None,

@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import Any
 
 from governor.config.model import Config, Route
-from governor.config.policies import RoutePolicies
 from policies.switches import STATES, Modes
 
 SWITCHES: dict[str, tuple[str, ...]] = {

@@ -143,7 +143,11 @@ async def test_a_switch_is_thrown_by_the_right_request_only(
         assert (answer.status, await answer.json()) == (200, expected)
     assert runtime.config.policies.mode == "observe"
     [act] = runtime.audit.last(5)
-    assert (act["policy"], act["why"], act["what"]) == ("mode", "from govern to observe", "switched")
+    assert (act["policy"], act["why"], act["what"]) == (
+        "mode",
+        "from govern to observe",
+        "switched",
+    )
 
 
 async def test_a_viewer_that_does_not_read_is_dropped(

@@ -36,9 +36,7 @@ def test_where_a_policy_has_something_to_do() -> None:
     own = {"policies": {"hold": "off"}, "absorb": "2s", "coalesce": True}
     match = [{"match": {"path_prefix": f"/{n}"}, "upstream": "two", **own} for n in range(5)]
     two = {"endpoints": ["http://127.0.0.1:9", "http://127.0.0.1:10"], "acceleration": 2}
-    found = describe_policies(
-        Config.model_validate({"upstreams": {"two": two}, "routes": match})
-    )
+    found = describe_policies(Config.model_validate({"upstreams": {"two": two}, "routes": match}))
     assert {name: found[name]["n"] for name in idle} == dict(zip(idle, (5, 5, 1, 1), strict=True))
     assert found["hold"] == {"n": None, "n_own": 5, "own": ["/0", "/1", "/2"]}
     assert found["limit"]["n_own"] == 0

@@ -2,13 +2,13 @@
 import { Charts } from "./charts.js";
 import { fleetNote, meetFleet } from "./fleet.js";
 import { showDecisions, showFanout, showWho } from "./people.js";
-import { showEpisodes, tell } from "./storms.js";
+import { forgetEpisodes, showEpisodes, tell } from "./storms.js";
 import { enableSwitches, listenToSwitches, meetSwitches, showSwitches } from "./switches.js";
 import { Upstreams, showTotals } from "./table.js";
-import { $, make, seconds, setText, verdict } from "./text.js";
+import { $, clock, make, seconds, setText, since, verdict } from "./text.js";
 
-const FRAMES_MAX = 480, RETRY_MS = 3000, LATE_S = 0.05, READ_MS = 10000;
-let hello, table, charts, frames = [], chosen = 0, told = {}, lastAt = 0, source, known = new Map(), isDue = false, failure = null;
+const FRAMES_MAX = 480, RETRY_MS = 3000, LATE_S = 0.05, READ_MS = 10000, ANEW_S = 1;
+let hello, table, charts, frames = [], chosen = 0, told = {}, lastAt = 0, source, known = new Map(), isDue = false, notice = null;
 
 function setState(state, text) {
   document.body.dataset.state = state;
@@ -59,6 +59,7 @@ async function lose() {
 
 function meet(page) {
   const isSame = hello && hello.upstreams.join() === page.upstreams.join();
+  const isAnew = hello && Math.abs(hello.started_s - page.started_s) > ANEW_S;
   hello = page;
   setText($("version"), page.version);
   if (!isSame) {
@@ -66,6 +67,13 @@ function meet(page) {
     frames = [];
     told = {};
     charts ??= new Charts($("charts"));
+  }
+  setText($("since"), since(page.started_s));
+  if (isAnew) {
+    notice = { text: `Governor was started again at ${clock(page.started_s)}: it begins to learn, counts from zero, and every switch stands as its configuration says.`, kind: "warn", until: Date.now() + READ_MS };
+    announce("Governor was started again.");
+    forgetEpisodes(page.started_s);
+    told = {};
   }
   const past = page.history.map(([t, rows]) => ({ t, rows })).filter((frame) => !frames.length || frame.t > frames.at(-1).t);
   if (frames.length && past.length) frames.push({ t: past[0].t - 0.01 }); // a gap is drawn as one
@@ -133,8 +141,8 @@ function show() {
   const isEmpty = frame.totals.every((totals) => totals[0] === 0);
   $("empty").hidden = !isEmpty;
   if (isEmpty) $("empty").replaceChildren("No calls yet. Governor is ready: point a caller at ", make("code", {}, listenerUrl()), " instead of the service, and its rhythm shows here.");
-  if (failure && Date.now() < failure.until) { // long enough to be read
-    banner(failure.text, "bad");
+  if (notice && Date.now() < notice.until) { // long enough to be read
+    banner(notice.text, notice.kind);
     return;
   }
   const notes = [];
@@ -164,7 +172,7 @@ function showSentences(frame) {
 }
 
 listenToSwitches(announce, (why) => {
-  failure = { text: why, until: Date.now() + READ_MS };
+  notice = { text: why, kind: "bad", until: Date.now() + READ_MS };
   banner(why, "bad");
   announce("Not switched.");
 });

@@ -23,7 +23,8 @@ const titleOf = (name) => POLICIES[name]?.[0] ?? EVERYTHING;
 function rowOf(name, [title, about]) {
   const select = make("select", { name, id: `switch-${name}`, "aria-describedby": `about-${name}`, disabled: "" },
     ...["govern", "observe", "off"].map((state) => make("option", {}, state)));
-  return make("div", { class: "policy" }, make("label", { for: `switch-${name}` }, title), select, make("p", { id: `about-${name}` }, about));
+  const idle = make("span", { class: "chip" }, "not in use");
+  return make("div", { class: "policy" }, make("label", { for: `switch-${name}` }, title), select, idle, make("p", { id: `about-${name}` }, about));
 }
 $("policy-list").append(...Object.entries(POLICIES).map(([name, texts]) => rowOf(name, texts)));
 
@@ -33,7 +34,7 @@ export function meetSwitches(page) {
     const { n_own: nOwn, own } = page.policies[name];
     const more = nOwn > own.length ? ` and ${nOwn - own.length} more` : "";
     const notes = [about];
-    if (isIdle(name)) notes.push(`Not in use: ${needs}.`);
+    if (isIdle(name)) notes.push(`It has nothing to do: ${needs}.`);
     if (nOwn) notes.push(`Decided by the route itself: ${own.join(", ")}${more}.`);
     setText($(`about-${name}`), notes.join(" "));
     $(`switch-${name}`).parentElement.toggleAttribute("data-idle", isIdle(name));
