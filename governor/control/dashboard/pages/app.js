@@ -74,6 +74,7 @@ function meet(page) {
     announce("Governor was started again.");
     forgetEpisodes(page.started_s);
     told = {};
+    if (frames.length) frames.push({ t: frames.pop().t + 0.01 }); // its sentences are of another life
   }
   const past = page.history.map(([t, rows]) => ({ t, rows })).filter((frame) => !frames.length || frame.t > frames.at(-1).t);
   if (frames.length && past.length) frames.push({ t: past[0].t - 0.01 }); // a gap is drawn as one

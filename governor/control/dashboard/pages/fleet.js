@@ -47,7 +47,7 @@ function showMembers(name, seen) {
   const { fleet } = seen;
   const worked = fleet.useful_s + fleet.wasted_s;
   setText($("fleet-note"), [
-    left > 0 && here.length ? `${number(left)} more governors are in the sum.` : "",
+    left > 0 && here.length ? `${number(left)} more ${left === 1 ? "governor is" : "governors are"} in the sum.` : "",
     worked ? `Of the upstream time of all, ${percent(fleet.wasted_s / worked)} was of no use to anybody.` : "",
   ].join(" ").trim());
 }
