@@ -8,7 +8,7 @@ const tables = {};
 
 function tableOf(title) {
   const body = make("tbody"), caption = make("caption", {}, title);
-  const head = make("thead", {}, make("tr", {}, ...["Label", "Open", "Held s", "Share"].map((text) => make("th", { scope: "col" }, text))));
+  const head = make("thead", {}, make("tr", {}, ...["Label", "In flight", "Held s", "Share"].map((text) => make("th", { scope: "col" }, text))));
   return { caption, body, rows: new Map(), element: make("table", {}, caption, head, body) };
 }
 
