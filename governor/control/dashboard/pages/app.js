@@ -81,10 +81,10 @@ function meet(page) {
   frames.push(...past);
   showDecisions(page, true);
   meetSwitches(page);
-  meetFleet(page);
   choose(Math.min(chosen, page.upstreams.length - 1));
   known = new Map();
   setState("live", "Connected");
+  meetFleet(page);
   banner();
 }
 

@@ -73,12 +73,17 @@ export const fleetNote = () => (state === "local only" || state === "not reached
 
 async function renew() {
   setTimeout(renew, EVERY_MS);
-  if (document.hidden) return;
+  if (document.hidden || document.body.dataset.state !== "live") return;
   let fleet;
   try {
     fleet = (await (await fetch("/fleet?members")).json()).fleet;
   } catch {
     return; // said above: the connection is lost
+  }
+  $("fleet").hidden = !fleet;
+  if (!fleet) { // started again with another configuration
+    state = "";
+    return;
   }
   const upstreams = Object.entries(fleet.upstreams);
   showServer(fleet, upstreams);
@@ -86,7 +91,6 @@ async function renew() {
     `${name}: ${seen.in_words}${seen.storm.is_on ? " All together foresee a storm." : ""}`)));
   const chosen = fleet.upstreams[document.body.dataset.chosen] ? document.body.dataset.chosen : upstreams[0][0];
   showMembers(chosen, fleet.upstreams[chosen]);
-  $("fleet").hidden = false;
 }
 
 // Begins once the stream has said whether there is a fleet.
