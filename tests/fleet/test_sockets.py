@@ -86,6 +86,15 @@ def seen(governor: RunningRuntime) -> dict[str, Any]:
     return view
 
 
+def look(governor: RunningRuntime) -> list[dict[str, Any]]:
+    """Return whom its page shows, asked for if it is time."""
+    fleet = governor.runtime.fleet
+    assert fleet is not None
+    governor.run(fleet.look(time.monotonic_ns()))
+    members: list[dict[str, Any]] = seen(governor)["members"]
+    return members
+
+
 def is_one_view(fleet: list[RunningRuntime]) -> bool:
     """Whether all see all, and one of them leads."""
     views = [seen(x) for x in fleet]
@@ -129,13 +138,10 @@ def test_a_limit_is_the_whole_fleets(
         assert families["governor_fleet_governors"].samples[0].value == N
         assert families["governor_fleet_limit"].samples[0].value == LIMIT
         assert describe_runtime(fleet[0].runtime, time.monotonic_ns())["fleet"]["upstreams"]
-        view = fleet[0].runtime.fleet
-        assert view is not None
-        fleet[0].run(view.look(time.monotonic_ns()))
-        members = seen(fleet[0])["members"]
-        assert [x["state"] for x in members].count("leads") == 1
+        wait_until(lambda: len(look(fleet[0])) == N, what="everybody")
+        members = look(fleet[0])
         assert {x["who"] for x in members} == {told(x)["who"] for x in fleet}
-        assert sum(x["arrived"] for x in members[1:]) > 0
+        assert all(x["arrived"] > 0 and x["state"] for x in members)
 
 
 def test_a_server_killed_and_started_again_costs_no_request(
