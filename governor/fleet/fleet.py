@@ -181,7 +181,9 @@ def state_of(member: Member, now_ns: int) -> str:
         return "not reached yet"
     if not member.is_fresh:
         return "local only"
-    return "rejoining" if member.is_ramping(now_ns) else "up"
+    if not member.is_ramping(now_ns):
+        return "up"
+    return "rejoining" if member.is_rejoining else "settling"
 
 
 def put_in_words(member: Member, counts: Counts) -> str:

@@ -116,10 +116,10 @@ class Members:
         self, now_ns: int, who: bytes, seen: Seen, share: float | None
     ) -> dict[str, Any]:
         member = self._member
-        if not member.is_fresh:
-            state = "not known"
-        elif not self._is_there(seen):
+        if not self._is_there(seen):
             state = "gone"
+        elif not member.is_fresh:
+            state = "not known"
         elif seen.age_ms * 1_000_000 > member.stale_ns:
             state = "silent"
         else:

@@ -65,6 +65,17 @@ def test_an_old_view_knows_nothing_of_the_others() -> None:
     assert state_of(member, world.clock(0)) == "rejoining"
     world.pass_time(21)
     assert state_of(member, world.clock(0)) == "up"
+    members.take(world.clock(0), reply([ME, 600, 0, 0, 0]))
+    world.pass_time(5, is_up=lambda idx: False)
+    assert [x["state"] for x in members.describe(world.clock(0))] == ["alone", "gone"]
+
+
+def test_who_leaves_is_settled_without_a_view_that_was_lost() -> None:
+    """Its places go to the others by a ramp, told as what it is."""
+    world = World(2, 12)
+    world.pass_time(30)
+    world.pass_time(8, is_up=lambda idx: idx == 0)
+    assert state_of(world.crew.members[0], world.clock(0)) == "settling"
     never = World(1, 12).crew.members[0]
     assert state_of(never, 0) == "not reached yet"
     assert Members(never, ME).describe(0)[0]["heard_s"] is None

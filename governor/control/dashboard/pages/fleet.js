@@ -8,7 +8,8 @@ let state = "";
 // What a state means, and how grave it is.
 const SERVER = {
   up: ["up", "good", "The view of the others is fresh."],
-  rejoining: ["rejoining", "warn", "A view was lost, or a governor: shares grow step by step for two seconds."],
+  settling: ["settling", "warn", "A governor left: its places go to the others step by step, for two seconds."],
+  rejoining: ["rejoining", "warn", "The view of the others was lost and is back: shares grow step by step, for two seconds."],
   "local only": ["local only", "bad", "The fleet’s server does not answer: this governor goes on with its last share."],
   "not reached yet": ["not reached yet", "bad", "The fleet’s server has not answered since the start: this governor decides alone."],
 };
@@ -71,6 +72,13 @@ function showServer(fleet, upstreams) {
 // What the whole page is to say of it; nothing while all is well.
 export const fleetNote = () => (state === "local only" || state === "not reached yet" ? SERVER[state][2] : "");
 
+// Of the upstream that is chosen, and of others that are not as they should be.
+function showWords(upstreams, chosen) {
+  const told = upstreams.filter(([name, seen]) => name === chosen || seen.storm.is_on || seen.server_state !== "up").slice(0, SHOWN);
+  $("fleet-words").replaceChildren(...told.map(([name, seen]) => make("li", {},
+    `${name}: ${seen.in_words}${seen.storm.is_on ? " All together foresee a storm." : ""}`)));
+}
+
 async function renew() {
   setTimeout(renew, EVERY_MS);
   if (document.hidden || document.body.dataset.state !== "live") return;
@@ -87,9 +95,8 @@ async function renew() {
   }
   const upstreams = Object.entries(fleet.upstreams);
   showServer(fleet, upstreams);
-  $("fleet-words").replaceChildren(...upstreams.map(([name, seen]) => make("li", {},
-    `${name}: ${seen.in_words}${seen.storm.is_on ? " All together foresee a storm." : ""}`)));
   const chosen = fleet.upstreams[document.body.dataset.chosen] ? document.body.dataset.chosen : upstreams[0][0];
+  showWords(upstreams, chosen);
   showMembers(chosen, fleet.upstreams[chosen]);
 }
 
