@@ -16,7 +16,7 @@ Calls are then sent at that rate, and who comes faster waits. As long as calls w
 and none is refused the pace creeps up: an idle quota costs goodput all the time,
 one call too many costs one try. It stays near what was measured at first and
 leaves it ever faster (as CUBIC does), so that a quota that was raised is found.
-A refusal brings it back.
+A refusal brings it back; one that confirms the rate lets it creep more slowly from then on.
 
 What is short of *places*, or has a broken service behind it, refuses as many as
 before when it is sent what it accepted. Then it is no quota, and nothing is paced.
@@ -71,6 +71,14 @@ BACK_S = 2.5
 then fills the bucket, and is spent when the pace is above the rate: nothing is lost, and one call
 in a hundred or less is refused."""
 
+CREEP_KNOWN_HZ = 0.005
+BACK_KNOWN_S = 5.0
+"""The same once a refusal at our own pace has confirmed the rate to a few per cent: the dip gives
+as many tokens back, and half as many calls are refused."""
+
+CONFIRMED = 0.05
+"""Relative difference between two measures that confirm each other."""
+
 BUSY_SHARE = 0.8
 """Of a pause between refusals: if calls waited for so much of it, no bucket overflowed."""
 
@@ -106,6 +114,7 @@ class Quota:
 
     __slots__ = (
         "_busy_s",
+        "_creep_hz",
         "_doubted_until_ns",
         "_filled_ns",
         "_is_marked",
@@ -137,6 +146,7 @@ class Quota:
         self._is_short = False
         self._pressed_s = 0.0
         self._busy_s = 0.0
+        self._creep_hz = CREEP_HZ
         self._paced_ns = 0
         self._weighed_ns = 0
         self._n_taken = 0
@@ -167,7 +177,7 @@ class Quota:
             marks.clear()
         if self.rate_hz and dispatched_at_ns >= self._paced_ns:
             self._n_refused += 1
-            self._pressed_s = -BACK_S
+            self._pressed_s = -(BACK_S if self._creep_hz == CREEP_HZ else BACK_KNOWN_S)
             self._busy_s = 0.0
         if marks and now_ns - marks[-1][0] < MARK_NS:
             return
@@ -188,8 +198,11 @@ class Quota:
         was_busy = self._busy_s * 1e9 > BUSY_SHARE * pause_ns
         if self._pressed_s > CREPT_S:
             self.rate_hz = self.pace_hz
-        else:
-            self.rate_hz = accepted_hz if was_busy else max(self.rate_hz, accepted_hz)
+            self._creep_hz = CREEP_HZ
+            return
+        is_confirmed = was_busy and abs(accepted_hz - self.rate_hz) < CONFIRMED * self.rate_hz
+        self._creep_hz = CREEP_KNOWN_HZ if is_confirmed else CREEP_HZ
+        self.rate_hz = accepted_hz if was_busy else max(self.rate_hz, accepted_hz)
 
     def _measure(self, now_ns: int) -> None:
         """Tell the rate from the accepted calls between the oldest and the newest mark."""
@@ -211,6 +224,7 @@ class Quota:
             self._n_taken = self._n_refused = 0
             self._tokens = 0.0
             self._pressed_s = 0.0
+            self._creep_hz = CREEP_HZ
         self.rate_hz = (n_accepted + MARGIN) * 1e9 / span_ns
 
     def tick(self, now_ns: int, is_waiting: bool) -> bool:
@@ -234,13 +248,17 @@ class Quota:
         self.fill(now_ns)
         if now_ns - self._weighed_ns >= WEIGH_NS and self._n_taken >= N_WEIGHED_MIN:
             if self._n_refused > REFUSED_SHARE * self._n_taken:
-                self._doubted_until_ns = now_ns + DOUBT_NS
-                self._forget()
+                self.doubt(now_ns)
             self._weighed_ns = now_ns
             self._n_taken = self._n_refused = 0
         if now_ns - self._refused_ns > MEMORY_NS:
             self._forget()
         return self.is_known
+
+    def doubt(self, now_ns: int) -> None:
+        """Forget the quota, and suspect none for a while: what is short was found to be no rate."""
+        self._doubted_until_ns = now_ns + DOUBT_NS
+        self._forget()
 
     def _forget(self) -> None:
         self.rate_hz = 0.0
@@ -258,7 +276,8 @@ class Quota:
     def pace_hz(self) -> float:
         """What is sent: the rate, and the more above it the longer calls wait unrefused."""
         pressed_s = self._pressed_s
-        return self.rate_hz * (1.0 + CREEP_HZ * pressed_s + max(0.0, pressed_s / PLATEAU_S) ** 3)
+        crept = self._creep_hz * pressed_s + max(0.0, pressed_s / PLATEAU_S) ** 3
+        return self.rate_hz * (1.0 + crept)
 
     def bound_hz(self, capacity_hz: float) -> float:
         """Return ``capacity_hz`` (0: unknown), but no more than the quota."""

@@ -277,9 +277,11 @@ class Gate(Adoption):
             tell(Part.LIMIT, limit.tick, now_ns, endpoint.in_flight)
             capacity_hz += ask(Part.LIMIT, 0.0, limit.capacity_hz, now_ns)
             response_ns = max(response_ns, ask(Part.LIMIT, 0, limit.response_ns))
-        if self.shaping.pace(now_ns, self.line.n_live > 0):
+        is_partial = self.shaping.is_partial(now_ns)
+        if self.shaping.pace(now_ns, self.line.n_live > 0) or is_partial:
             for endpoint in self.endpoints:
-                tell(Part.LIMIT, endpoint.limit.lift, now_ns)
+                limit = endpoint.limit
+                tell(Part.LIMIT, limit.disbelieve if is_partial else limit.lift, now_ns)
         self.dispatcher.capacity_hz = self.shaping.bound_hz(capacity_hz)
         self.dispatcher.response_ns = response_ns
 

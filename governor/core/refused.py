@@ -121,14 +121,24 @@ class Refused:
         alone_ns = max(asked_ns, min(standstill_ns(arrival.attempt), longest_ns))
         if not bound_ns and gate.faults.ask(Part.LIMIT, False, self._is_stalled):
             asked_ns = alone_ns
+        best_hz, organic_hz = gate.best_capacity_hz, gate.organic_hz
+        capacity_hz = gate.faults.ask(
+            Part.QUOTA,
+            best_hz,
+            gate.shaping.returning_hz,
+            now_ns,
+            arrival.kind,
+            best_hz,
+            organic_hz,
+        )
         return gate.faults.ask(
             Part.SLOTS,
             alone_ns,  # as it would come by itself
             gate.reservations.invite,
             now_ns,
             slot_key(arrival),
-            gate.best_capacity_hz,
-            gate.organic_hz,
+            capacity_hz,
+            organic_hz,
             asked_ns,
             longest_ns,
         )

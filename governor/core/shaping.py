@@ -55,10 +55,15 @@ from policies.decision import Reason
 from policies.herd import Herd
 from policies.holdback import Holdback
 from policies.quota import Quota
+from policies.scope import RefusalScope
 from policies.switches import GOVERN, OBSERVE, OFF, Policy, observes_any, state_of
 from policies.switches import Modes as Modes
 
 P = ParamSpec("P")
+
+RETURNING_SHARE = 1.0 / 3.0
+"""Of a kind's usual rate that is invited beside it, where its back end's capacity is unknown: one
+that cannot serve a third more than usual is saturated every day."""
 
 _REASONS = (Reason.OVER_LIMIT, Reason.CONTAINED, Reason.HELD, Reason.CONTAINED)
 """Why a request waits beside a free place, by band."""
@@ -104,6 +109,7 @@ class Shaping:
         "is_calm",
         "is_limiting",
         "quota",
+        "scope",
         "switches",
     )
 
@@ -120,6 +126,7 @@ class Shaping:
         self._ramp = Acceleration(acceleration) if acceleration is not None else None
         self.acceleration: Acceleration | None = None
         self.quota = Quota()
+        self.scope = RefusalScope()
         self.holdback = Holdback(holdback_share)
         self.is_calm = self._ramp is None and not holdback_share
         self._kept_from_crowd = 0
@@ -237,6 +244,8 @@ class Shaping:
             self.faults.note(Part.CONTAIN)
         try:
             self.quota.take()
+            if self.scope.is_watching:
+                self.scope.on_sent(now_ns, lease.arrival.kind, lease.arrival.tenant)
         except Exception:
             self.faults.note(Part.QUOTA)
         ramp = self._ramp
@@ -274,7 +283,36 @@ class Shaping:
             self._ask_again(Part.ACCELERATION, ramp.tick if is_asked else ramp.follow, now_ns)
         contains = not self.containment.is_idle and Part.CONTAIN not in self._aside
         is_paced = self.quota.is_known or self._ramp is not None  # off, it still counts
+        is_paced = is_paced or self.scope.is_watching  # calls sent are to be told of
         self.is_calm = not (contains or is_paced or self.holdback.share)
+
+    def refused(self, now_ns: int, lease: Lease, n_accepted: int) -> None:
+        """Note a refusal of the upstream; ``n_accepted`` as of :meth:`Quota.on_refused`."""
+        arrival, sent_at_ns = lease.arrival, lease.dispatched_at_ns
+        tell = self.faults.tell
+        tell(Part.QUOTA, self.quota.on_refused, now_ns, sent_at_ns, n_accepted)
+        tell(Part.QUOTA, self.scope.on_refused, now_ns, sent_at_ns, arrival.kind, arrival.tenant)
+        self.is_calm = False
+
+    def is_partial(self, now_ns: int) -> bool:
+        """Return whether refusals were found to spare some callers; a quota is then forgotten."""
+        is_partial = self.faults.ask(Part.QUOTA, False, self.scope.tick, now_ns)
+        if is_partial:
+            self.faults.tell(Part.QUOTA, self.quota.doubt, now_ns)
+        return is_partial
+
+    def returning_hz(self, now_ns: int, kind: int, capacity_hz: float, organic_hz: float) -> float:
+        """Return what callers of one kind are invited for, beside ``organic_hz``.
+
+        The upstream's capacity. But where its refusals spare some, what is short lies behind it
+        and has a capacity that nobody knows; no less than what is usually asked of it.
+        """
+        if now_ns >= self.scope.partial_until_ns:
+            return capacity_hz
+        known = self.containment.kinds.get(kind)
+        usual_hz = known.hang.told_hz if known is not None else 0.0
+        bound_hz = organic_hz + RETURNING_SHARE * usual_hz
+        return min(capacity_hz or bound_hz, bound_hz) if usual_hz else capacity_hz
 
     def pace(self, now_ns: int, is_waiting: bool) -> bool:
         """Weigh what was refused lately; return whether a rate is what is short."""

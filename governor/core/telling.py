@@ -102,10 +102,9 @@ class Telling(GateParts):
 
     def learn_refusal(self, now_ns: int, lease: Lease) -> None:
         """Tell the limit and the quota of a call that the upstream has turned away."""
-        tell, sent_at_ns = self.faults.tell, lease.dispatched_at_ns
         limit = self.endpoints[lease.endpoint_idx].limit
-        tell(Part.LIMIT, limit.on_refused, now_ns, lease.in_flight_at_dispatch)
-        tell(Part.QUOTA, self.shaping.quota.on_refused, now_ns, sent_at_ns, self.n_accepted)
+        self.faults.tell(Part.LIMIT, limit.on_refused, now_ns, lease.in_flight_at_dispatch)
+        self.shaping.refused(now_ns, lease, self.n_accepted)
 
     def _signal(self, kind: int, now_ns: int, lease: Lease, value: int = 0) -> None:
         """Tell the signals what happened to a call."""

@@ -217,6 +217,11 @@ class AdaptiveLimit:
         if self._refusals.lift(now_ns):
             self._bound()
 
+    def disbelieve(self, now_ns: int) -> None:
+        """Take note that the refusals spare some callers."""
+        if self._refusals.disbelieve(now_ns):
+            self._bound()
+
     def note_elsewhere(self, n_departed: int, held_ns: int) -> None:
         """Count answered calls that others sent to the endpoint, and how long they held it."""
         self._throughput.n_departed += n_departed

@@ -2,9 +2,10 @@
 
 *Theory*: three regimes, told apart by whether the cohort met the limit.
 
-- *slack* (it did not): the level stays at twice what has been proven, and the
-  base is taught; it falls only for two cohorts in a row of which hardly a call
-  was answered in the usual time, with more in flight than ever was proven;
+- *slack* (it did not): the level stays at twice what has been proven (a quarter
+  above it once a knee is known), and the base is taught; it falls only for two
+  cohorts in a row of which hardly a call was answered in the usual time, with
+  more in flight than ever was proven;
 - *start* (it did, and no knee was ever seen): growth, until two cohorts in a
   row are inflated;
 - *pressed* (it did, knee known): small steps to keep low phases just above the
@@ -51,6 +52,11 @@ STEP_DOWN_MAX = 0.03
 SWING_CALM, SWING_MIN, SWING_MAX = 0.06, 0.10, 0.25
 """Half-width of the swing: calm, and its bounds when suspicious."""
 
+SLACK_ROOM, SLACK_ROOM_KNEE = 2.0, 1.0 + SWING_MAX
+"""Room above what slack has proven: generous while nothing speaks against it. Where a queue has
+been met, no further than the limit would swing to ask: a cohort that begins in slack and ends in a
+burst is answered in time, and its mean in flight counts a burst that queues behind it."""
+
 STALE_PER_MOVE = 7.0
 """Evidence fades by exp(-7 |d ln level|): a move of 10 % halves it."""
 
@@ -64,7 +70,8 @@ START_FALL_MIN = 0.25
 """The end of the slow start keeps at least this share, however far it overshot."""
 
 E_CALM = 0.3
-"""Elasticity below which a calm cohort may teach the base."""
+"""Elasticity below which a calm cohort may teach the base; above it, and its own standard error,
+the level may sink: small steps on noise alone led all the way down."""
 
 
 class Control:
@@ -185,7 +192,7 @@ class Control:
         if rise <= max(deviation, SLACK_NORMAL):
             self.proven = max(self.proven, cohort.in_flight)
         if rise <= max(3.0 * deviation, SLACK_NORMAL):
-            room = self._part(2.0) if self.has_knee else 2.0
+            room = self._part(SLACK_ROOM_KNEE) if self.has_knee else SLACK_ROOM
             self._set_level(max(self.level, room * cohort.in_flight))
         is_queued = self.is_inflated and cohort.is_slow and cohort.in_flight > self.proven
         is_queued = is_queued and cohort.number >= self._settled_from
@@ -289,7 +296,7 @@ class Control:
             return
         self._has_fallen = False
         if rise > TARGET:
-            if elasticity.value >= E_CALM:
+            if elasticity.value >= max(E_CALM, elasticity.error):
                 self.verdict = "calm: down"
                 self._move(self.level * self._part(1.0 - min(STEP_DOWN_MAX, 0.5 * (rise - TARGET))))
             elif elasticity.is_flat:

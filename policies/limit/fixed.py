@@ -68,6 +68,10 @@ class FixedLimit:
     def lift(self, now_ns: int) -> None:
         """Change nothing: the limit is what it was told."""
 
+    def disbelieve(self, now_ns: int) -> None:
+        """Take note that the refusals spare some callers: the accepted rate says nothing either."""
+        self._refusals.disbelieve(now_ns)
+
     def note_elsewhere(self, n_departed: int, held_ns: int) -> None:
         """Count answered calls that others sent to the endpoint, and how long they held it."""
         self._throughput.n_departed += n_departed

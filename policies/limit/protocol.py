@@ -62,6 +62,9 @@ class Limit(Protocol):
     def lift(self, now_ns: int) -> None:
         """Take note that what the upstream is short of is a rate, not places."""
 
+    def disbelieve(self, now_ns: int) -> None:
+        """Take note that the refusals say nothing of the upstream: they spare some callers."""
+
     def tick(self, now_ns: int, in_flight: int) -> None:
         """Do what depends on time alone; called about every 50 ms."""
 

@@ -92,6 +92,7 @@ class Refusals:
         "_n_answered",
         "_n_at_begin",
         "_n_refused",
+        "_partial_until_ns",
         "_probe_after_ns",
         "_rate_at_ns",
         "_refused_at_ns",
@@ -115,6 +116,7 @@ class Refusals:
         self._weighed_at_ns = -1
         self._refused_at_ns = -1
         self._lifted_until_ns = -1
+        self._partial_until_ns = -1
         self._probe_after_ns = PROBE_NS
         self._is_probing = False
         self._accepted_hz = 0.0
@@ -166,7 +168,7 @@ class Refusals:
         self._top_before, self.top = self.top, 0
         self._n_refused = 0
         self._lowest = NO_CEILING
-        if n_refused >= N_REFUSED_MIN:
+        if n_refused >= N_REFUSED_MIN and now_ns >= self._partial_until_ns:
             self._learn_rate(now_ns, n_answered)
         elif not self.is_refusing(now_ns):
             self._accepted_hz = 0.0
@@ -203,6 +205,15 @@ class Refusals:
     def lift(self, now_ns: int) -> bool:
         """Take note that a rate is short, by other evidence; return whether a ceiling was there."""
         return self._lift(now_ns + LIFTED_NS)
+
+    def disbelieve(self, now_ns: int) -> bool:
+        """Learn nothing from refusals for a while; return whether a ceiling was there.
+
+        They were found to fall on some callers only (:mod:`policies.scope`).
+        """
+        self._partial_until_ns = now_ns + LIFTED_NS
+        self._accepted_hz = 0.0
+        return self.lift(now_ns)
 
     def _lift(self, until_ns: int) -> bool:
         """Believe in no ceiling for now; return whether there was one."""

@@ -166,6 +166,11 @@ class SharedLimit:
         self.inner.lift(now_ns)
         self._fit()
 
+    def disbelieve(self, now_ns: int) -> None:
+        """Take note that the refusals spare some callers."""
+        self.inner.disbelieve(now_ns)
+        self._fit()
+
     def tick(self, now_ns: int, in_flight: int) -> None:
         """Do what depends on time alone."""
         self.in_flight = in_flight

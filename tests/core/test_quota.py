@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import cast
 
 import pytest
 
-from policies.decision import Reason
+from governor.core.arrival import Arrival
+from governor.core.lease import Decision
+from policies.decision import Action, Outcome, Reason
+from policies.limit import AdaptiveLimit
 from signals import SignalBank
 from tests.core.quota_service import Provider, make_world
 from tests.core.test_gate import MS, SilentSignals, fill, make_gate
@@ -47,3 +51,35 @@ def test_a_quota_leaves_nobody_untouched_on_the_short_way() -> None:
     decisions = fill(gate, 30, 400 * MS)
     assert decisions[-1].reason is Reason.OVER_QUOTA
     assert gate.tick(500 * MS)
+
+
+def test_a_back_end_that_refuses_one_kind_paces_nobody() -> None:
+    """Where one route's calls are refused and another's are not, no rate of the upstream is short.
+
+    Nor are its places: neither quota nor ceiling is believed, and the capacity stays.
+    """
+    gate = make_gate()
+    gate.endpoints[0].limit = AdaptiveLimit(rng_seed=1)
+    was_suspected = False
+
+    def play(now_ns: int, decisions: Sequence[Decision]) -> None:
+        todo = list(decisions)
+        for decision in todo:
+            if decision.action is Action.ADMIT:
+                is_refused = decision.lease.arrival.kind == 1 and now_ns > 1_000 * MS
+                outcome = Outcome.REFUSED if is_refused else Outcome.COMPLETED
+                status = 503 if is_refused else 200
+                todo += gate.depart(now_ns + 2 * MS, decision.lease, outcome, status)
+
+    for now_ns in range(0, 3_000 * MS, 5 * MS):
+        kind = 1 + now_ns // (5 * MS) % 2
+        arrival = Arrival(tenant=1, flow=1, tree=1, kind=kind, is_identified=True)
+        play(now_ns, [gate.arrive(now_ns, arrival, None)])
+        if now_ns % (50 * MS) == 0:
+            play(now_ns, gate.tick(now_ns))
+        was_suspected = was_suspected or gate.shaping.quota.is_known
+    assert was_suspected
+    assert not gate.shaping.quota.is_known
+    explained = gate.endpoints[0].limit.explain()
+    assert explained["refused_above"] == 0
+    assert explained["accepted_hz"] == 0.0

@@ -301,3 +301,16 @@ def test_a_fan_out_over_fresh_names_goes_behind_those_with_a_past() -> None:
         order.append(running.lease)
     assert 3 <= order.index(known.lease) <= 25
     assert order.index(new[0].lease) < order.index(known.lease)
+
+
+def test_who_a_broken_back_end_refuses_is_invited_by_its_kind() -> None:
+    """Where refusals spare some, a kind returns at a third of what is usually asked of it."""
+    shaping = Shaping()
+    shaping.containment.meet(BRIEF).hang.told_hz = 60.0
+    assert shaping.returning_hz(S, BRIEF, 500.0, 100.0) == 500.0
+    shaping.scope.partial_until_ns = 2 * S
+    assert shaping.returning_hz(S, BRIEF, 500.0, 100.0) == pytest.approx(120.0)
+    assert shaping.returning_hz(S, BRIEF, 110.0, 100.0) == 110.0
+    assert shaping.returning_hz(S, BRIEF, 0.0, 100.0) == pytest.approx(120.0)
+    assert shaping.returning_hz(S, LONG, 500.0, 100.0) == 500.0
+    assert shaping.returning_hz(2 * S, BRIEF, 500.0, 100.0) == 500.0

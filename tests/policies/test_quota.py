@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from bench.service.bucket import TokenBucket
 from policies.quota import (
+    BACK_KNOWN_S,
     BACK_S,
     CREEP_HZ,
     DOUBT_NS,
@@ -155,6 +156,18 @@ def test_a_refusal_takes_back_what_has_crept_up() -> None:
     now_ns = flood.now_ns
     quota.on_refused(now_ns, now_ns, flood.n_accepted)
     assert quota.pace_hz == pytest.approx(quota.rate_hz * (1.0 - BACK_S * CREEP_HZ))
+
+
+def test_a_confirmed_rate_is_left_more_slowly() -> None:
+    """Once refusals at our own pace agree on the rate, they come half as often as before."""
+    flood = Flood(80.0, 40.0)
+    flood.run(10.0, 160.0)
+    n_by_10_s = flood.n_refused
+    flood.run(30.0, 160.0)
+    n_later = flood.n_refused - n_by_10_s
+    assert flood.quota.rate_hz == pytest.approx(80.0, rel=0.05)
+    assert n_later <= 30.0 / (1.5 * BACK_KNOWN_S)
+    assert flood.n_accepted >= 0.97 * (40.0 + 40.0 * 80.0)
 
 
 def test_a_quota_is_forgotten() -> None:

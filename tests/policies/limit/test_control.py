@@ -83,6 +83,14 @@ def test_slack_allows_twice_what_is_proven() -> None:
     assert control.level == pytest.approx(60.0)
 
 
+def test_slack_allows_a_quarter_above_what_is_proven_once_a_knee_is_known() -> None:
+    """A burst behind a cohort of slack raises its mean in flight, not what it proves."""
+    control = pressed_control(26.0, BASE)
+    for number in range(100, 104):
+        control.judge(cohort(number, level=BASE, in_flight=24.0, is_bound=False), number)
+    assert control.level == pytest.approx(30.0)
+
+
 def test_one_inflated_cohort_does_not_end_the_start() -> None:
     """Two in a row do: one alone is noise."""
     control = Control(32, 1, 10_000)
@@ -127,6 +135,22 @@ def test_a_short_cohort_after_a_queue_is_weighed_with_the_spread_without_one() -
     quick = cohort(60, level=BASE - 0.5, in_flight=9.0, kind=Kind.LOW, n=20, spread=0.5)
     control.judge(quick, 0)
     assert control.base.level > BASE - 0.1
+
+
+@pytest.mark.parametrize(("n", "sinks"), [(16, False), (512, True)])
+def test_calm_steps_down_need_an_elasticity_above_its_error(n: int, sinks: bool) -> None:
+    """Low phases a little above the base: the same slope moves the level only if it is certain."""
+    control = pressed_control(32.0, BASE)
+    for number in range(100, 120):
+        is_high = number % 2 == 0
+        level = BASE + 0.16 + 0.8 * (0.06 if is_high else -0.06)
+        in_flight = 32.0 * (1.06 if is_high else 0.94)
+        kind = Kind.HIGH if is_high else Kind.STEADY
+        swung = cohort(number, level=level, in_flight=in_flight, kind=kind, n=n, spread=0.9)
+        control.open_number = number
+        control.judge(swung, number)
+    assert control.base.level == pytest.approx(BASE, abs=0.05)
+    assert (control.level < 31.0) == sinks
 
 
 @pytest.mark.parametrize("level", [1.0, 2.0])
