@@ -183,7 +183,7 @@ class Runtime:
             limits.append(limit if self.config.fleet is None else SharedLimit(limit))
         has_choice = len(upstream.endpoints) > 1 or upstream.fallback is not None
         make: Callable[..., Gate] = Gate
-        if has_choice and upstream.reroute == "on" and policies.reroute != "off":
+        if has_choice and upstream.reroute == "on":  # switched off, it may be switched on again
             make = partial(SpreadGate, reroute_seed=idx + 1)
         return make(
             name,
@@ -284,7 +284,8 @@ class Runtime:
         for gate in self.gates.values():
             gate.switch(switches_of(policies), policies.mode == "observe")
         for route in self.proxy.router.routes:
-            route.lay_down(terms_of(policies, route.policies))
+            own = route.policies
+            route.lay_down(terms_of(policies, own), switches_of(policies, own))
         _log.warning("policy switch: %s is %s from now on", name, value)
 
     @property

@@ -86,18 +86,10 @@ class Acceleration:
 
     def tick(self, now_ns: int) -> None:
         """Fill the bucket, and let the envelope follow what was used."""
-        if self._ticked_ns < 0:
-            self._ticked_ns = now_ns
-        elapsed_ns = now_ns - self._ticked_ns
-        if elapsed_ns <= 0:
+        elapsed_ns = self._measure(now_ns)
+        if not elapsed_ns:
             return
-        self._ticked_ns = now_ns
-        envelope_hz = self.envelope_hz
-        keep = exp(-elapsed_ns / MEAN_NS)
-        self._used_hz = used_hz = (
-            keep * self._used_hz + (1.0 - keep) * self._n_taken * 1e9 / elapsed_ns
-        )
-        self._n_taken = 0
+        envelope_hz, used_hz = self.envelope_hz, self._used_hz
         if used_hz >= USED_SHARE * envelope_hz:
             envelope_hz *= exp(min(self._log_growth * elapsed_ns, 50.0))
         else:
@@ -106,3 +98,25 @@ class Acceleration:
         self.envelope_hz = envelope_hz = min(max(envelope_hz, self._floor_hz), 1e9)
         most = max(1.0, envelope_hz)
         self._tokens = min(most, self._tokens + envelope_hz * elapsed_ns * 1e-9)
+
+    def follow(self, now_ns: int) -> None:
+        """Let the envelope be what is used: instead of a tick, while nobody asks the ramp.
+
+        So a ramp that is asked again begins at the demand that it finds, not at the floor.
+        """
+        if self._measure(now_ns):
+            self.envelope_hz = min(max(self._used_hz, self._floor_hz), 1e9)
+            self._tokens = max(1.0, self.envelope_hz)
+
+    def _measure(self, now_ns: int) -> int:
+        """Take in what was used since the last time; return how long ago that is."""
+        if self._ticked_ns < 0:
+            self._ticked_ns = now_ns
+        elapsed_ns = now_ns - self._ticked_ns
+        if elapsed_ns <= 0:
+            return 0
+        self._ticked_ns = now_ns
+        keep = exp(-elapsed_ns / MEAN_NS)
+        self._used_hz = keep * self._used_hz + (1.0 - keep) * self._n_taken * 1e9 / elapsed_ns
+        self._n_taken = 0
+        return elapsed_ns

@@ -40,11 +40,11 @@ INDEX = {
     STREAM: "what the dashboard shows, as server-sent events",
     "/metrics": "Prometheus metrics",
     "/state": "what every signal reads and every policy does now (?pretty to read it)",
-    "/fleet": "what is shared with the other governors of the fleet; null without one",
+    "/fleet": "what the governors of a fleet share (?members: who they are); null without one",
     "/decisions": f"recent interventions and the readings behind them (?last=1..{LAST_MAX})",
     "/agents": "who calls, how, and what each may do; POST to /agents/ID/release, quarantine, hold",
     "/agents.html": "the same as a page",
-    "/audit": "who held, quarantined or released whom, and why",
+    "/audit": "who held, quarantined or released whom, what was switched, and why",
     "/explain": "the life of one request (?id=REQUEST-ID)",
     "/healthz/live": "200 while the process turns",
     "/healthz/ready": "200 while it takes traffic, 503 while starting or draining",
@@ -237,6 +237,8 @@ class ControlPlane:
     async def _fleet(self, request: web.Request) -> web.Response:
         """Answer what is shared with other governors; null where this one is alone."""
         fleet = self._runtime.fleet
+        if fleet is not None and "members" in request.query:
+            await fleet.look(time.monotonic_ns())
         page = None if fleet is None else fleet.describe(time.monotonic_ns())
         return answer_json({"fleet": page}, is_pretty="pretty" in request.query)
 

@@ -70,6 +70,9 @@ class FleetView(Protocol):
     async def close(self) -> None:
         """Leave the fleet."""
 
+    async def look(self, now_ns: int) -> None:
+        """Bring up to date who the others are."""
+
     def describe(self, now_ns: int) -> dict[str, Any]:
         """Return what is shared, by upstream, and how well."""
 

@@ -23,6 +23,19 @@ Label = Callable[[int], str]
 QUIET_HZ = 0.05
 """Below a call in 20 s nothing is said of the shape of demand."""
 
+CLIENT_WORDS = {
+    "stainless": "OpenAI's or Anthropic's SDKs",
+    "claude_code": "Claude Code",
+    "vercel": "Vercel's AI SDK",
+    "gemini_cli": "Gemini CLI",
+    "google": "Google's SDKs",
+    "boto": "AWS's SDKs",
+    "mcp": "MCP's SDKs",
+    "openai_agents": "OpenAI's Agents SDK",
+    "other": "other makes",
+}
+"""Families whose word is no name that a stranger knows; the others are called as they are."""
+
 SHAPE_WORDS = {
     "organic": "Demand is organic",
     "surge": "A surge: more callers, not more retries",
@@ -90,7 +103,8 @@ def _say_shape(found: Readings) -> Iterator[str]:
         text += f" by {n_flows:.0f} callers"
     family = int(found["retry_family"].value)
     if share and found["retry_family"].is_ready and 0 < family < len(FAMILIES):
-        text += f", mostly {FAMILIES[family]} clients"
+        name = FAMILIES[family]
+        text += f", mostly clients of {CLIENT_WORDS.get(name, name)}"
     if found["reproduction"].is_ready and share:
         text += f"; each failure leads to {found['reproduction'].value:.2f} more"
     yield text + "."

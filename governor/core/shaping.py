@@ -87,6 +87,8 @@ class Shaping:
     ----------
     is_calm : bool
         Nothing but the limit binds: nearly always. Read on the hot path.
+    acceleration : Acceleration or None
+        The ramp of demand, where one is configured and asked.
     switches : int
         The policies' states, packed (:mod:`policies.switches`).
     is_limiting : bool
@@ -98,6 +100,7 @@ class Shaping:
     __slots__ = (
         "_aside",
         "_kept_from_crowd",
+        "_ramp",
         "acceleration",
         "containment",
         "faults",
@@ -120,12 +123,12 @@ class Shaping:
         states = modes or Modes()
         self.herd = Herd(n_flows)
         self.containment = Containment()
-        is_ramping = acceleration is not None and states.acceleration != "off"
-        self.acceleration = Acceleration(acceleration) if acceleration and is_ramping else None
+        self._ramp = Acceleration(acceleration) if acceleration is not None else None
+        self.acceleration: Acceleration | None = None
         self.quota = Quota()
         self.scope = RefusalScope()
         self.holdback = Holdback(holdback_share)
-        self.is_calm = self.acceleration is None and not holdback_share
+        self.is_calm = self._ramp is None and not holdback_share
         self._kept_from_crowd = 0
         self._aside: set[Part] = set()
         self.faults = Faults()
@@ -135,6 +138,8 @@ class Shaping:
         """Set every policy's state, as packed by :mod:`policies.switches`."""
         self.switches = switches
         self.is_limiting = state_of(switches, Policy.LIMIT) == GOVERN
+        is_off = state_of(switches, Policy.ACCELERATION) == OFF
+        self.acceleration = None if is_off else self._ramp
 
     def switches_of(self, arrival: Arrival) -> int:
         """Return the policies' states for one request: its route's, else the file's."""
@@ -230,7 +235,8 @@ class Shaping:
     def opened(self, now_ns: int, lease: Lease) -> None:
         """Note that a request has been given a place.
 
-        A ramp that only observes counts what it would have let through, no more.
+        A ramp that only observes counts what it would have let through, no more; one that is off
+        counts all, to know where demand stands when it is asked again.
         """
         try:
             self.containment.open(now_ns, lease.arrival.kind)
@@ -242,7 +248,7 @@ class Shaping:
                 self.scope.on_sent(now_ns, lease.arrival.kind, lease.arrival.tenant)
         except Exception:
             self.faults.note(Part.QUOTA)
-        ramp = self.acceleration
+        ramp = self._ramp
         if ramp is not None:
             if self._binds(Policy.ACCELERATION) or self._may_accelerate():
                 self.faults.tell(Part.ACCELERATION, ramp.take)
@@ -272,10 +278,11 @@ class Shaping:
             Part.HOLD, 0, self._weigh_crowd, now_ns, limit, own_hz
         )
         self._ask_again(Part.CONTAIN, self.containment.tick, now_ns, limit)
-        if self.acceleration is not None:
-            self._ask_again(Part.ACCELERATION, self.acceleration.tick, now_ns)
+        if (ramp := self._ramp) is not None:
+            is_asked = self.acceleration is not None
+            self._ask_again(Part.ACCELERATION, ramp.tick if is_asked else ramp.follow, now_ns)
         contains = not self.containment.is_idle and Part.CONTAIN not in self._aside
-        is_paced = self.quota.is_known or self.acceleration is not None
+        is_paced = self.quota.is_known or self._ramp is not None  # off, it still counts
         is_paced = is_paced or self.scope.is_watching  # calls sent are to be told of
         self.is_calm = not (contains or is_paced or self.holdback.share)
 

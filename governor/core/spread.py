@@ -14,8 +14,9 @@ A call leaves for the fallback upstream, whose own gate then decides about it,
 
 A fault in the choice is counted and the roomiest endpoint is taken.
 
-Where it only observes, the roomiest endpoint is taken and nothing is moved; the calls go
-on teaching, so that the state page shows what would be done.
+Where it only observes, or is off, the roomiest endpoint is taken and nothing is moved; the calls
+go on teaching, so that the state page shows what would be done, and a switch that is thrown while
+it runs finds it ready.
 """
 
 from __future__ import annotations
@@ -97,8 +98,7 @@ class SpreadGate(Gate):
         if other is None and self.fallback is None:
             return None, ()
         reason = Reason.REROUTED if other is not None else Reason.FALLBACK
-        if not self._moves:
-            self.saw(now_ns, lease, reason)
+        if not self.may(now_ns, lease, reason):
             return None, ()
         self._part(now_ns, lease, endpoint, verdict)
         decision = self._move(now_ns, lease, other)
@@ -221,9 +221,8 @@ class SpreadGate(Gate):
 
     def _spread(self, now_ns: int, lease: Lease, is_crowd: bool) -> Decision:
         if self.fallback is not None and self._is_down(now_ns):
-            if self._moves:
+            if self.may(now_ns, lease, Reason.FALLBACK):
                 return self._divert(now_ns, lease)
-            self.saw(now_ns, lease, Reason.FALLBACK)
         endpoint = self._pick(now_ns, lease)
         if is_crowd or self.line.n_live or not (self.shaping.is_calm and endpoint.has_room):
             return self._consider(now_ns, lease, endpoint, is_crowd)

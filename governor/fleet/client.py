@@ -32,8 +32,10 @@ from redis.exceptions import NoScriptError, RedisError
 
 from governor.config.fleet import Fleet as FleetConfig
 from governor.fleet.member import Call, Member
+from governor.fleet.members import ARGUMENTS, Members
 
 SCRIPT = files("governor.fleet").joinpath("exchange.lua").read_text(encoding="utf-8")
+MEMBERS = files("governor.fleet").joinpath("members.lua").read_text(encoding="utf-8")
 DIGEST = hashlib.sha1(SCRIPT.encode(), usedforsecurity=False).hexdigest()
 
 BACKOFF_MAX_S = 1.0
@@ -129,6 +131,7 @@ class Talker:
         config: FleetConfig,
     ) -> None:
         self.member = member
+        self.members = Members(member, who)
         self.counts = Counts()
         self._client = client
         self._keys = keys
@@ -185,6 +188,15 @@ class Talker:
             _log.warning("fleet: exchanges about upstream %s go on", member.gate.name)
         counts.last_error = ""
         return True
+
+    async def look(self) -> None:
+        """Ask who shares this upstream, for people; where that fails, what was seen stays."""
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                reply = await self._client.eval(MEMBERS, 2, *self._keys, *ARGUMENTS)
+            self.members.take(monotonic_ns(), reply)
+        except GONE:
+            return
 
     async def leave(self) -> None:
         """Take our row out at once, instead of letting it lapse."""

@@ -20,9 +20,13 @@ from governor.core.gate import Gate
 from governor.fleet import row as at
 from governor.fleet.client import Counts, Talker, make_client
 from governor.fleet.member import Member
+from governor.fleet.members import label_of
 
 NAME_BYTES = 12
 """Of the name that a process draws for itself: a restart is another governor."""
+
+LOOK_NS = 900_000_000
+"""Who the others are is asked for once a second at most, however many look."""
 
 CANCEL_S = 0.2
 """Between two requests to end a talk."""
@@ -73,6 +77,7 @@ class Fleet:
             for name, gate in gates.items()
         }
         self._tasks: list[asyncio.Task[None]] = []
+        self._looked_at_ns = -LOOK_NS
 
     # -- life -------------------------------------------------------------------
 
@@ -104,13 +109,23 @@ class Fleet:
 
     # -- for people -------------------------------------------------------------
 
+    async def look(self, now_ns: int) -> None:
+        """Bring up to date who the others are; waits for the server, within its time-out."""
+        if now_ns - self._looked_at_ns < LOOK_NS or not self._tasks:
+            return
+        self._looked_at_ns = now_ns
+        known = [x for x in self.talkers.values() if x.member.is_fresh]
+        await asyncio.gather(*(talker.look() for talker in known))
+
     def describe(self, now_ns: int) -> dict[str, Any]:
         """Return what is shared, and how well."""
         return {
             "server": self.config.shown_url,
+            "who": label_of(self._who),
             "tick_s": self.config.tick_s,
             "upstreams": {
                 name: describe_member(talker.member, talker.counts, now_ns)
+                | {"members": talker.members.describe(now_ns)}
                 for name, talker in self.talkers.items()
             },
         }
@@ -122,6 +137,7 @@ def describe_member(member: Member, counts: Counts, now_ns: int) -> dict[str, An
     storm = gate.others.storm
     return {
         "in_words": put_in_words(member, counts),
+        "server_state": state_of(member, now_ns),
         "is_fresh": member.is_fresh,
         "age_s": member.age_ns(now_ns) / 1e9,
         "governors": member.n_governors,
@@ -132,11 +148,11 @@ def describe_member(member: Member, counts: Counts, now_ns: int) -> dict[str, An
         "own_limit": gate.limit,
         "fleet": {
             "in_flight": sum(x.elsewhere for x in member.limits) + gate.in_flight,
-            "waiting": sums[at.WAITING] + own[at.WAITING],
+            "waiting": sums[at.WAITING] + gate.line_length,
             "demand": sums[at.DEMAND] + own[at.DEMAND],
             "invited": sums[at.INVITED] + own[at.INVITED],
             "organic_hz": (sums[at.ORGANIC_MILLI_HZ] + own[at.ORGANIC_MILLI_HZ]) / at.MILLI,
-            "arrived": sums[at.ARRIVED] + own[at.ARRIVED],
+            "arrived": sums[at.ARRIVED] + gate.ledger.n_arrived,
             "useful_s": (sums[at.USEFUL_MS] + own[at.USEFUL_MS]) / at.MILLI,
             "wasted_s": (sums[at.WASTED_MS] + own[at.WASTED_MS]) / at.MILLI,
         },
@@ -157,6 +173,17 @@ def describe_member(member: Member, counts: Counts, now_ns: int) -> dict[str, An
             "numbers_in": counts.n_words_in,
         },
     }
+
+
+def state_of(member: Member, now_ns: int) -> str:
+    """Return in a word how this governor stands to the server."""
+    if not member.epoch:
+        return "not reached yet"
+    if not member.is_fresh:
+        return "local only"
+    if not member.is_ramping(now_ns):
+        return "up"
+    return "rejoining" if member.is_rejoining else "settling"
 
 
 def put_in_words(member: Member, counts: Counts) -> str:

@@ -87,6 +87,8 @@ class Member:
     is_fresh : bool
         Whether decisions rest on a view of all.
     is_leader : bool
+    is_rejoining : bool
+        Whether the latest ramp began because the view had been lost, not because somebody left.
     stale_ns : int
         Age from which a view is old.
     n_governors, rank, n_ranks : int
@@ -105,6 +107,7 @@ class Member:
         self.stale_ns = max(STALE_TICKS * tick_ns, STALE_NS_MIN)
         self.is_fresh = False
         self.is_leader = False
+        self.is_rejoining = False
         self.n_governors = 1
         self.rank = 0
         self.n_ranks = 1
@@ -129,6 +132,10 @@ class Member:
     def age_ns(self, now_ns: int) -> int:
         """Return how old the view is; -1 if there never was one."""
         return now_ns - self._fresh_at_ns if self._fresh_at_ns >= 0 else -1
+
+    def is_ramping(self, now_ns: int) -> bool:
+        """Whether our share may only grow step by step now: a view was lost, or a governor."""
+        return now_ns < self._ramp_until_ns
 
     # -- out --------------------------------------------------------------------
 
@@ -199,10 +206,10 @@ class Member:
         _, server_us, epoch, version, n_governors, rank, n_ranks, is_leader, word = reply[:N_HEAD]
         self._told, self._base = self.own, self._seq
         is_same = epoch == self.epoch and version == self._version
-        if epoch != self.epoch and self.epoch:
+        is_back = epoch != self.epoch or not self.is_fresh
+        if self._fresh_at_ns >= 0 and (is_back or n_governors < self.n_governors):
             self._ramp_until_ns = now_ns + RAMP_NS
-        if n_governors < self.n_governors or (not self.is_fresh and self._fresh_at_ns >= 0):
-            self._ramp_until_ns = now_ns + RAMP_NS
+            self.is_rejoining = is_back
         sums = [0] * len(self.sums)
         pairs = iter(reply[N_HEAD:])
         for idx, value in zip(pairs, pairs, strict=False):

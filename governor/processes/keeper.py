@@ -22,6 +22,7 @@ from typing import cast
 
 from governor.config.model import Config
 from governor.control.agents.audit import AuditTrail
+from governor.control.dashboard.switch import SWITCHES
 from governor.control.view import WorkerState
 from governor.errors import opening
 from governor.processes.counters import Counters
@@ -65,6 +66,9 @@ class Keeper(Runtime):
         super().__init__(config)
         registry = self.registry if config.agents else None
         self.host = Host(board, list(self.gates.values()), self.identities, registry)
+        if board.keeper[KeeperWord.EPOCH]:  # workers heed what was switched under the last keeper
+            policies = config.policies
+            self.host.switched = {name: getattr(policies, name) for name in SWITCHES}
         self._counters = Counters(self.stats, self.tally, self.access_log)
         if self.telemetry is not None:
             self.telemetry.shippers.pop("spans", None)  # workers send their own

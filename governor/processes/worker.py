@@ -29,7 +29,7 @@ from governor.proxy.agents import AgentMatcher
 from governor.proxy.arrivals import ArrivalReader
 from governor.proxy.request_ids import begin_request_ids
 from governor.proxy.stats import ProxyStats
-from governor.resolved import terms_of
+from governor.resolved import switches_of, terms_of
 from governor.runtime import GC_THRESHOLD, report_fault
 from governor.workers.board import Board, Life, WorkerWord
 from governor.workers.keys import Keys, LatestRule
@@ -153,7 +153,8 @@ class Worker:
         policies = self.config.policies.model_copy(update={name: value})
         self.config = self.config.model_copy(update={"policies": policies})
         for route in self.proxy.router.routes:
-            route.lay_down(terms_of(policies, route.policies))
+            own = route.policies
+            route.lay_down(terms_of(policies, own), switches_of(policies, own))
 
     def _receive(self) -> None:
         try:

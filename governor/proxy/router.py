@@ -79,6 +79,8 @@ class Route:
     """
 
     __slots__ = (
+        "_absorb_ns",
+        "_coalesces",
         "_headers",
         "_host",
         "_methods",
@@ -132,18 +134,18 @@ class Route:
         self.on_leave = config.on_leave
         self.is_governed = config.governed
         self.policies = config.policies
-        self.lay_down(terms)
-        self.absorb_ns = int(config.absorb_s * 1e9)
-        if state_of(switches, Policy.ABSORB) == OFF:
-            self.absorb_ns = 0
-        self.join: Callable[[Exchange, int], bool] | None = None
-        if config.coalesce and state_of(switches, Policy.COALESCE) != OFF:
-            is_shared = state_of(switches, Policy.COALESCE) == GOVERN
-            self.join = coalesce.join if is_shared else unshared.watch
+        self._absorb_ns = int(config.absorb_s * 1e9)
+        self._coalesces = config.coalesce
+        self.lay_down(terms, switches)
 
-    def lay_down(self, terms: Terms) -> None:
+    def lay_down(self, terms: Terms, switches: int) -> None:
         """Let this bind the requests from now on."""
         self.terms = None if terms == NO_TERMS else terms
+        self.absorb_ns = 0 if state_of(switches, Policy.ABSORB) == OFF else self._absorb_ns
+        self.join: Callable[[Exchange, int], bool] | None = None
+        if self._coalesces and state_of(switches, Policy.COALESCE) != OFF:
+            is_shared = state_of(switches, Policy.COALESCE) == GOVERN
+            self.join = coalesce.join if is_shared else unshared.watch
 
     @property
     def is_catch_all(self) -> bool:

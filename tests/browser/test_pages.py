@@ -12,8 +12,12 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
+from governor.fleet.client import Counts
+from governor.fleet.fleet import describe_member
+from governor.fleet.members import Members
 from tests.browser.conftest import Open, keep
 from tests.browser.world import TOKEN, World
+from tests.fleet.test_member import World as FleetWorld
 from tests.support.loops import wait_until
 
 ALARMS = re.compile("storm foreseen|retries feed themselves|callers in step|saturated")
@@ -35,6 +39,7 @@ def test_the_page_loads_and_leads_to_the_agents(opened: Open, world: World) -> N
     expect(page.locator("#upstreams tbody tr")).to_have_count(1)
     expect(page.locator("#charts canvas")).to_have_count(5)
     expect(page.locator("#prevented dd").first).not_to_have_text("0")
+    throw_a_switch(page)
     page.locator("#people a").first.click()
     expect(page).to_have_url(re.compile(r"/agents\.html#flow-"))
     expect(read(page).locator("#one-title")).to_contain_text("flow-")
@@ -42,6 +47,21 @@ def test_the_page_loads_and_leads_to_the_agents(opened: Open, world: World) -> N
     page.get_by_role("navigation").get_by_role("link", name="Upstreams").click()
     expect(page).to_have_url(re.compile("/dashboard$"))
     read(page)
+    page.get_by_role("navigation").get_by_role("link", name="Agents").click()
+    expect(page.locator("#acts tbody tr").first).to_contain_text("policy contain")
+
+
+def throw_a_switch(page: Page) -> None:
+    """Switch one policy off and on again; what has nothing to do has no switch."""
+    expect(page.locator("#policies-now")).to_have_text("4 govern, 4 not in use")
+    page.locator("#policies summary").click()
+    contain = page.get_by_label("Contain long calls")
+    contain.select_option("off")
+    expect(page.locator("#policies-now")).to_have_text("3 govern, 1 off, 4 not in use")
+    contain.select_option("govern")
+    expect(page.locator("#policies-now")).to_have_text("4 govern, 4 not in use")
+    expect(page.get_by_label("Reroute")).to_be_hidden()
+    expect(page.locator("#about-reroute")).to_contain_text("no upstream has several endpoints")
 
 
 def test_a_storm_is_told_with_its_reason_and_observing_ends_the_acts(
@@ -114,6 +134,29 @@ def test_an_agent_is_quarantined_and_released_by_who_bears_the_token(
     expect(page.locator("#own-events")).to_contain_text("Released by token-")
 
 
+def show_all(page: Page) -> None:
+    """Open what is folded, and show a fleet of three whose server is gone, as one would tell it."""
+    page.evaluate("document.getElementById('policies').open = true")
+    world = FleetWorld(3, 12)
+    world.pass_time(5)
+    member, now_ns = world.crew.members[0], world.clock(0)
+    members = Members(member, b"11111111")
+    rows = [[b"11111111", 600, 4, 0, 4, 99], [b"22222222", 200, 3, 2, 5, 88]]
+    members.take(now_ns, [0, b"22222222", 3, *rows])
+    world.pass_time(5, is_up=lambda idx: False)
+    seen = describe_member(member, Counts(), world.clock(0))
+    seen["members"] = members.describe(world.clock(0))
+    told = {"server": "redis://cache.internal:6379/0", "who": "governor-1", "tick_s": 0.1}
+    page.route(
+        "**/fleet?members",
+        lambda route: route.fulfill(json={"fleet": {**told, "upstreams": {"tools": seen}}}),
+    )
+    page.evaluate("import('/dashboard/fleet.js').then(x => x.meetFleet({in_fleet: true}))")
+    expect(page.locator("#fleet-state")).to_have_text("local only")
+    expect(page.locator("#fleet-rows")).to_contain_text("not known")
+    expect(page.locator("#banner")).to_contain_text("fleet’s server does not answer")
+
+
 def find_barriers(page: Page, *rules: str) -> list[tuple[str, list[str]]]:
     """Return what axe-core finds, by rule, with the elements that are meant."""
     options = {"resultTypes": ["violations"], **({"runOnly": list(rules)} if rules else {})}
@@ -128,6 +171,8 @@ def test_nothing_stands_in_the_way_of_who_reads_otherwise(
     """No violation that axe-core finds: names, roles, landmarks, headings, contrast in the dark."""
     assert world.call("planner-1") == 200
     page = read(opened(path))
+    if path == "/dashboard":
+        show_all(page)
     if path == "/agents.html":  # one row is as good as many, and read sooner
         page.get_by_label("Find").fill("planner")
         expect(page.locator("#agents tbody tr")).to_have_count(1)
@@ -145,6 +190,10 @@ def test_the_keyboard_reaches_every_control_and_its_place_is_seen(
     page = read(opened(path, 390, 844))
     if path == "/agents.html":
         expect(page.locator("#act")).to_be_visible()
+    else:
+        show_all(page)
+        table = page.locator("#members")
+        assert table.evaluate("at => at.scrollWidth <= at.parentElement.clientWidth")
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     wanted = set(page.evaluate(LIST_CONTROLS))
     assert len(wanted) > 8
@@ -163,7 +212,7 @@ DESCRIBE_FOCUS = """() => {
   const at = document.activeElement, name = `${at.tagName} ${at.id || at.name || at.textContent}`;
   return [at === document.body ? "BODY" : name, getComputedStyle(at).outlineStyle];
 }"""
-LIST_CONTROLS = """() => [...document.querySelectorAll("a, button, input, select")]
+LIST_CONTROLS = """() => [...document.querySelectorAll("a, button, input, select, summary")]
   .filter((at) => at.checkVisibility() && !at.disabled)
   .map((at) => `${at.tagName} ${at.id || at.name || at.textContent}`)"""
 

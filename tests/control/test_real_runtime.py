@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from aiohttp import ClientSession, web
@@ -15,8 +17,13 @@ from prometheus_client.parser import text_string_to_metric_families as parse
 from governor.config.model import Config
 from governor.control.metrics import METRICS
 from governor.control.state import describe_runtime
+from governor.core.spread import SpreadGate
+from governor.processes.worker import Worker
+from governor.proxy import coalesce, unshared
 from governor.runtime import Runtime
-from policies.switches import unpack
+from policies.switches import Modes, unpack
+
+S = 1_000_000_000
 
 
 async def answer(request: web.Request) -> web.Response:
@@ -136,3 +143,41 @@ def test_a_switch_reaches_every_gate_and_every_page() -> None:
     assert not gate.is_observing
     assert unpack(gate.shaping.switches).contain == "govern"
     assert runtime.config.policies.hold == "off"
+
+
+def test_what_was_off_at_the_start_can_be_switched_on() -> None:
+    """Routes wait out and share from then on, endpoints are chosen; and back; workers, too."""
+    urls = ["http://127.0.0.1:9", "http://127.0.0.1:10"]
+    config = Config.model_validate(
+        {
+            "admin": {"address": None},
+            "upstreams": {"tools": {"endpoints": urls, "acceleration": 2.0}},
+            "routes": [
+                {"upstream": "tools", "absorb": "2s", "coalesce": True},
+                {
+                    **{"match": {"path_prefix": "/own"}, "upstream": "tools"},
+                    **{"absorb": "2s", "policies": {"absorb": "off"}},
+                },
+            ],
+            "policies": dict.fromkeys(Modes._fields, "off"),
+        }
+    )
+    runtime = Runtime(config)
+    plain, own = runtime.proxy.router.routes
+    worker = SimpleNamespace(config=config, proxy=SimpleNamespace(router=runtime.proxy.router))
+    gate = runtime.gates["tools"]
+    for throw in (runtime.switch, partial(Worker.switch, cast("Worker", worker))):
+        assert (plain.absorb_ns, plain.join, own.absorb_ns) == (0, None, 0)
+        throw("absorb", "govern")
+        throw("coalesce", "govern")
+        assert (plain.absorb_ns, plain.join, own.absorb_ns) == (2 * S, coalesce.join, 0)
+        throw("coalesce", "observe")
+        assert plain.join == unshared.watch
+        throw("absorb", "off")
+        throw("coalesce", "off")
+    assert isinstance(gate, SpreadGate)
+    assert gate.shaping.acceleration is None
+    runtime.switch("reroute", "govern")
+    runtime.switch("acceleration", "govern")
+    assert gate._moves
+    assert gate.shaping.acceleration is not None

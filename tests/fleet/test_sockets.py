@@ -73,12 +73,26 @@ def governors(stack: ExitStack, service: Service, redis: RedisServer) -> list[Ru
     ]
 
 
-def seen(governor: RunningRuntime) -> dict[str, Any]:
+def told(governor: RunningRuntime) -> dict[str, Any]:
     """Return what a governor's page says of its fleet."""
     fleet = governor.runtime.fleet
     assert fleet is not None
-    view: dict[str, Any] = fleet.describe(time.monotonic_ns())["upstreams"]["only"]
+    return fleet.describe(time.monotonic_ns())
+
+
+def seen(governor: RunningRuntime) -> dict[str, Any]:
+    """Return what it says of the upstream."""
+    view: dict[str, Any] = told(governor)["upstreams"]["only"]
     return view
+
+
+def look(governor: RunningRuntime) -> list[dict[str, Any]]:
+    """Return whom its page shows, asked for if it is time."""
+    fleet = governor.runtime.fleet
+    assert fleet is not None
+    governor.run(fleet.look(time.monotonic_ns()))
+    members: list[dict[str, Any]] = seen(governor)["members"]
+    return members
 
 
 def is_one_view(fleet: list[RunningRuntime]) -> bool:
@@ -124,6 +138,10 @@ def test_a_limit_is_the_whole_fleets(
         assert families["governor_fleet_governors"].samples[0].value == N
         assert families["governor_fleet_limit"].samples[0].value == LIMIT
         assert describe_runtime(fleet[0].runtime, time.monotonic_ns())["fleet"]["upstreams"]
+        wait_until(lambda: len(look(fleet[0])) == N, what="everybody")
+        members = look(fleet[0])
+        assert {x["who"] for x in members} == {told(x)["who"] for x in fleet}
+        assert all(x["arrived"] > 0 and x["state"] for x in members)
 
 
 def test_a_server_killed_and_started_again_costs_no_request(

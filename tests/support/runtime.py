@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from collections.abc import Coroutine
 from typing import Any, Self
 
 import uvloop
@@ -56,6 +57,10 @@ class RunningRuntime:
 
     def __exit__(self, *exc: object) -> None:
         self.close()
+
+    def run(self, work: Coroutine[Any, Any, Any]) -> Any:
+        """Run a coroutine in its loop; return what comes of it."""
+        return self._thread.run(work, 20)
 
     def wait_until_in_flight(self, n_in_flight: int, n_waiting: int = 0) -> None:
         """Wait until so many requests are in flight and so many stand in the line."""

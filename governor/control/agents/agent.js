@@ -85,8 +85,8 @@ export class Agent {
     setText($("one-state"), STATES[found.state].word);
     $("one-state").className = `chip ${STATES[found.state].kind}`;
     const lines = [...found.in_words];
-    if (found.turned_away) lines.push(`${number(found.turned_away)} of its calls were turned away.`);
-    if (found.waiting_for_release) lines.push(`${number(found.waiting_for_release)} of its calls wait.`);
+    if (found.turned_away) lines.push(`${number(found.turned_away)} of its calls ${found.turned_away === 1 ? "was" : "were"} turned away.`);
+    if (found.waiting_for_release) lines.push(`${number(found.waiting_for_release)} of its calls ${found.waiting_for_release === 1 ? "waits" : "wait"}.`);
     if (lines.join() !== this.said) $("words").replaceChildren(...lines.map((line) => make("li", {}, line)));
     this.said = lines.join();
     setText($("source"), { none: "(none: it may do anything)", declared: "(declared)", default: "(the default for everybody)", learned: "(learned from its past)" }[envelope.source]);

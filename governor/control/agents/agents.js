@@ -92,7 +92,7 @@ function showTrail(acts) {
   showTrail.last = key;
   document.querySelector("#acts tbody").replaceChildren(...acts.map((act) => make("tr", {}, ...[
     make("time", { datetime: act.time, title: act.time }, when(act.time)), act.who, act.what,
-    make("span", { title: act.id }, act.agent ?? shortOf(act.id)), act.why || "–",
+    act.policy ? (act.policy === "mode" ? "every policy" : `policy ${act.policy}`) : make("span", { title: act.id }, act.agent ?? shortOf(act.id)), act.why || "–",
   ].map((content) => make("td", {}, content)))));
 }
 

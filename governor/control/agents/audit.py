@@ -1,9 +1,9 @@
-"""Who held, quarantined or released whom, when and why: append-only JSON lines.
+"""Who held, quarantined or released whom, and what was switched: append-only JSON lines.
 
 *Rule of this file*: acts only, by people and by envelopes. Each goes to the log, to
 ``admin.audit_file`` where there is one, and to a ring that the page reads. A person appears as
 the salted id of the token, an agent as its configured name and the salted id of
-its flow.
+its flow. A switch asks for no token but for a caller on this machine, and so that is who.
 
 The ids of flows change when Governor starts anew, for their salt does; the ids of
 tokens do not. A disk that fails costs lines, never acts, and is counted.
@@ -27,6 +27,9 @@ N_KEPT = 1_000
 MAX_TAIL_BYTES = 1 << 20
 """Of an old file, what is read at the start: some 4,000 acts."""
 ACTS = frozenset(("held", "quarantined", "released"))
+
+AT_THIS_MACHINE = "this machine"
+"""Who threw a switch: nothing more is known of them."""
 
 _log = logging.getLogger("governor.audit")
 
@@ -98,6 +101,17 @@ class AuditTrail:
         if acts:
             self._write(acts)
 
+    def note_switch(self, name: str, before: str, to: str, unix_now_ns: int) -> None:
+        """Take in that a policy, or with ``mode`` everything, was switched."""
+        act = {
+            "time": _iso(unix_now_ns / 1e9),
+            "who": AT_THIS_MACHINE,
+            "what": "switched",
+            "policy": name,
+            "why": f"from {before} to {to}",
+        }
+        self._write([act])
+
     def last(self, n: int) -> list[dict[str, Any]]:
         """Return up to ``n`` acts, newest first."""
         return list(reversed(self._kept))[:n]
@@ -118,12 +132,15 @@ class AuditTrail:
 
 
 def _describe(event: Event, offset_ns: int) -> dict[str, Any]:
-    at_s = (event.at_ns + offset_ns) / 1e9
     return {
-        "time": datetime.fromtimestamp(at_s, UTC).isoformat(timespec="milliseconds"),
+        "time": _iso((event.at_ns + offset_ns) / 1e9),
         "who": event.by,
         "what": event.kind,
         "id": event.flow,
         "agent": event.agent or None,
         "why": event.why,
     }
+
+
+def _iso(unix_s: float) -> str:
+    return datetime.fromtimestamp(unix_s, UTC).isoformat(timespec="milliseconds")

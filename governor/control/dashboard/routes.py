@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
 from functools import cache
 from importlib.resources import files
 
@@ -34,6 +35,7 @@ ASSETS = {
     "fleet.js": "text/javascript",
     "people.js": "text/javascript",
     "storms.js": "text/javascript",
+    "switches.js": "text/javascript",
     "table.js": "text/javascript",
     "text.js": "text/javascript",
     "style.css": "text/css",
@@ -141,7 +143,9 @@ class DashboardRoutes:
             name, value = parse_switch(orjson.loads(body[:BODY_MAX]))
         except ValueError as error:
             return refuse(400, "bad_switch", str(error))
+        before = read_modes(self._runtime)[name]
         self._runtime.switch(name, value)
+        self._runtime.audit.note_switch(name, before, value, time.time_ns())
         return web.Response(
             body=orjson.dumps(read_modes(self._runtime)),
             content_type="application/json",

@@ -17,7 +17,7 @@ import governor
 from governor.control.dashboard.episodes import OPENING, Episodes
 from governor.control.dashboard.rows import COLUMNS, FORECAST_POINTS, PLACES, SIGNS, TOTALS, Row
 from governor.control.dashboard.sentences import put_decisions_in_words
-from governor.control.dashboard.switch import SWITCHES
+from governor.control.dashboard.switch import SWITCHES, describe_policies
 from governor.control.dashboard.who import describe_costliest
 from governor.control.health import compute_readiness
 from governor.control.shaping import put_shaping_in_words
@@ -71,6 +71,7 @@ class Snapshots:
         )
         self._sampled_at_ns = now_ns
         self._sampled_at_s = unix_now_ns / 1e9
+        self._started_s = round((unix_now_ns - now_ns + runtime.started_at_ns) / 1e9, 2)
         self._n_seen = 0
         self._said: deque[tuple[object, ...]] = deque(maxlen=SAID_KEPT)
         self._read_decisions(unix_now_ns - now_ns)  # what was decided before anybody watched
@@ -87,7 +88,10 @@ class Snapshots:
             "endpoints": {
                 name: list(upstream.endpoints) for name, upstream in config.upstreams.items()
             },
+            "started_s": self._started_s,
             "listeners": [str(listener.address) for listener in config.listeners],
+            "policies": describe_policies(config),
+            "in_fleet": config.fleet is not None,
             "columns": COLUMNS,
             "totals": TOTALS,
             "signs": SIGNS,

@@ -17,6 +17,7 @@ from governor.control.dashboard import routes
 from governor.control.dashboard.hub import VIEWERS_MAX
 from governor.control.dashboard.routes import ASSETS, PAGE, STREAM, SWITCH
 from governor.control.writes import HEADER
+from policies.switches import Modes
 from tests.control.stub import StubRuntime
 
 PAGES = Path(dashboard.__file__).parent / "pages"
@@ -138,10 +139,15 @@ async def test_a_switch_is_thrown_by_the_right_request_only(
     async with session.post(SWITCH, data=b"x" * 5_000, headers=headers) as answer:
         assert answer.status == 403
     async with session.post(SWITCH, json=body, headers=headers) as answer:
-        policies = ("hold", "contain", "limit", "slots")
-        expected = {"mode": "observe", **dict.fromkeys(policies, "govern")}
+        expected = {"mode": "observe", **dict.fromkeys(Modes._fields, "govern")}
         assert (answer.status, await answer.json()) == (200, expected)
     assert runtime.config.policies.mode == "observe"
+    [act] = runtime.audit.last(5)
+    assert (act["policy"], act["why"], act["what"]) == (
+        "mode",
+        "from govern to observe",
+        "switched",
+    )
 
 
 async def test_a_viewer_that_does_not_read_is_dropped(

@@ -1,18 +1,19 @@
 // Rule of this file: the connection and its states; what a frame means for which part of the page.
 import { Charts } from "./charts.js";
+import { fleetNote, meetFleet } from "./fleet.js";
 import { showDecisions, showFanout, showWho } from "./people.js";
-import { showEpisodes, tell } from "./storms.js";
+import { forgetEpisodes, showEpisodes, tell } from "./storms.js";
+import { enableSwitches, listenToSwitches, meetSwitches, showSwitches } from "./switches.js";
 import { Upstreams, showTotals } from "./table.js";
-import { $, make, seconds, setText, verdict } from "./text.js";
+import { $, clock, make, seconds, setText, since, verdict } from "./text.js";
 
-const FRAMES_MAX = 480, RETRY_MS = 3000, LATE_S = 0.05;
-let hello, table, charts, frames = [], chosen = 0, told = {}, lastAt = 0, source, known = new Map(), isDue = false;
+const FRAMES_MAX = 480, RETRY_MS = 3000, LATE_S = 0.05, READ_MS = 10000, ANEW_S = 1;
+let hello, table, charts, frames = [], chosen = 0, told = {}, lastAt = 0, source, known = new Map(), isDue = false, notice = null;
 
 function setState(state, text) {
   document.body.dataset.state = state;
   setText($("connection-text"), text);
-  // A switch shows where it stands only while that is known.
-  for (const select of $("switches").elements) select.disabled = state !== "live" || !frames.length;
+  enableSwitches(state === "live" && frames.at(-1)?.modes !== undefined);
 }
 
 function announce(text) {
@@ -58,6 +59,7 @@ async function lose() {
 
 function meet(page) {
   const isSame = hello && hello.upstreams.join() === page.upstreams.join();
+  const isAnew = hello && Math.abs(hello.started_s - page.started_s) > ANEW_S;
   hello = page;
   setText($("version"), page.version);
   if (!isSame) {
@@ -66,13 +68,23 @@ function meet(page) {
     told = {};
     charts ??= new Charts($("charts"));
   }
+  setText($("since"), since(page.started_s));
+  if (isAnew) {
+    notice = { text: `Governor was started again at ${clock(page.started_s)}: it begins to learn, counts from zero, and every switch stands as its configuration says.`, kind: "warn", until: Date.now() + READ_MS };
+    announce("Governor was started again.");
+    forgetEpisodes(page.started_s);
+    told = {};
+    if (frames.length) frames.push({ t: frames.pop().t + 0.01 }); // its sentences are of another life
+  }
   const past = page.history.map(([t, rows]) => ({ t, rows })).filter((frame) => !frames.length || frame.t > frames.at(-1).t);
   if (frames.length && past.length) frames.push({ t: past[0].t - 0.01 }); // a gap is drawn as one
   frames.push(...past);
   showDecisions(page, true);
+  meetSwitches(page);
   choose(Math.min(chosen, page.upstreams.length - 1));
   known = new Map();
   setState("live", "Connected");
+  meetFleet(page);
   banner();
 }
 
@@ -80,6 +92,7 @@ function choose(idx) {
   chosen = idx;
   table.choose(idx);
   const name = hello.upstreams[idx];
+  document.body.dataset.chosen = name;
   setText($("one-title"), name);
   $("one-title").title = (hello.endpoints[name] ?? []).join(" ");
   if (frames.at(-1)?.totals) show();
@@ -129,9 +142,14 @@ function show() {
   const isEmpty = frame.totals.every((totals) => totals[0] === 0);
   $("empty").hidden = !isEmpty;
   if (isEmpty) $("empty").replaceChildren("No calls yet. Governor is ready: point a caller at ", make("code", {}, listenerUrl()), " instead of the service, and its rhythm shows here.");
+  if (notice && Date.now() < notice.until) { // long enough to be read
+    banner(notice.text, notice.kind);
+    return;
+  }
   const notes = [];
   if (frame.status !== "ready") notes.push(`Governor is ${frame.status}.`);
   if (frame.modes.mode === "observe") notes.push("Observing: everything is decided and shown, nothing is changed.");
+  if (fleetNote()) notes.push(fleetNote());
   if (frame.lag_s > LATE_S) notes.push(`This machine is overloaded: Governor itself runs ${seconds(frame.lag_s)} late.`);
   const kind = notes.length ? "warn" : "calm";
   if (frame.every_s > 2.5) notes.push(`Updates come every ${seconds(frame.every_s)}, so that watching costs the proxy next to nothing.`);
@@ -154,33 +172,10 @@ function showSentences(frame) {
   setText(chip, state.word);
 }
 
-function showSwitches(modes) {
-  for (const select of $("switches").elements) {
-    select.disabled = false;
-    if (select !== document.activeElement) select.value = modes[select.name];
-    select.dataset.value = modes[select.name];
-  }
-}
-
-$("switches").addEventListener("submit", (event) => event.preventDefault());
-$("switches").addEventListener("change", async ({ target }) => {
-  const before = target.dataset.value;
-  const what = target.name === "mode" ? "every policy" : target.parentElement.firstChild.textContent.trim();
-  if (!window.confirm(`Set ${what} to ${target.value}, for every upstream, until Governor restarts?`)) {
-    target.value = before;
-    return;
-  }
-  const body = JSON.stringify({ switch: target.name, to: target.value });
-  try {
-    const answer = await fetch("/switch", { method: "POST", headers: { "Content-Type": "application/json", "X-Governor-Write": "1" }, body });
-    if (!answer.ok) throw new Error((await answer.json()).error.message);
-    showSwitches(await answer.json());
-    announce(`${what}: ${target.value}`);
-  } catch (error) {
-    target.value = before;
-    banner(`Not switched: ${error.message}`, "bad");
-    announce("Not switched.");
-  }
+listenToSwitches(announce, (why) => {
+  notice = { text: why, kind: "bad", until: Date.now() + READ_MS };
+  banner(why, "bad");
+  announce("Not switched.");
 });
 document.addEventListener("visibilitychange", () => { if (!document.hidden) show(); });
 connect();

@@ -37,7 +37,7 @@ const CHARTS = [
     ],
   },
   {
-    title: "Synchrony, nats (20 alarms)", format: number,
+    title: "Callers in step, nats (20 alarms)", format: number,
     series: [
       { label: "in step", color: "forecast", read: (r) => r.synchrony_nats, fill: true },
       { label: "alarm", color: "capacity", read: () => 20, dash: [6, 4] },

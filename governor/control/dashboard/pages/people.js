@@ -8,7 +8,7 @@ const tables = {};
 
 function tableOf(title) {
   const body = make("tbody"), caption = make("caption", {}, title);
-  const head = make("thead", {}, make("tr", {}, ...["Label", "Open", "Held s", "Share"].map((text) => make("th", { scope: "col" }, text))));
+  const head = make("thead", {}, make("tr", {}, ...["Label", "In flight", "Held s", "Share"].map((text) => make("th", { scope: "col" }, text))));
   return { caption, body, rows: new Map(), element: make("table", {}, caption, head, body) };
 }
 
@@ -17,10 +17,15 @@ const labelOf = (label) => (/^flow-[0-9a-f]+$/.test(label) ? make("a", { href: `
 
 export function showWho(who) {
   if (!tables[who.table]) { // all at once: a table that is moved later would drop the focus in it
-    for (const name of Object.keys(TITLES)) tables[name] = tableOf(TITLES[name]);
+    for (const name of Object.keys(TITLES)) {
+      tables[name] = tableOf(TITLES[name]);
+      tables[name].element.hidden = true; // until it is known that somebody is in it
+    }
     $("people").append(...Object.values(tables).map((table) => table.element));
   }
   const { caption, body, rows } = tables[who.table];
+  tables[who.table].element.hidden = who.used === 0;
+  $("nobody").hidden = Object.values(tables).some((table) => !table.element.hidden);
   setText(caption, `${TITLES[who.table]} (${number(who.used)})`);
   const top = who.top.slice(0, SHOWN);
   const kept = new Set(top.map(([label]) => label));
@@ -46,7 +51,10 @@ export function showFanout(fanout) {
 }
 
 export function showDecisions(decisions, isAnew = false) {
-  if (isAnew) $("decisions").replaceChildren();
+  if (isAnew) {
+    $("decisions").replaceChildren();
+    $("no-decisions").hidden = false;
+  }
   if (!decisions.said.length) return;
   $("no-decisions").hidden = true;
   const place = $("decisions");

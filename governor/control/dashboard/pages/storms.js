@@ -58,6 +58,11 @@ function draw(episode, frames, idx, columns, now) {
   return svg;
 }
 
+// A governor that was started again knows nothing of what was going on, nor how it ended.
+export function forgetEpisodes(t) {
+  $("episodes").replaceChildren(make("p", { class: "quiet" }, `None seen since Governor was started again at ${clock(t)}.`));
+}
+
 export function showEpisodes(episodes, frames, upstreams, columns, now) {
   if (!episodes.length) return;
   WIDTH = Math.max(300, $("episodes").clientWidth);

@@ -26,6 +26,9 @@ export const seconds = (x) => (x >= 600 ? `${Math.round(x / 60)} min` : x >= 10 
 
 export const clock = (t) => new Date(1000 * t).toTimeString().slice(0, 8);
 
+// When that was: the day only where it is another one.
+export const since = (t) => `${new Date(1000 * t).toDateString() === new Date().toDateString() ? "" : `${new Date(1000 * t).toLocaleDateString()} `}${clock(t)}`;
+
 export function ago(t) {
   if (t === null) return "–";
   const s = Math.max(0, Date.now() / 1000 - t);
