@@ -302,6 +302,10 @@ class Downstream(asyncio.Protocol):
         """Bytes of pipelined requests, or of a head that is not whole."""
         return len(self._buffer)
 
+    def forget_head(self) -> None:
+        """Keep no memory for a head that may not be repeated soon."""
+        self._reader.forget()
+
     # -- answers and ends ---------------------------------------------------
 
     def forget(self) -> None:

@@ -1,0 +1,185 @@
+"""Heads that differ from the one before on their connection in nothing but some values.
+
+*Rule of this file*: a head is read here only if the whole reading (llhttp, then
+:meth:`governor.proxy.headers.RequestHead.finish`) would say of it what it said of the
+one before, those values aside. What is not certain is left to the whole reading;
+``tests/proxy/test_alike.py`` holds one to the other.
+
+*Theory*: a client library sends the same lines with every request; what differs is the
+length, a trace, a count of tries. Both readers judge a field by its name, by the
+characters of its value and, where it frames the message or ends at this hop, by the
+value itself. So where the request line and the names are the same to the byte, and the
+values that differ are printable and belong to fields that frame nothing, the judgement
+is the same. ``Content-Length`` frames, and is taken here in its plainest form only.
+
+*Regime*: connections that are used again, by one library.
+
+*Cost*: a head of 18 fields of which two differ costs a quarter of its whole reading: what
+stands between those two is compared as a piece each. A connection keeps its last head, up
+to ``MAX_KNOWN_HEAD_BYTES``, about four times over until it has been idle for a while.
+
+*Considered and rejected*: remembering single lines for all connections together (one
+look-up and one copy a line, 18 a request; and it would keep credentials in a table).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from governor.proxy.header_names import (
+    CONNECTION,
+    CONTENT_LENGTH,
+    HINT,
+    TRACEPARENT,
+    code_of,
+)
+from governor.proxy.headers import MAX_LENGTH_DIGITS, RequestHead
+
+if TYPE_CHECKING:
+    from governor.proxy.hints import Hints
+
+MAX_KNOWN_HEAD_BYTES = 2_048
+"""A head up to here is remembered; SDKs send 600 to 1,200 bytes."""
+
+MAX_MOVING = 8
+"""Where more lines differ it is quicker, and plainer, to read the whole."""
+
+_VALUE = re.compile(rb"[!-~\x80-\xff](?:[\t -~\x80-\xff]*[!-~\x80-\xff])?")
+"""What every reader takes for the same value: neither empty nor with white space around it."""
+
+
+class Kin:
+    """Heads of one connection that tell the gate the same, but for length and trace.
+
+    Attributes
+    ----------
+    hints : Hints or None
+        What they tell, once one of them has been read (:mod:`governor.proxy.arrivals`).
+    """
+
+    __slots__ = ("hints",)
+
+    def __init__(self) -> None:
+        self.hints: Hints | None = None
+
+
+class LastHead:
+    """The head that a connection sent last.
+
+    Attributes
+    ----------
+    data : bytes
+    head : RequestHead
+    """
+
+    __slots__ = ("_block", "_moving", "_still", "data", "head")
+
+    def __init__(self, data: bytes, head: RequestHead) -> None:
+        self.data = data
+        self.head = head
+        self._moving: list[tuple[int, bytes, int]] = []  # lines that differ: place, name, code
+        self._still: list[bytes] = []  # what stands before, between and after them
+        self._block = b""  # of the upstream's head, without their lines
+        if head.is_plain:
+            head.kin = Kin()
+
+    def vary(self, data: bytes) -> RequestHead | None:
+        """Return what another head says if it is like this one, and remember it instead."""
+        if not self.head.is_plain:
+            return None
+        lines = self._cut(data) if self._moving else None
+        if lines is None:
+            if not self._compare(data):
+                return None
+            lines = self._cut(data)
+        head = self._read(lines) if lines is not None else None
+        if head is not None:
+            self.data, self.head = data, head
+        return head
+
+    def _cut(self, data: bytes) -> list[bytes] | None:
+        """Return the lines that may differ, if all the rest is the same to the byte."""
+        still = self._still
+        lines = []
+        end = 0
+        for before in still[:-1]:
+            if not data.startswith(before, end):
+                return None
+            begin = end + len(before)
+            end = data.find(b"\r\n", begin)
+            lines.append(data[begin:end])
+        return lines if data[end:] == still[-1] else None
+
+    def _read(self, lines: list[bytes]) -> RequestHead | None:
+        """Return the head with these lines in place of those that differ; None if one may not."""
+        known = self.head
+        head = _copy(known)
+        headers, values = head.headers, head.values
+        for (place, name, code), line in zip(self._moving, lines, strict=True):
+            found, _, value = line.partition(b": ")
+            if found != name:
+                return None
+            if code == CONTENT_LENGTH:
+                if not value.isdigit() or len(value) > MAX_LENGTH_DIGITS:
+                    return None
+                head.content_length = int(value)
+            elif _VALUE.fullmatch(value) is None:
+                return None
+            elif code and code != TRACEPARENT and value != values[code]:
+                head.kin = Kin()
+            if code:
+                values[code] = value
+            headers[place] = (name, value)
+        head.block = self._block % tuple(lines)
+        return head
+
+    def _compare(self, data: bytes) -> bool:
+        """Let the lines differ that do, beside those that did before; False if one must not."""
+        headers = self.head.headers
+        ours, theirs = self.data.split(b"\r\n"), data.split(b"\r\n")
+        if not len(ours) == len(theirs) == len(headers) + 3 or ours[0] != theirs[0]:
+            return False
+        known = {place for place, _, _ in self._moving}
+        moving: list[tuple[int, bytes, int]] = []
+        still: list[bytes] = []
+        passing: list[bytes] = []
+        begin = 0
+        for place, (name, _) in enumerate(headers):
+            at, code = place + 1, code_of(name)
+            if ours[at] != theirs[at] or place in known:
+                if code and code < HINT and code != CONTENT_LENGTH:
+                    return False  # it frames the message, or is for this hop
+                moving.append((place, name, code))
+                still.append(b"\r\n".join((*ours[begin:at], b"")))
+                ours[at] = b""
+                begin = at
+                passing.append(b"%b")
+            elif code != CONNECTION:
+                passing.append(ours[at].replace(b"%", b"%%"))
+        if len(moving) > MAX_MOVING:
+            return False
+        still.append(b"\r\n".join(ours[begin:]))
+        self._moving, self._still, self._block = moving, still, b"\r\n".join(passing)
+        return True
+
+
+def _copy(known: RequestHead) -> RequestHead:
+    """Return a plain head once more, with fields of its own."""
+    head = RequestHead.__new__(RequestHead)
+    head.headers = known.headers.copy()
+    head.values = known.values.copy()
+    head.method = known.method
+    head.target = known.target
+    head.path = known.path
+    head.version = known.version
+    head.seen = known.seen
+    head.authority = known.authority
+    head.host = known.host
+    head.keep_alive = known.keep_alive
+    head.content_length = known.content_length
+    head.kin = known.kin
+    head.is_plain = True
+    head.is_chunked = head.expect_continue = False
+    head.upgrade = head.request_id = head.forwarded_for = b""
+    return head
