@@ -73,14 +73,15 @@ class LastHead:
     head : RequestHead
     """
 
-    __slots__ = ("_block", "_moving", "_still", "data", "head")
+    __slots__ = ("_block", "_end", "_moving", "data", "head")
 
     def __init__(self, data: bytes, head: RequestHead) -> None:
         self.data = data
         self.head = head
-        self._moving: list[tuple[int, bytes, int]] = []  # lines that differ: place, name, code
-        self._still: list[bytes] = []  # what stands before, between and after them
-        self._block = b""  # of the upstream's head, without their lines
+        self._moving: list[tuple[bytes, int, bytes, int]] = []
+        # of each value that differs: all bytes since the one before, the field's place, name, code
+        self._end = b""  # what stands behind the last of them
+        self._block = b""  # for the upstream, with places for them
         if head.is_plain:
             head.kin = Kin()
 
@@ -88,38 +89,26 @@ class LastHead:
         """Return what another head says if it is like this one, and remember it instead."""
         if not self.head.is_plain:
             return None
-        lines = self._cut(data) if self._moving else None
-        if lines is None:
-            if not self._compare(data):
-                return None
-            lines = self._cut(data)
-        head = self._read(lines) if lines is not None else None
+        head = self._read(data) if self._moving else None
+        if head is None and self._compare(data):
+            head = self._read(data)
         if head is not None:
             self.data, self.head = data, head
         return head
 
-    def _cut(self, data: bytes) -> list[bytes] | None:
-        """Return the lines that may differ, if all the rest is the same to the byte."""
-        still = self._still
-        lines = []
+    def _read(self, data: bytes) -> RequestHead | None:
+        """Return a head with other values in the places known, if they are plain."""
+        known = self.head
+        head = _copy(known)
+        headers, values = head.headers, head.values
+        found: list[bytes] = []
         end = 0
-        for before in still[:-1]:
+        for before, place, name, code in self._moving:
             if not data.startswith(before, end):
                 return None
             begin = end + len(before)
             end = data.find(b"\r\n", begin)
-            lines.append(data[begin:end])
-        return lines if data[end:] == still[-1] else None
-
-    def _read(self, lines: list[bytes]) -> RequestHead | None:
-        """Return the head with these lines in place of those that differ; None if one may not."""
-        known = self.head
-        head = _copy(known)
-        headers, values = head.headers, head.values
-        for (place, name, code), line in zip(self._moving, lines, strict=True):
-            found, _, value = line.partition(b": ")
-            if found != name:
-                return None
+            value = data[begin:end]
             if code == CONTENT_LENGTH:
                 if not value.isdigit() or len(value) > MAX_LENGTH_DIGITS:
                     return None
@@ -131,36 +120,39 @@ class LastHead:
             if code:
                 values[code] = value
             headers[place] = (name, value)
-        head.block = self._block % tuple(lines)
+            found.append(value)
+        if data[end:] != self._end:
+            return None
+        head.block = self._block % tuple(found)
         return head
 
     def _compare(self, data: bytes) -> bool:
-        """Let the lines differ that do, beside those that did before; False if one must not."""
+        """Let the values differ that do, beside those that did before; False if one must not."""
         headers = self.head.headers
-        ours, theirs = self.data.split(b"\r\n"), data.split(b"\r\n")
-        if not len(ours) == len(theirs) == len(headers) + 3 or ours[0] != theirs[0]:
+        if not data.startswith(self.data[: self.data.index(b"\r\n")]):
             return False
-        known = {place for place, _, _ in self._moving}
-        moving: list[tuple[int, bytes, int]] = []
-        still: list[bytes] = []
+        ours, theirs = self.data.split(b"\r\n"), data.split(b"\r\n")
+        if not len(ours) == len(theirs) == len(headers) + 3:
+            return False
+        known = {place for _, place, _, _ in self._moving}
+        moving: list[tuple[bytes, int, bytes, int]] = []
         passing: list[bytes] = []
         begin = 0
         for place, (name, _) in enumerate(headers):
-            at, code = place + 1, code_of(name)
+            at, code, led = place + 1, code_of(name), name + b": "
             if ours[at] != theirs[at] or place in known:
                 if code and code < HINT and code != CONTENT_LENGTH:
                     return False  # it frames the message, or is for this hop
-                moving.append((place, name, code))
-                still.append(b"\r\n".join((*ours[begin:at], b"")))
+                moving.append((b"\r\n".join((*ours[begin:at], led)), place, name, code))
+                passing.append(led.replace(b"%", b"%%") + b"%b")
                 ours[at] = b""
                 begin = at
-                passing.append(b"%b")
             elif code != CONNECTION:
                 passing.append(ours[at].replace(b"%", b"%%"))
         if len(moving) > MAX_MOVING:
             return False
-        still.append(b"\r\n".join(ours[begin:]))
-        self._moving, self._still, self._block = moving, still, b"\r\n".join(passing)
+        self._moving, self._end = moving, b"\r\n".join(ours[begin:])
+        self._block = b"\r\n".join(passing)
         return True
 
 

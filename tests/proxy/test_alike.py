@@ -29,6 +29,7 @@ VALUES = {
     b"Transfer-Encoding": (b"chunked", b"gzip"),
     b"X-Request-Id": (b"1", b"2"),
     b"Upgrade": (b"websocket",),
+    b"X%b": (b"a", b"b"),
     b"X-Own": (b"a", b"b", b" b", b"b ", b"a\x00b", b"a\nb", b"\xfc", b"a: b", b"\t"),
 }
 """What may be sent, good and bad."""
