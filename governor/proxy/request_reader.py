@@ -64,8 +64,9 @@ class RequestReader:
         return head
 
     def forget(self) -> None:
-        """Keep nothing of the head read last: its connection idles."""
-        self._last = None
+        """Keep nothing of the head read last, nor a parser: the connection idles."""
+        self._last = self._parser = None
+        self._fields = []
 
     def _read_whole(self, data: bytes) -> RequestHead:
         method, target, version = read_request_line(data)

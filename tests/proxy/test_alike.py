@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from itertools import product
+from unittest.mock import Mock
 
 import pytest
 from hypothesis import given, settings
@@ -16,6 +17,7 @@ from governor.proxy.arrivals import ArrivalReader
 from governor.proxy.headers import RequestHead
 from governor.proxy.peer import Peer
 from governor.proxy.request_reader import RequestReader
+from governor.proxy.sweep import HEAD_KEPT_NS, sweep_connection
 
 LINES = (b"POST /a?b=%41 HTTP/1.1", b"GET http://t/a HTTP/1.1", b"POST /a HTTP/1.0")
 VALUES = {
@@ -133,3 +135,14 @@ def test_an_idle_connection_keeps_no_head() -> None:
     first = reader.read(_post(1))
     reader.forget()
     assert reader.read(_post(1)) is not first
+
+
+def test_the_sweep_lets_idle_connections_forget() -> None:
+    """Those that were busy lately keep what they know."""
+    connection = Mock(is_write_paused=False, linger_until_ns=0, n_held_bytes=0, stamp_ns=0)
+    connection.settings = Mock(idle_timeout_ns=10 * HEAD_KEPT_NS)
+    connection.exchange = None
+    sweep_connection(connection, HEAD_KEPT_NS)
+    connection.forget_head.assert_not_called()
+    sweep_connection(connection, HEAD_KEPT_NS + 1)
+    connection.forget_head.assert_called_once()
