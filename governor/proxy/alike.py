@@ -82,8 +82,13 @@ class LastHead:
         # of each value that differs: all bytes since the one before, the field's place, name, code
         self._end = b""  # what stands behind the last of them
         self._block = b""  # for the upstream, with places for them
-        if head.is_plain:
-            head.kin = Kin()
+
+    def again(self) -> RequestHead:
+        """Return it for a head that is the same to the byte."""
+        head = self.head
+        if head.kin is None and head.is_plain:
+            head.kin = Kin()  # not sooner: where heads do not repeat, nothing is to be shared
+        return head
 
     def vary(self, data: bytes) -> RequestHead | None:
         """Return what another head says if it is like this one, and remember it instead."""
@@ -98,8 +103,7 @@ class LastHead:
 
     def _read(self, data: bytes) -> RequestHead | None:
         """Return a head with other values in the places known, if they are plain."""
-        known = self.head
-        head = _copy(known)
+        head = _copy(self.head)
         headers, values = head.headers, head.values
         found: list[bytes] = []
         end = 0
@@ -134,26 +138,36 @@ class LastHead:
         ours, theirs = self.data.split(b"\r\n"), data.split(b"\r\n")
         if not len(ours) == len(theirs) == len(headers) + 3:
             return False
-        known = {place for _, place, _, _ in self._moving}
+        places = {place for place in range(len(headers)) if ours[place + 1] != theirs[place + 1]}
+        for place in places:
+            name = headers[place][0]
+            code = code_of(name)
+            if not theirs[place + 1].startswith(name + b": ") or (
+                code and code < HINT and code != CONTENT_LENGTH
+            ):
+                return False  # another field; or it frames the message, or is for this hop
+        places.update(place for _, place, _, _ in self._moving)
+        if len(places) > MAX_MOVING:
+            return False
+        self._learn(ours, places)
+        return True
+
+    def _learn(self, lines: list[bytes], places: set[int]) -> None:
+        """Cut the head where values may differ from now on."""
         moving: list[tuple[bytes, int, bytes, int]] = []
         passing: list[bytes] = []
         begin = 0
-        for place, (name, _) in enumerate(headers):
+        for place, (name, _) in enumerate(self.head.headers):
             at, code, led = place + 1, code_of(name), name + b": "
-            if ours[at] != theirs[at] or place in known:
-                if code and code < HINT and code != CONTENT_LENGTH:
-                    return False  # it frames the message, or is for this hop
-                moving.append((b"\r\n".join((*ours[begin:at], led)), place, name, code))
+            if place in places:
+                moving.append((b"\r\n".join((*lines[begin:at], led)), place, name, code))
                 passing.append(led.replace(b"%", b"%%") + b"%b")
-                ours[at] = b""
+                lines[at] = b""
                 begin = at
             elif code != CONNECTION:
-                passing.append(ours[at].replace(b"%", b"%%"))
-        if len(moving) > MAX_MOVING:
-            return False
-        self._moving, self._end = moving, b"\r\n".join(ours[begin:])
+                passing.append(lines[at].replace(b"%", b"%%"))
+        self._moving, self._end = moving, b"\r\n".join(lines[begin:])
         self._block = b"\r\n".join(passing)
-        return True
 
 
 def _copy(known: RequestHead) -> RequestHead:
@@ -170,7 +184,7 @@ def _copy(known: RequestHead) -> RequestHead:
     head.host = known.host
     head.keep_alive = known.keep_alive
     head.content_length = known.content_length
-    head.kin = known.kin
+    head.kin = known.kin or Kin()
     head.is_plain = True
     head.is_chunked = head.expect_continue = False
     head.upgrade = head.request_id = head.forwarded_for = b""

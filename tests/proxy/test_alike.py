@@ -16,7 +16,7 @@ from governor.proxy.alike import LastHead
 from governor.proxy.arrivals import ArrivalReader
 from governor.proxy.headers import RequestHead
 from governor.proxy.peer import Peer
-from governor.proxy.request_reader import RequestReader
+from governor.proxy.request_reader import MAX_UNLIKE, N_SKIPPED, RequestReader
 from governor.proxy.sweep import HEAD_KEPT_NS, sweep_connection
 
 LINES = (b"POST /a?b=%41 HTTP/1.1", b"GET http://t/a HTTP/1.1", b"POST /a HTTP/1.0")
@@ -111,12 +111,29 @@ def _post(length: int, more: bytes = b"") -> bytes:
 def test_hints_are_read_once_while_they_stay_the_same() -> None:
     """Lengths differ from call to call; a count of tries that does is read anew."""
     reader = RequestReader()
-    field = b"x-stainless-retry-count: %d\r\n"
-    first, second, again = (
-        reader.read(_post(n, field % tries)) for n, tries in ((1, 0), (2, 0), (3, 1))
-    )
-    assert first.kin is second.kin is not None
-    assert again.kin is not second.kin
+    tries = b"x-stainless-retry-count: %d\r\n"
+    first, second, third = (reader.read(_post(n, tries % 0)) for n in (1, 2, 3))
+    assert first.kin is None
+    assert second.kin is third.kin is not None
+    assert reader.read(_post(3, tries % 0)).kin is third.kin
+    assert reader.read(_post(4, tries % 1)).kin is not third.kin
+
+
+def test_heads_that_are_always_unlike_are_soon_not_compared(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One is now and then; and once they are alike, all are."""
+    compared = Mock(side_effect=LastHead.vary, autospec=True)
+    monkeypatch.setattr(LastHead, "vary", lambda last, data: compared(last, data))
+    reader = RequestReader()
+    for n in range(100):
+        reader.read(_post(n, b"X%d: y\r\n" % n))
+    assert compared.call_count <= MAX_UNLIKE + 100 // N_SKIPPED
+    for n in range(N_SKIPPED + 1):
+        reader.read(_post(n))
+    compared.reset_mock()
+    assert reader.read(_post(1000)).kin is reader.read(_post(1001)).kin is not None
+    assert compared.call_count == 2
 
 
 @pytest.mark.parametrize(
