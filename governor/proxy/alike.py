@@ -14,9 +14,10 @@ is the same. ``Content-Length`` frames, and is taken here in its plainest form o
 
 *Regime*: connections that are used again, by one library.
 
-*Cost*: a head of 18 fields of which two differ costs a quarter of its whole reading: what
-stands between those two is compared as a piece each. A connection keeps its last head, up
-to ``MAX_KNOWN_HEAD_BYTES``, about four times over until it has been idle for a while.
+*Cost*: a head of 18 fields of which two differ: 4.1 us where the whole reading takes 14.2
+(a busy machine); what stands between the two is compared as a piece each. A connection that is
+busy keeps its last head, up to ``MAX_KNOWN_HEAD_BYTES``, as bytes, fields and pieces: with the
+parser 6.6 KB for one of 586 bytes.
 
 *Considered and rejected*: remembering single lines for all connections together (one
 look-up and one copy a line, 18 a request; and it would keep credentials in a table).
