@@ -121,3 +121,26 @@ class Arrival:
         self.switches = switches
         self.max_wait_ns = max_wait_ns
         self.source = source
+
+    def copy(self) -> Arrival:
+        """Return the same facts again, for another request that is like this one."""
+        return Arrival(
+            self.tenant,
+            self.flow,
+            self.tree,
+            self.fingerprint,
+            self.attempt,
+            self.urgency,
+            self.patience_ns,
+            self.is_identified,
+            self.is_exempt,
+            self.can_retry,
+            self.family,
+            self.parent_flow,
+            self.is_deadline,
+            self.kind,
+            self.affinity,
+            self.switches,
+            self.max_wait_ns,
+            self.source,
+        )

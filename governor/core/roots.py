@@ -90,13 +90,18 @@ class Roots:
         arrival = lease.arrival
         tree = arrival.tree
         root = self._roots.get(tree)
-        if root is not None and root.lease.arrival.source == arrival.source:
-            if root.left_at_ns or root.lease.state is _CLOSED:  # its caller is back, or goes on
+        if root is None:
+            if tree > 0 and is_alone and self._has_place():
                 self._roots[tree] = Root(lease, upstream)
-                self.left.pop(tree, None)
-                self._doomed -= {tree}
-        elif tree > 0 and is_alone and (root is not None or self._has_place()):
-            self._roots[tree] = Root(lease, upstream)
+            return
+        if root.lease.arrival.source == arrival.source:
+            if not root.left_at_ns and root.lease.state is not _CLOSED:
+                return
+        elif not is_alone:
+            return
+        root.lease, root.upstream = lease, upstream  # its caller is back, or goes on; or another
+        if root.left_at_ns:
+            root.left_at_ns = 0
             self.left.pop(tree, None)
             self._doomed -= {tree}
 

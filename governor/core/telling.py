@@ -46,8 +46,11 @@ class Telling(GateParts):
             self.faults.note(Part.SIGNALS)
             call = max(arrival.attempt, 0)
         lease = make_lease(arrival, now_ns, call, owner)
-        if arrival.source:
-            self._note_traced(now_ns, lease)
+        if arrival.source:  # it names the trace that it is part of
+            try:
+                self.roots.arrive(self.name, lease, self._n_open_by_tree[tree] == 0)
+            except Exception:
+                self.faults.note(Part.ROOTS)
         if arrival.parent_flow:
             self._signal(PARENT, now_ns, lease, arrival.parent_flow)
         if call & ATTEMPT_MASK:
@@ -115,11 +118,6 @@ class Telling(GateParts):
             self._signal_later(self._signals_root, kind, now_ns, lease.call, value)
         except Exception:
             self.faults.note(Part.SIGNALS)
-
-    def _note_traced(self, now_ns: int, lease: Lease) -> None:
-        """Take note of a call that names the trace it is part of."""
-        is_first = self._n_open_by_tree[lease.arrival.tree] == 0
-        self.faults.tell(Part.ROOTS, self.roots.arrive, self.name, lease, is_first)
 
     def _note_left(self, now_ns: int, lease: Lease) -> None:
         """Take note that the caller of a traced call has left without an answer."""

@@ -21,7 +21,9 @@ it anew for every request: as a tree each would take a place in the table for
 nothing. So an id counts from its second request on; a fan-out that passes it
 on has one call less than it has.
 
-A request without hints costs four table look-ups and two hashes.
+A request without hints costs four table look-ups and two hashes. What the headers of one say,
+but for its length, its trace and its own id, is read once for all that are alike
+(:mod:`governor.proxy.alike`).
 
 *Source*: the clients' own code and documentation, named in
 :mod:`governor.proxy.hint_values`.
@@ -40,6 +42,7 @@ from governor.proxy import families
 from governor.proxy import header_names as names
 from governor.proxy import hint_values as read
 from governor.proxy.dialects import speaks_mcp
+from governor.proxy.hints import Hints
 from governor.proxy.stats import ProxyStats
 from policies.contain import N_KINDS
 from signals.families import MCP, STAINLESS
@@ -171,13 +174,43 @@ class ArrivalReader:
         """Return the arrival of a finished head."""
         values = head.values
         identities = self._identities
+        kin = head.kin
+        if kin is None:
+            hints = self._read_hints(head, peer)
+            arrival = hints.arrival
+        else:  # nearly all: what those before it on its connection said, it says too
+            known = kin.hints
+            hints = known or self._read_hints(head, peer)
+            if known is None and hints.is_lasting:
+                kin.hints = hints
+            arrival = hints.arrival.copy()
+        if not is_governed:
+            arrival.is_exempt = True
+        tenant_key, flow_key, tree_key = hints.tenant_key, hints.flow_key, hints.tree_key
+        trace = values.get(names.TRACEPARENT)
+        trace_key = self._read_trace(trace) if trace else None
+        if trace_key is not None:
+            arrival.source = peer.key or peer.make_key(self._salt)
+            tree_key = trace_key
+        if head.request_id and tree_key == flow_key and not arrival.is_identified:
+            request_key = hash((tenant_key, self._salt + head.request_id))
+            tree_key = self._read_request_id(request_key, flow_key)
+        arrival.fingerprint = hash((hints.path_key, head.method, head.content_length))
+        if hints.parent_key is not None:
+            arrival.parent_flow = identities.flows.find(hints.parent_key)
+        arrival.tenant = identities.tenants.index(tenant_key, now_ns)
+        flow = arrival.flow = identities.flows.index(flow_key, now_ns)
+        agents = self._agents
+        if agents is not None and agents.rule_of[flow] < 0:
+            agents.meet(flow, tenant_key, values, self._salt)
+        arrival.tree = identities.trees.index(tree_key, now_ns)
+        return arrival
+
+    def _read_hints(self, head: RequestHead, peer: Peer) -> Hints:
+        """Return what the headers say that need not be said anew by the next request."""
+        values = head.values
         salt = self._salt
-        arrival = Arrival()
-        arrival.is_exempt = not is_governed
-        agent = values.get(names.USER_AGENT, b"")
-        family = _known_agents.get(agent)
-        if family is None:
-            family = families.learn_agent(agent)
+        n_malformed = self.n_malformed
         has_hints = head.seen & (names.HINT | names.RARE_HINT)
         tenant_key = 0
         if has_hints:
@@ -187,8 +220,8 @@ class ArrivalReader:
                     break
         if not tenant_key:
             tenant_key = peer.key or peer.make_key(salt)
-        flow_key = tree_key = hash((tenant_key, peer.port))
-        path_key = hash(salt + head.path)
+        hints = Hints(tenant_key, hash((tenant_key, peer.port)), hash(salt + head.path))
+        arrival = hints.arrival
         if has_hints:
             if names.STAINLESS_RETRY_COUNT in values:
                 attempt = read.read_count(values[names.STAINLESS_RETRY_COUNT])
@@ -203,31 +236,30 @@ class ArrivalReader:
                     arrival.is_exempt = True  # idles for hours and holds no capacity
             if has_hints & names.RARE_HINT:
                 arrival.can_retry = not speaks_mcp(head)
-                flow_key, tree_key = self._read_identity(arrival, values, tenant_key, flow_key)
-                if arrival.source:  # a trace is named
-                    arrival.source = peer.key or peer.make_key(salt)
-                self._read_hints(arrival, values)
+                self._read_identity(hints, values)
+                self._read_demands(arrival, values)
                 if names.MCP_NAME in values or names.MCP_METHOD in values:
-                    path_key = self._read_mcp(arrival, values, path_key)
-            if family in _UNTOLD:
-                if has_hints & names.RARE_HINT:
-                    family = families.read_headers(head, family)
-                elif names.STAINLESS_RETRY_COUNT in values:
-                    family = STAINLESS
-                elif not arrival.can_retry:
-                    family = MCP
-        if head.request_id and tree_key == flow_key and not arrival.is_identified:
-            tree_key = self._read_request_id(hash((tenant_key, salt + head.request_id)), flow_key)
-        arrival.family = family
-        arrival.fingerprint = hash((path_key, head.method, head.content_length))
-        arrival.kind = (path_key + len(head.method)) % N_KINDS
-        arrival.tenant = identities.tenants.index(tenant_key, now_ns)
-        flow = arrival.flow = identities.flows.index(flow_key, now_ns)
-        agents = self._agents
-        if agents is not None and agents.rule_of[flow] < 0:
-            agents.meet(flow, tenant_key, values, salt)
-        arrival.tree = identities.trees.index(tree_key, now_ns)
-        return arrival
+                    hints.path_key = self._read_mcp(arrival, values, hints.path_key)
+        arrival.family = self._read_family(head, arrival.can_retry)
+        arrival.kind = (hints.path_key + len(head.method)) % N_KINDS
+        is_instant = names.AMZ_SDK_REQUEST in values
+        hints.is_lasting = not is_instant and self.n_malformed == n_malformed
+        return hints
+
+    def _read_family(self, head: RequestHead, can_retry: bool) -> int:
+        """Return which library calls."""
+        agent = head.values.get(names.USER_AGENT, b"")
+        family = _known_agents.get(agent)
+        if family is None:
+            family = families.learn_agent(agent)
+        if family in _UNTOLD and head.seen & (names.HINT | names.RARE_HINT):
+            if head.seen & names.RARE_HINT:
+                family = families.read_headers(head, family)
+            elif names.STAINLESS_RETRY_COUNT in head.values:
+                family = STAINLESS
+            elif not can_retry:
+                family = MCP
+        return family
 
     def _read_mcp(self, arrival: Arrival, values: dict[int, bytes], path_key: int) -> int:
         """Return the key of what is called: all methods of MCP share one path.
@@ -239,38 +271,35 @@ class ArrivalReader:
             arrival.is_exempt = True
         return hash((path_key, self._salt + method, self._salt + values.get(names.MCP_NAME, b"")))
 
-    def _read_identity(
-        self, arrival: Arrival, values: dict[int, bytes], tenant_key: int, connection_key: int
-    ) -> tuple[int, int]:
-        """Return the keys of flow and tree."""
-        salt = self._salt
-        flow_key = connection_key
+    def _read_identity(self, hints: Hints, values: dict[int, bytes]) -> None:
+        """Read whose request it is, and of which session."""
+        salt, tenant_key = self._salt, hints.tenant_key
         for code in _FLOWS:
             value = values.get(code)
             if value:
-                flow_key = hash((tenant_key, salt + value))
-                arrival.is_identified = True
+                hints.flow_key = hints.tree_key = hash((tenant_key, salt + value))
+                hints.arrival.is_identified = True
                 break
         if names.CLAUDE_AGENT_ID in values:  # a main agent goes by its session
             parent = values.get(names.CLAUDE_PARENT_AGENT_ID) or values.get(names.CLAUDE_SESSION_ID)
         else:
             parent = values.get(names.CODEX_PARENT_THREAD_ID)
         if parent:
-            parent_key = hash((tenant_key, salt + parent))
-            arrival.parent_flow = self._identities.flows.find(parent_key)
-        trace = values.get(names.TRACEPARENT, b"")
-        if trace:
-            trace_id = trace[_TRACE_ID]
-            is_hex = trace_id.strip(b"0123456789abcdef") == b""
-            if len(trace) >= 55 and is_hex and trace_id != _NO_TRACE:
-                arrival.source = 1
-                return flow_key, hash(salt + trace_id)
-            self.n_malformed += 1
+            hints.parent_key = hash((tenant_key, salt + parent))
         for code in _SESSIONS:
             value = values.get(code)
             if value:
-                return flow_key, hash((tenant_key, salt + value))
-        return flow_key, flow_key
+                hints.tree_key = hash((tenant_key, salt + value))
+                break
+
+    def _read_trace(self, trace: bytes) -> int | None:
+        """Return the key of the tree that a ``traceparent`` names; None if it names none."""
+        trace_id = trace[_TRACE_ID]
+        is_hex = trace_id.strip(b"0123456789abcdef") == b""
+        if len(trace) >= 55 and is_hex and trace_id != _NO_TRACE:
+            return hash(self._salt + trace_id)
+        self.n_malformed += 1
+        return None
 
     def _read_request_id(self, key: int, flow_key: int) -> int:
         """Return the tree's key: the request id's if it was seen lately, else the flow's."""
@@ -281,7 +310,7 @@ class ArrivalReader:
         seen[place] = key
         return flow_key
 
-    def _read_hints(self, arrival: Arrival, values: dict[int, bytes]) -> None:
+    def _read_demands(self, arrival: Arrival, values: dict[int, bytes]) -> None:
         """Read what others than the plain SDK calls say of attempt, patience and urgency."""
         for code, reader in _ATTEMPTS:
             if code in values:

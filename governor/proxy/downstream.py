@@ -212,19 +212,21 @@ class Downstream(asyncio.Protocol):
                 "No route takes this request.", reason="no_route", status_hint=404
             )
         exchange = self.exchange = Exchange(self, head, route, request_id, now_ns)
-        if head.content_length:
-            self._body = CountedBody(head.content_length)
-        elif head.is_chunked:
-            self._body = ChunkedBody()
-        else:
-            exchange.is_request_done = True
+        exchange.is_request_done = not (head.content_length or head.is_chunked)
         return exchange
 
     def _begin_body(self, exchange: Exchange, data: bytes, now_ns: int) -> bytes:
         """Hold what has come of the body, ask the gate; return what lies beyond the request."""
         rest = b""
-        if data:
-            rest = self._take_body(exchange, data)
+        length = exchange.head.content_length
+        if len(data) == length:  # mostly: all of it, and nothing else
+            self.stats.bytes_from_callers += len(data)
+            exchange.is_request_done = True
+            exchange.send_body(data)
+        else:
+            self._body = CountedBody(length) if length else ChunkedBody()
+            if data:
+                rest = self._take_body(exchange, data)
         exchange.start(now_ns)
         if exchange.held_bytes > MAX_HELD_BYTES and exchange.state < SENT:
             self.pause_for_body()
@@ -298,6 +300,10 @@ class Downstream(asyncio.Protocol):
     def n_held_bytes(self) -> int:
         """Bytes of pipelined requests, or of a head that is not whole."""
         return len(self._buffer)
+
+    def forget_head(self) -> None:
+        """Keep no memory for a head that may not be repeated soon."""
+        self._reader.forget()
 
     # -- answers and ends ---------------------------------------------------
 

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from governor.proxy.exchange import Exchange
     from governor.proxy.upstream import UpstreamConnection
 
+_ADMIT = Action.ADMIT
+
 STATUS_LEFT = 499
 """In logs and counts: the caller left before its answer (nginx's word)."""
 
@@ -322,7 +324,7 @@ def record(exchange: Exchange, now_ns: int, outcome: Outcome) -> None:
         or exchange.detour
         or exchange.own_reason
         or exchange.status >= 400
-        or (decision is not None and decision.action is not Action.ADMIT)
+        or (decision is not None and decision.action is not _ADMIT)
     )
     head = exchange.head
     span = None

@@ -25,7 +25,7 @@ and two wake-ups for each is what an admitted request is to be spared.
 from __future__ import annotations
 
 from time import monotonic_ns
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from governor.core.lease import Asked, Decision, Untouched
 from governor.errors import GovernorError
@@ -38,7 +38,6 @@ from governor.proxy.stats import UNDECIDED
 from policies.decision import Action, Outcome
 
 if TYPE_CHECKING:
-    from governor.proxy.downstream import Downstream
     from governor.proxy.response import ResponseHead
     from governor.proxy.upstream import UpstreamConnection
 
@@ -66,8 +65,7 @@ class Exchange(ExchangeParts):
         if join is not None and may_join and join(self, now_ns):
             return
         try:
-            downstream = cast("Downstream", self.downstream)
-            arrival = self.server.build_arrival(self.head, downstream.peer, self.route)
+            arrival = self.server.build_arrival(self.head, self.peer, self.route)
             decision = self.gate.arrive(now_ns, arrival, self)
         except Exception as error:
             self.stats.n_faults += 1  # the gate failed, the caller must not
@@ -162,9 +160,9 @@ class Exchange(ExchangeParts):
             endings.fail(self, error, Outcome.UNSENT)
 
     def _send(self, connection: UpstreamConnection, now_ns: int) -> None:
-        pool, peer = self.pool, cast("Downstream", self.downstream).peer
+        pool = self.pool
         keeps_host = self.route.keeps_host(pool)
-        data = build_request_head(self.head, peer, self.request_id, pool.authority, keeps_host)
+        data = build_request_head(self.head, self.peer, self.request_id, pool.authority, keeps_host)
         if self.route.absorb_ns:
             refusals.keep(self)
         if self.held:

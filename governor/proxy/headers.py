@@ -22,6 +22,7 @@ versions, fragments, CONNECT.
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 from governor.errors import DownstreamError
 from governor.proxy.blocks import cut_block, cut_block_at, join_fields, replace_line
@@ -45,6 +46,9 @@ from governor.proxy.header_names import (
 )
 from governor.proxy.peer import Peer
 from governor.proxy.targets import read_authority, split_absolute
+
+if TYPE_CHECKING:
+    from governor.proxy.alike import Kin
 
 MAX_LENGTH_DIGITS = 18
 """Content-Length stays below 2**63 for every reader behind us."""
@@ -98,6 +102,11 @@ class RequestHead:
         The caller's own, shortened; empty if it sent none.
     block : bytes
         The lines that go on to the upstream, without the last line's end.
+    is_plain : bool
+        Nothing in it is rare: what frames it is at most its length, no field that is read
+        comes twice, and at most the Connection line is for this hop.
+    kin : Kin or None
+        What it shares with others of its connection (:mod:`governor.proxy.alike`).
     """
 
     __slots__ = (
@@ -109,7 +118,9 @@ class RequestHead:
         "headers",
         "host",
         "is_chunked",
+        "is_plain",
         "keep_alive",
+        "kin",
         "method",
         "path",
         "request_id",
@@ -139,6 +150,8 @@ class RequestHead:
         self.upgrade = b""
         self.request_id = b""
         self.forwarded_for = b""
+        self.is_plain = False
+        self.kin: Kin | None = None
 
     def add(self, name: bytes, value: bytes) -> None:
         """Take one field (httptools ``on_header``)."""
@@ -198,12 +211,14 @@ class RequestHead:
                 )
             self.content_length = int(digits)
         if not (seen & _RARE or again or is_old):
+            self.is_plain = True
             self.block = self._cut(received)
         elif (
             seen & _RARE == CONNECTION
             and not (again or is_old)
             and (options := read_connection(values[CONNECTION])).is_plain
         ):
+            self.is_plain = True
             self.keep_alive = not options.has_close
             self.block = self._cut_connection(received)
         else:
@@ -256,6 +271,7 @@ class RequestHead:
 
     def _finish_absolute(self, target: bytes) -> None:
         """Turn an absolute target into origin form: its authority wins (RFC 9112 3.2.2)."""
+        self.is_plain = False
         if target == b"*" and self.method == b"OPTIONS":
             self.path = target
             return
