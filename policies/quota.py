@@ -242,6 +242,11 @@ class Quota:
             self._forget()
         return self.is_known
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether there is nothing to weigh, and nothing that binds until it is forgotten."""
+        return not (self.rate_hz or self._is_marked)
+
     def _forget(self) -> None:
         self.rate_hz = 0.0
         self.has_room = True
