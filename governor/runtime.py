@@ -28,8 +28,8 @@ from governor.control.view import FleetView, WorkerState
 from governor.core.decision_log import DecisionLog, Intervention
 from governor.core.faults import Part
 from governor.core.gate import Gate
-from governor.core.rest import Rota
 from governor.core.identity import Identities
+from governor.core.rest import Rota
 from governor.core.shaping import Shaping
 from governor.core.spread import SpreadGate
 from governor.errors import ConfigError, Problem

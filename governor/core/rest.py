@@ -9,8 +9,9 @@ each part is *settled*, that is, has nothing counted that the next tick would le
 bound of its own that ends with time. Windows are closed bucket by bucket, whoever asks
 (:mod:`signals.windows`). So a gate rests when for ``QUIET_NS`` nothing has arrived, nothing holds a
 place, waits, is invited or parked, no caller is out that may come back, and every part is settled.
-An exempt call that goes on (an idle event stream) keeps nobody awake: it teaches nothing. Whatever wakes it makes up first for the ticks that it has missed, up to the last that was
-due, ``TICK_NS`` apart.
+An exempt call that goes on (an idle event stream) keeps nobody awake: it teaches nothing. Whatever
+wakes it makes up first for the ticks that it has missed, up to the last that was due, ``TICK_NS``
+apart.
 
 *Regime*: ticks on time. A loop that is late has ticks at other instants; that is as if it had not
 been. Where others call the same upstream through other governors no gate rests, for what they
@@ -44,8 +45,8 @@ LOOK_TICKS = 100
 def may_rest(parts: GateParts, now_ns: int) -> bool:
     """Whether time alone changes nothing of a gate that could not be made up for."""
     gate, shaping = cast("Gate", parts), parts.shaping
-    ramp, forecast = shaping.acceleration, parts.signals.state.forecast[0]
-    return bool(
+    ramp = shaping.acceleration
+    return (
         not gate.line_length
         and not gate.outlook.is_storm
         and not gate.others.storm.is_on
@@ -57,10 +58,7 @@ def may_rest(parts: GateParts, now_ns: int) -> bool:
         and shaping.herd.is_settled
         and shaping.containment.is_settled
         and (ramp is None or ramp.is_settled)
-        and not forecast["is_active"]
-        and not forecast["pending"]["n_out"]
-        and not forecast["pending"]["n_due"]
-        and not forecast["storm"]["is_on"]
+        and gate.signals.is_settled
     )
 
 

@@ -392,7 +392,7 @@ class AdaptiveLimit:
         """Whether one late tick does what many on time would, while no call is sent."""
         phase, newest = self._phase, self._next_number - 1
         return (
-            0 <= phase.opened_at_ns
+            phase.opened_at_ns >= 0
             and phase.n_dispatched < N_MIN_LATE
             and phase.n_answered == phase.n_dispatched
             and self._oldest == newest

@@ -102,7 +102,7 @@ class Throughput:
 
     @property
     def is_settled(self) -> bool:
-        """Whether nothing was counted since the last step: then one late call is as good as many."""
+        """Whether nothing was counted since the last step: one late call is as good as many."""
         return not (self.n_departed or self.n_answered)
 
     def advance(self, now_ns: int, is_pressed: bool) -> None:

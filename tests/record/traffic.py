@@ -76,13 +76,13 @@ class Run:
             self._later(int(at_ns), "arrive", (self.rng.randrange(60), 0))
         self._storm = (begin_ns + int(0.4 * span_ns), begin_ns + int(0.6 * span_ns))
         while self._events:
-            at_ns, _, what, value = heappop(self._events)
-            while self._tick_at_ns <= at_ns:
+            while self._tick_at_ns <= self._events[0][0]:  # a tick may bring an earlier one
                 self.now_ns = self._tick_at_ns
                 for gate in self.gates:
                     if not self._leaves_out(gate):
                         self._apply(gate.tick(self._tick_at_ns))
                 self._tick_at_ns += TICK_NS
+            at_ns, _, what, value = heappop(self._events)
             self.now_ns = int(at_ns)
             getattr(self, f"_{what}")(value)
 
