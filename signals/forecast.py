@@ -262,8 +262,7 @@ def close_forecast(forecast: Records, bucket: int, capacity_hz: float) -> None:
     close_pending(f["pending"], f["backoff"], bin_idx)
     close_pace(f["patience"], bin_idx)
     is_half_second = close_organic(f, bin_idx)
-    n_returns = f["open_arrivals"] - f["open_fresh"]
-    count_recent(f["storm"], bin_idx, f["open_arrivals"], n_returns)
+    count_recent(f["storm"], bin_idx, f["open_arrivals"])
     f["open_arrivals"] = 0
     f["open_fresh"] = 0
     was_active = f["is_active"]

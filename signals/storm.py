@@ -14,9 +14,8 @@ five callers or more are out or expected to fail: fewer cannot hurt. The instant
 the first such window's start; 0 if the last half second was one already.
 
 The alarm rises at once, for lead is precious, and falls when for 0.5 s neither the
-curve nor the last half second, as long as a fifth of it were returns, has passed C/2:
-the two levels keep it from flapping, and what goes on without returns is demand.
-Alarms less than 1 s apart are one.
+curve nor the last half second has passed C/2: the two levels keep it from
+flapping. Alarms less than 1 s apart are one.
 
 *Regime*: a capacity that is only a lower bound makes the alarm early, never late.
 *Cost*: 80 additions a tick, only while something is out.
@@ -57,8 +56,6 @@ STORM_DTYPE = np.dtype(
     [
         # arrivals so far, at the end of each bin
         ("totals", np.float64, (N_RECENT,)),
-        # those of them that were retries
-        ("returned", np.float64, (N_RECENT,)),
         ("capacity_hz", np.float64),
         ("is_on", np.int64),
         ("n_alarms", np.int64),
@@ -75,12 +72,10 @@ STORM_DTYPE = np.dtype(
 
 
 @part
-def count_recent(s: Record, bin_idx: int, n_arrivals: int, n_returns: int) -> None:
-    """Add a bin's arrivals, and those of them that were retries, to the running totals."""
-    totals, returned = s["totals"], s["returned"]
-    now, before = bin_idx % N_RECENT, (bin_idx - 1) % N_RECENT
-    totals[now] = totals[before] + n_arrivals
-    returned[now] = returned[before] + n_returns
+def count_recent(s: Record, bin_idx: int, n_arrivals: int) -> None:
+    """Add a bin's arrivals to the running total."""
+    totals = s["totals"]
+    totals[bin_idx % N_RECENT] = totals[(bin_idx - 1) % N_RECENT] + n_arrivals
 
 
 @part
@@ -122,9 +117,7 @@ def judge_storm(
     served = capacity_hz * WINDOW * BIN_S
     threshold = served + math.sqrt(served)
     first, storm_peak, peak = scan_windows(curve, returns, threshold)
-    now, then = bin_idx % N_RECENT, (bin_idx - WINDOW) % N_RECENT
-    recent = s["totals"][now] - s["totals"][then]
-    has_returns = s["returned"][now] - s["returned"][then] >= RETURN_SHARE * recent
+    recent = s["totals"][bin_idx % N_RECENT] - s["totals"][(bin_idx - WINDOW) % N_RECENT]
     s["peak_hz"] = peak / (WINDOW * BIN_S)
     s["n_returns"] = np.sum(returns)
     s["crossing_s"] = NOT_IN_SIGHT_S
@@ -140,7 +133,7 @@ def judge_storm(
             if s["n_alarms"] == 0 or bin_idx - s["off_bin"] > MERGE_BINS:
                 s["n_alarms"] += 1
             s["is_on"] = 1
-    if is_coming or storm_peak > served or (has_returns and recent > served):
+    if is_coming or storm_peak > served or recent > served:
         s["calm_bin"] = bin_idx
     elif s["is_on"] == 1 and bin_idx - s["calm_bin"] >= CALM_BINS:
         s["is_on"] = 0

@@ -205,23 +205,6 @@ def test_a_storm_ends_once_and_everything_is_forgotten(bank: SignalBank) -> None
     assert (curve(bank) == 0.0).all()
 
 
-def test_demand_without_returns_keeps_no_alarm_on(bank: SignalBank) -> None:
-    """All are back and served; what then goes on above capacity is demand, whatever else it is."""
-    refuse(bank, 200, 3 * S)
-    bank.tick(3 * S + 50 * MS)
-    assert read(bank)["storm_alarm"] == 1.0
-    for flow in range(1, 201):
-        now_ns = 3 * S + 450 * MS + flow * 10 * MS // 201
-        bank.observe_end(now_ns, bank.observe_arrival(now_ns, 1, flow, flow, flow, family=1))
-    for number in range(400):  # 200 a second; 100 can be served
-        now_ns = 3 * S + 500 * MS + number * 5 * MS
-        call = bank.observe_arrival(now_ns, 1, 201 + number % 90, 0, 1_000 + number, family=1)
-        bank.observe_end(now_ns, call)
-    bank.tick(5 * S + 500 * MS)
-    assert bank.state.forecast[0]["storm"]["peak_hz"] > 0.0
-    assert (read(bank)["storm_alarm"], read(bank)["storm_alarms"]) == (0.0, 1.0)
-
-
 def test_the_second_storm_is_foretold_by_the_first() -> None:
     """Callers of an unknown client come back after 1.3 s: learned once, expected next time."""
     bank = SignalBank(300, Shared(1_024))

@@ -488,11 +488,7 @@ class NaiveForecast:
             if self.n_alarms == 0 or self.bin_idx - self.off_bin > 20:
                 self.n_alarms += 1
             self.is_on = True
-        n_recent = sum(counts[-10:])
-        first = self.bin_idx - 9
-        back = sum(call.attempt > 0 for call in self.calls if call.at_ns // BIN_NS >= first)
-        goes_on = back >= 0.2 * n_recent and n_recent > served
-        if is_coming or max(peaks, default=0.0) > served or goes_on:
+        if is_coming or max(peaks, default=0.0) > served or sum(counts[-10:]) > served:
             self.calm_bin = self.bin_idx
         elif self.is_on and self.bin_idx - self.calm_bin >= 10:
             self.is_on = False
