@@ -129,12 +129,13 @@ def main(argv: list[str]) -> int:
     ]
     head = ["", "start to first reply s (worst)", "idle MB", "KB per open connection"]
     head += ["KB per connection after a request"]
-    text = table(head, rows) if rows else ""
+    texts = [table(head, rows)] if peers else []
     found: dict[str, Any] = {"peers": seen}
     if options.idle_rounds > 0:
         shares = measure_idle(options.idle_rounds)
         cells = [[name, f"{100.0 * share:.1f} %"] for name, share in shares.items()]
-        text += "\n\n" + table(["upstreams", "of a core"], cells)
+        texts.append(table(["upstreams", "of a core"], cells))
         found["idle_share"] = shares
-    save("footprint", " ".join(["footprint", *argv]), text, found)
+    name = "footprint" if peers else "footprint-idle"
+    save(name, " ".join(["footprint", *argv]), "\n\n".join(texts), found)
     return 0
