@@ -1,10 +1,11 @@
-"""``python -m bench footprint``: memory idle and per connection, start to first request.
+"""``python -m bench footprint``: memory idle and per connection, start to first request, idle CPU.
 
 Memory is the resident size of the whole process. Connections are opened by a
 client that sends one request on each and keeps it open; the upstream's idle
 connections are few, so what grows is the caller's side. Start is from the
 launch of the process to the complete reply of a first request, in the best
 state of all caches (one start beforehand); the client asks again every 2 ms.
+What upstreams cost that nobody calls is governor's alone: :mod:`bench.idle`.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from statistics import median
 from typing import Any
 
 from bench.children import HOST, BenchError
+from bench.idle import measure_idle
 from bench.origin import start_uvloop_origin
 from bench.peers import Peer, Running, select
 from bench.report import save, table
@@ -97,11 +99,12 @@ def measure(peer: Peer, upstream_port: int, starts: int, n_connections: int) -> 
 def main(argv: list[str]) -> int:
     """Run the measurement."""
     parser = argparse.ArgumentParser(prog="bench footprint", description=__doc__)
-    parser.add_argument("--peers", default=DEFAULT_PEERS)
+    parser.add_argument("--peers", default=DEFAULT_PEERS, help="none: idle CPU alone")
     parser.add_argument("--starts", type=int, default=5)
     parser.add_argument("--connections", type=int, default=4000)
+    parser.add_argument("--idle-rounds", type=int, default=7, help="0: leave idle CPU out")
     options = parser.parse_args(argv)
-    peers = select(options.peers)
+    peers = select(options.peers) if options.peers != "none" else []
     n_connections = min(options.connections, 8_000)
     print(f"footprint: {options.starts} starts and {n_connections:,} connections each, about 1 min")
     origin, port = start_uvloop_origin(LOAD_CORE)
@@ -126,5 +129,13 @@ def main(argv: list[str]) -> int:
     ]
     head = ["", "start to first reply s (worst)", "idle MB", "KB per open connection"]
     head += ["KB per connection after a request"]
-    save("footprint", " ".join(["footprint", *argv]), table(head, rows), {"peers": seen})
+    texts = [table(head, rows)] if peers else []
+    found: dict[str, Any] = {"peers": seen}
+    if options.idle_rounds > 0:
+        shares = measure_idle(options.idle_rounds)
+        cells = [[name, f"{100.0 * share:.1f} %"] for name, share in shares.items()]
+        texts.append(table(["upstreams", "of a core"], cells))
+        found["idle_share"] = shares
+    name = "footprint" if peers else "footprint-idle"
+    save(name, " ".join(["footprint", *argv]), "\n\n".join(texts), found)
     return 0

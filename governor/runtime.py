@@ -29,6 +29,7 @@ from governor.core.decision_log import DecisionLog, Intervention
 from governor.core.faults import Part
 from governor.core.gate import Gate
 from governor.core.identity import Identities
+from governor.core.rest import Rota
 from governor.core.shaping import Shaping
 from governor.core.spread import SpreadGate
 from governor.errors import ConfigError, Problem, opening
@@ -47,6 +48,9 @@ from signals import Shared, SignalBank
 
 TICK_S = 0.05
 """The detectors look across their windows twenty times a second."""
+
+SHOWN_NS = 1_000_000_000
+"""A rate of the last second of an upstream that nobody calls is not asked for more often."""
 
 GC_THRESHOLD = 50_000
 """Allocations between collections of the young: requests make few cycles, pauses cost p99."""
@@ -120,6 +124,8 @@ class Runtime:
         self.recorder: Recorder | None = None
         if is_recording:
             self.recorder = Recorder(config, self.gates, self.identities, self.registry)
+        self._gates = tuple(self.gates.values())
+        self._rota = Rota(self._gates)
         self.pools: Pools = {}
         self.proxy = self._make_proxy()
         self.fleet = self._make_fleet()
@@ -272,7 +278,11 @@ class Runtime:
             await self.telemetry.close()
 
     def refresh(self) -> None:
-        """Nothing is told by others: what is shown is what is."""
+        """Let what is shown of upstreams that rest be no older than ``SHOWN_NS``."""
+        now_ns = monotonic_ns()
+        for gate in self._gates:
+            if gate.rests and now_ns - gate.ticked_ns >= SHOWN_NS:
+                gate.tick(now_ns)  # nobody waits there: it decides nothing
 
     def switch(self, name: str, value: str) -> None:
         """Set ``mode`` or one policy of every upstream and route; a restart forgets it.
@@ -324,7 +334,8 @@ class Runtime:
             self.recorder.tick(now_ns)
 
     def _tick_gates(self, now_ns: int) -> None:
-        for gate in self.gates.values():
+        for idx in self._rota.due():
+            gate = self._gates[idx]
             try:
                 apply_all(gate.tick(now_ns))
             except Exception as error:

@@ -79,6 +79,16 @@ class Acceleration:
         """Whether a call may be sent now."""
         return self._tokens >= 1.0
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether the ramp has come down to its foot, and one late tick is as good as many."""
+        return (
+            not self._n_taken
+            and self.envelope_hz == self._floor_hz
+            and self._used_hz < USED_SHARE * self._floor_hz
+            and self._tokens >= max(1.0, self._floor_hz)
+        )
+
     def take(self) -> None:
         """Note a call sent; the bucket may be overdrawn by calls that are never held."""
         self._tokens -= 1.0

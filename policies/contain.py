@@ -112,6 +112,12 @@ class Kind:
         self.mean_ns = 0.0
         self.rate_hz = 0.0
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether it has no calls, comes too rarely to be weighed, and what is usual only fades."""
+        is_still = not (self.n_open or self.n_done or self.n_begun or self.n_unanswered)
+        return is_still and self.rate_hz < RATE_MIN_HZ and self.hang.is_settled
+
     def learn(self, now_ns: int, elapsed_s: float) -> float:
         """Take in what ended lately; return the holding time, 0.0 where nothing is known."""
         if self.hang.is_hung:  # how long a time-out is says nothing of its calls
@@ -170,6 +176,11 @@ class Containment:
     def n_hung_kinds(self) -> int:
         """Kinds that hang."""
         return len(self._hung)
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether one late tick does what many on time would, while no call is sent."""
+        return self.is_idle and all(kind.is_settled for kind in self.kinds.values())
 
     @property
     def is_idle(self) -> bool:

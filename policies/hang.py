@@ -54,6 +54,12 @@ MEMORY_S = 10.0
 DRIFT_S = 60.0
 """Within which what lasts becomes usual, hung or not."""
 
+TICK_S = 0.05
+"""Between two ticks that are on time."""
+
+LATE_S = 1.5 * TICK_S
+"""After more it is as if ticks had been on time, while nothing is held and nothing ends."""
+
 OTHERS_SHARE = 0.5
 """Of their usual rate at which the others must be answered meanwhile."""
 
@@ -91,6 +97,21 @@ class Hang:
         """Places that it may hold while it hangs."""
         return ceil(self.usual + SPREAD * sqrt(max(self._variance, self.usual))) + 1
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether, while no call of it is sent, one late tick does what many on time would."""
+        return self._age_s >= MEMORY_S and not self.is_hung
+
+    def fade(self, dt_s: float) -> None:
+        """Take in a silence, in which it had no calls, as so many ticks would have."""
+        self._age_s += dt_s
+        kept = (1.0 - TICK_S / MEMORY_S) ** (dt_s / TICK_S)
+        # of each tick's way down a part is scatter: the sum over all of them
+        strayed = self.usual * self.usual * kept * (1.0 - kept) / (1.0 - TICK_S / MEMORY_S)
+        self._variance = kept * self._variance + strayed
+        self.told_hz *= kept
+        self.usual *= kept
+
     def tick(
         self,
         n_open: int,
@@ -118,6 +139,9 @@ class Hang:
             self._silent_s = self._missed = 0.0
             self._others = 0
             self.is_hung = False
+            if dt_s > LATE_S and self.is_settled and not (n_ended or n_begun or n_open):
+                self.fade(dt_s)
+                return
         else:
             self._silent_s += dt_s
             self._missed += self.told_hz * dt_s

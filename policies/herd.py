@@ -130,6 +130,11 @@ class Herd:
         self._n_counted += self._n
         self._n = 0
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether nothing is counted that the next tick would learn from."""
+        return not self._n_counted
+
     def tick(self, now_ns: int) -> None:
         """Let the bound follow the traffic; how often it is called changes little."""
         if self._ticked_ns < 0:

@@ -260,6 +260,11 @@ class Quota:
         self._doubted_until_ns = now_ns + DOUBT_NS
         self._forget()
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether there is nothing to weigh, and nothing that binds until it is forgotten."""
+        return not (self.rate_hz or self._is_marked)
+
     def _forget(self) -> None:
         self.rate_hz = 0.0
         self.has_room = True

@@ -237,6 +237,13 @@ class SignalBank:
         """The stronger of the two scans over the last second; 20 alarms."""
         return max(self._values[SYNCHRONY], self._values[RETRY_SYNCHRONY])
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether no caller is out that may come back: no storm can rise without an arrival."""
+        f = self.state.forecast[0]
+        pending = f["pending"]
+        return not (f["is_active"] or pending["n_out"] or pending["n_due"] or f["storm"]["is_on"])
+
     def is_storm(self) -> bool:
         """Whether callers that come back are about to pass what can be served, or do."""
         return self._values[_STORM_ALARM] > 0.0

@@ -54,6 +54,9 @@ HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
 MAX_ID_CHARS = 256
 
+PROBE_PATHS = frozenset((*LIVE_PATHS, *READY_PATHS))
+"""Asked for every few seconds; nothing of an upstream is told there."""
+
 CLOSE_S = 1.0
 """Time that open scrapes get to finish when the control plane closes."""
 
@@ -199,7 +202,8 @@ class ControlPlane:
                 "reach the control plane by IP address, localhost or its configured name",
             )
         try:
-            self._runtime.refresh()
+            if request.path not in PROBE_PATHS:
+                self._runtime.refresh()
             return await handler(request)
         except web.HTTPNotFound:
             return answer_error(404, "not_found", f"there is: {' '.join(INDEX)}")

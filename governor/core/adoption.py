@@ -67,6 +67,8 @@ class Adoption(Admission):
     def _book(self, now_ns: int, arrival: Arrival, owner: Any, endpoint_idx: int) -> Lease:
         """Book a request that would not have been admitted now."""
         now_ns = self._clamp(now_ns)
+        if self.rests:
+            self._wake(now_ns)
         self.ledger.n_arrived += 1
         endpoint = self.endpoints[endpoint_idx]
         if arrival.is_exempt:

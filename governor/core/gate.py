@@ -54,6 +54,8 @@ class Gate(Adoption):
         """Decide about a new request: ADMIT now, WAIT in the line, or ANSWER it."""
         if now_ns < self._now_ns:
             now_ns = self._now_ns
+        if self.rests:
+            self._wake(now_ns)
         self._now_ns = now_ns
         ledger = self.ledger
         ledger.n_arrived += 1
@@ -151,7 +153,10 @@ class Gate(Adoption):
         reset_ns : int
             From now until it is whole again; 0 if not told.
         """
-        told = (self._clamp(now_ns), tenant, kind, limit, remaining, reset_ns)
+        now_ns = self._clamp(now_ns)
+        if self.rests:
+            self._wake(now_ns)
+        told = (now_ns, tenant, kind, limit, remaining, reset_ns)
         self.faults.tell(Part.SIGNALS, self.signals.note_quota, *told)
 
     def depart(
@@ -254,6 +259,8 @@ class Gate(Adoption):
         faults.tell(Part.SLOTS, self.reservations.expire, now_ns)
         released = self.refused.release(now_ns)
         released += self.restrained.release(now_ns)
+        self.ticked_ns = now_ns
+        self._weigh_rest(now_ns)
         if not self.line.n_live:
             return released or ()
         decisions = [self.send_away(now_ns, x, Reason.DOOMED) for x in self._doomed(now_ns)]
@@ -304,6 +311,8 @@ class Gate(Adoption):
         self, now_ns: int, lease: Lease, outcome: Outcome, status: int
     ) -> Sequence[Decision]:
         """Close a lease that took no place and teaches nothing."""
+        if self.rests:
+            self._wake(now_ns)
         arrival = lease.arrival
         self.endpoints[lease.endpoint_idx].n_exempt -= 1
         held_s = (now_ns - lease.dispatched_at_ns) * 1e-9

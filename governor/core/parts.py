@@ -20,6 +20,7 @@ from governor.core.others import Others
 from governor.core.outlook import Outlook
 from governor.core.refused import Refused
 from governor.core.reservations import Reservations
+from governor.core.rest import QUIET_NS, TICK_NS, may_rest
 from governor.core.restraint import Restrained
 from governor.core.shaping import Shaping
 from governor.core.shed import Shed
@@ -66,6 +67,10 @@ class GateParts:
 
     Attributes
     ----------
+    rests : bool
+        Whether ticks may be left out until something happens (:mod:`governor.core.rest`).
+    ticked_ns : int
+        When the last tick was due.
     outlook : Outlook
         What the next moments bring, as of the last tick.
     others : Others
@@ -75,6 +80,7 @@ class GateParts:
     """
 
     __slots__ = (  # more than a dictionary shared by instances holds: 4 % of the gate
+        "_active_ns",
         "_closed",
         "_compare",
         "_compares",
@@ -82,6 +88,7 @@ class GateParts:
         "_kinds",
         "_known_vain",
         "_meet_kind",
+        "_n_arrived_then",
         "_n_calls_by_flow",
         "_n_held_by_tenant",
         "_n_open_by_flow",
@@ -111,10 +118,12 @@ class GateParts:
         "refused",
         "reservations",
         "restrained",
+        "rests",
         "roots",
         "shaping",
         "shed",
         "signals",
+        "ticked_ns",
     )
 
     def __init__(
@@ -176,6 +185,9 @@ class GateParts:
         self._compare = self.shaping.holdback.close
         self._only = self.endpoints[0] if len(self.endpoints) == 1 else None
         self._now_ns = 0
+        self.rests = False
+        self.ticked_ns = self._active_ns = 0
+        self._n_arrived_then = -1
         self.outlook = Outlook()
         self.others = Others()
         self.fallback: Gate | None = None
@@ -281,6 +293,22 @@ class GateParts:
         if room.opens_to(band) and not self.line.n_ahead(band):
             return None
         return shaping.reason(band, room, endpoint.in_flight < endpoint.limit.limit)
+
+    def _weigh_rest(self, now_ns: int) -> None:
+        """See at a tick whether the next ones may be left out."""
+        n_arrived = self.ledger.n_arrived
+        if n_arrived != self._n_arrived_then or any(x.in_flight for x in self.endpoints):
+            self._n_arrived_then, self._active_ns = n_arrived, now_ns
+            self.rests = False
+        elif now_ns - self._active_ns >= QUIET_NS:
+            self.rests = self.faults.ask(Part.GATE, False, may_rest, self, now_ns)
+
+    def _wake(self, now_ns: int) -> None:
+        """Make up for the ticks that were left out, before anything happens."""
+        n_missed = (now_ns - self.ticked_ns) // TICK_NS
+        if n_missed > 0:
+            type(self).tick(self, self.ticked_ns + n_missed * TICK_NS)  # type: ignore[attr-defined]
+        self.rests = False
 
     def _clamp(self, now_ns: int) -> int:
         if now_ns < self._now_ns:

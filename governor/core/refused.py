@@ -88,6 +88,10 @@ class Refused:
         """Absorbed requests that wait for their instant."""
         return sum(lease.state is _PENDING for _, _, lease in self._parked)
 
+    def is_idle(self, now_ns: int) -> bool:
+        """Whether no refusal is waited out, and none is news."""
+        return not self._parked and not self.is_storm(now_ns)
+
     def note(self, now_ns: int) -> None:
         """Count one refusal of the upstream."""
         self.n_refused += 1

@@ -101,6 +101,11 @@ class Restrained:
         """Requests that wait until their flow may have another in flight."""
         return sum(lease.state is _PENDING for _, lease in self._parked)
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether nobody is parked."""
+        return not self._parked
+
     def turn_away(self, now_ns: int, arrival: Arrival, owner: Any) -> Decision | None:
         """Answer a request of a quarantined flow; None if it is not."""
         restraint = self.by_flow.get(arrival.flow)

@@ -145,6 +145,7 @@ class Keeper(Runtime):
     def refresh(self) -> None:
         """Read what workers have written until now."""
         self.host.drain(N_MOST)
+        super().refresh()
 
     def switch(self, name: str, value: str) -> None:
         """Set ``mode`` or one policy of every upstream and of all workers' routes."""

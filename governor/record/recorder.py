@@ -123,7 +123,10 @@ class Recorder:
     @property
     def is_storm(self) -> bool:
         """Whether an upstream's storm alarm is on."""
-        return any(gate.signals.state.forecast[0]["storm"]["is_on"] for gate in self._gates)
+        return any(
+            not gate.rests and gate.signals.state.forecast[0]["storm"]["is_on"]
+            for gate in self._gates
+        )
 
     def tick(self, now_ns: int) -> None:
         """Look whether there is something to write (the runtime's tick, every 50 ms)."""

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, cast
 
 from governor.core.faults import Part
 from governor.core.lease import Decision, make_lease
+from governor.core.rest import Rota
 from governor.workers.acts import Acts, Fields
 from governor.workers.board import Board, KeeperWord
 from governor.workers.credit import lend
@@ -78,6 +79,8 @@ class Host:
         self.n_records = 0
         self._touched = set(range(len(self.gates)))
         self._lost = LostCalls()
+        self._rota = Rota(self.gates)
+        self._n_alive = 0
         self._first_place: list[int] = []
         place = 0
         for gate in self.gates:
@@ -127,21 +130,31 @@ class Host:
             if not seat.is_alive and seat.leases and seat.reader.peek() < 0:
                 self._lose(seat, now_ns)
         self._close_lost(now_ns)
-        for idx, gate in enumerate(self.gates):
+        for idx in self._rota.due():
+            gate = self.gates[idx]
             try:
                 deliver(now_ns, gate.tick(now_ns))
                 self.board.refusals[idx] = gate.refused.is_storm(now_ns)
             except Exception:
                 gate.faults.note(Part.GATE)
             self._touched.add(idx)
-            for endpoint in gate.endpoints:
-                place = self._first_place[idx] + endpoint.idx
-                limit = endpoint.limit.limit
-                n_alive = sum(seat.is_alive for seat in self.seats)
-                self.board.limits[place] = limit
-                self.board.shares[place] = max(1, limit // max(1, n_alive))
+            self._show_limits(idx)
+        n_alive = sum(seat.is_alive for seat in self.seats)
+        if n_alive != self._n_alive:  # the shares of those that rest change, too
+            self._n_alive = n_alive
+            for idx in range(len(self.gates)):
+                self._show_limits(idx)
         self.board.keeper[KeeperWord.BEAT_NS] = now_ns
         self.publish()
+
+    def _show_limits(self, idx: int) -> None:
+        """Tell the workers a gate's limits, and what is theirs if nobody can be asked."""
+        board = self.board
+        for endpoint in self.gates[idx].endpoints:
+            place = self._first_place[idx] + endpoint.idx
+            limit = endpoint.limit.limit
+            board.limits[place] = limit
+            board.shares[place] = max(1, limit // max(1, self._n_alive))
 
     def publish(self) -> None:
         """Lend what may be lent at the gates that something has happened at; wake who was told."""

@@ -393,6 +393,20 @@ class AdaptiveLimit:
         control.n_served = self._in_flight - n_unanswered + n_in_prefill
 
     @property
+    def is_settled(self) -> bool:
+        """Whether one late tick does what many on time would, while no call is sent."""
+        phase, newest = self._phase, self._next_number - 1
+        return (
+            phase.opened_at_ns >= 0
+            and phase.n_dispatched < N_MIN_LATE
+            and phase.n_answered == phase.n_dispatched
+            and self._oldest == newest
+            and not self._control.is_overdue
+            and self._throughput.is_settled
+            and self._refusals.is_settled
+        )
+
+    @property
     def is_stalled(self) -> bool:
         """Whether the endpoint answers hardly anything of what it has."""
         return self._overdue.is_stalled

@@ -92,6 +92,11 @@ class FixedLimit:
         return True
 
     @property
+    def is_settled(self) -> bool:
+        """Whether one late tick does what many on time would, while no call is sent."""
+        return self._throughput.is_settled and self._refusals.is_settled
+
+    @property
     def is_stalled(self) -> bool:
         """A fixed limit does not watch for it."""
         return False

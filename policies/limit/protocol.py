@@ -69,6 +69,10 @@ class Limit(Protocol):
         """Do what depends on time alone; called about every 50 ms."""
 
     @property
+    def is_settled(self) -> bool:
+        """Whether one late tick does what many on time would, while no call is sent."""
+
+    @property
     def is_stalled(self) -> bool:
         """Whether the endpoint answers hardly anything of what it has."""
 

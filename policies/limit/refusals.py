@@ -151,6 +151,18 @@ class Refusals:
         self.ceiling = ceiling
         return True
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether time alone changes nothing any more, but for a ceiling that is tried again."""
+        return not (
+            self.top
+            or self._top_before
+            or self._n_refused
+            or self._n_alone
+            or self._accepted_hz
+            or self._is_probing
+        )
+
     def tick(self, now_ns: int, in_flight: int, n_answered: int) -> bool:
         """Weigh the last period; return whether the ceiling has changed.
 
@@ -161,10 +173,13 @@ class Refusals:
         """
         if self._weighed_at_ns < 0:
             self._weighed_at_ns = now_ns
-        if now_ns - self._weighed_at_ns < PERIOD_NS:
+        elapsed_ns = now_ns - self._weighed_at_ns
+        if elapsed_ns < PERIOD_NS:
             return False
+        if self.is_settled:  # periods end as if ticks had been on time
+            elapsed_ns -= elapsed_ns % PERIOD_NS
         n_refused = self._n_refused
-        self._weighed_at_ns = now_ns
+        self._weighed_at_ns += elapsed_ns
         self._top_before, self.top = self.top, 0
         self._n_refused = 0
         self._lowest = NO_CEILING

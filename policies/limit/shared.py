@@ -181,6 +181,11 @@ class SharedLimit:
         self._fit()
 
     @property
+    def is_settled(self) -> bool:
+        """Never: others send calls that are learned from here."""
+        return False
+
+    @property
     def is_stalled(self) -> bool:
         """Whether the endpoint answers hardly anything of what it has."""
         return self.inner.is_stalled or (self._stall_bound > 0 and self._is_stall_elsewhere)

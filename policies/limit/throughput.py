@@ -100,6 +100,11 @@ class Throughput:
         self._pressed_at_ns = -PRESS_GAP_NS
         self._step_at_ns = -1
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether nothing was counted since the last step: one late call is as good as many."""
+        return not (self.n_departed or self.n_answered)
+
     def advance(self, now_ns: int, is_pressed: bool) -> None:
         """Close the step if it is over. ``is_pressed``: the limit is reached now."""
         if self._step_at_ns < 0:
@@ -107,7 +112,9 @@ class Throughput:
         elapsed_ns = now_ns - self._step_at_ns
         if elapsed_ns < STEP_NS:
             return
-        self._step_at_ns = now_ns
+        if self.is_settled:  # in a silence steps end as if ticks had been on time
+            elapsed_ns -= elapsed_ns % STEP_NS
+        self._step_at_ns += elapsed_ns
         step_hz = self.n_departed * NS_PER_S / elapsed_ns
         n_steps = min(elapsed_ns / STEP_NS, N_STEPS_MAX)
         gain = 1.0 - (1.0 - RATE_GAIN) ** n_steps

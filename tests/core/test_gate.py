@@ -26,6 +26,7 @@ class SilentSignals:
 
     boundary_ns = 1 << 62
     root = 0
+    is_settled = True
 
     def __init__(self, is_broken: bool = False) -> None:
         self.is_broken = is_broken

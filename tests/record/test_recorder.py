@@ -31,6 +31,7 @@ def set_storm(runtime: Runtime, is_on: bool) -> None:
     """Raise the first upstream's storm alarm, or end it."""
     gate = next(iter(runtime.gates.values()))
     gate.signals.state.forecast[0]["storm"]["is_on"] = int(is_on)
+    gate.rests = False  # none rests while its alarm is on
 
 
 async def test_a_storm_writes_what_was_before_it_and_what_comes(tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ class SilentSignals:
 
     boundary_ns = 1 << 62
     root = 0
+    is_settled = True
 
     def arrive(self, root: int, now_ns: int, tenant: int, flow: int, *more: int) -> int:
         """Believe the marks."""
