@@ -1,6 +1,6 @@
 """A tape: a ring of rows in which the entrances write down what they were told, if asked to.
 
-*Rule of this file*: the layout of a row, and how the two that every request makes are written.
+*Rule of this file*: the layout of a row, and how those that every request makes are begun.
 What other rows mean, who reads them and what becomes of them is their owner's.
 
 *Theory*: an entrance is handed nearly all that there is to write down of a call. Written there,
@@ -26,7 +26,7 @@ from signals.kernel import IS_COMPILED, make_view, part
 from signals.number import as_int
 from signals.state import Records, array_of
 
-ARRIVED, ENDED = 1, 6
+ARRIVED, BEGUN, ENDED = 1, 4, 6
 """The ``kind`` of the rows that are written here."""
 
 NUMBER_BITS = 32

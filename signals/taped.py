@@ -1,4 +1,4 @@
-"""The entrances of an arrival and of an end, with a tape: the same, and a row of it.
+"""The entrances of an arrival, a first byte and an end, with a tape: the same, and a row of it.
 
 *Rule of this file*: what :mod:`signals.events` does is done there; the row is written when it is
 done, so that there is one if, and only if, nothing has raised.
@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from numba import types
 
-from signals.events import arrive, note
+from signals.events import FIRST_BYTE, arrive, note
 from signals.kernel import kernel
 from signals.number import NUMBER, as_int
 from signals.tape import (
     ARRIVED,
     ATTEMPT_MAX,
+    BEGUN,
     ENDED,
     NUMBER_BITS,
     open_tape,
@@ -24,7 +25,7 @@ from signals.tape import (
     write_head,
 )
 
-__all__ = ["arrive_taped", "end_taped"]
+__all__ = ["arrive_taped", "note_taped"]
 
 
 @kernel(types.int64(*[NUMBER] * 21))
@@ -99,28 +100,29 @@ def arrive_taped(
 
 
 @kernel(types.int64(*[NUMBER] * 8))
-def end_taped(
+def note_taped(
     root: int,
     tape_root: int,
-    how: int,
+    kind: int,
     now_ns: int,
     handle: int,
     retry_after_ns: int,
     outcome: int,
     status: int,
 ) -> int:
-    """Take note of a call's end, and write it down; 1 if it was open to the detectors.
+    """Take note of a call's first byte or end, and write it down; 1 if it was open to them.
 
     Parameters
     ----------
-    how, now_ns, handle, retry_after_ns : int
-        As for :func:`signals.events.note`.
+    kind, now_ns, handle, retry_after_ns : int
+        As for :func:`signals.events.note`: ``FIRST_BYTE``, or how it ended.
     outcome, status : int
         For the tape alone.
     """
-    was_open = note(root, how, now_ns, handle, retry_after_ns)
+    was_open = note(root, kind, now_ns, handle, retry_after_ns)
     tape = open_tape(tape_root)
-    write_head(tape, as_int(now_ns), ENDED, as_int(handle) >> NUMBER_BITS)
+    told = BEGUN if as_int(kind) == FIRST_BYTE else ENDED
+    write_head(tape, as_int(now_ns), told, as_int(handle) >> NUMBER_BITS)
     r = tape.rows[tape.head[0]["place"]]
     r["delay_ns"] = as_int(retry_after_ns)
     r["action"] = as_int(outcome)

@@ -113,14 +113,20 @@ class Gate(Adoption):
         if lease.state is not _OPEN or lease.answered_at_ns:
             return
         lease.answered_at_ns = now_ns
+        recording = self.recording
         if is_normal(status):
-            self._signal(FIRST_BYTE, now_ns, lease)
+            if recording is not None:
+                recording.begin(now_ns, lease, status)
+            else:
+                self._signal(FIRST_BYTE, now_ns, lease)
             if not lease.arrival.is_exempt:
                 self._learn_answer(now_ns, lease, self.endpoints[lease.endpoint_idx])
                 try:
                     self._kinds[lease.arrival.kind].n_begun += 1
                 except Exception:
                     self.faults.note(Part.CONTAIN)
+        elif recording is not None:
+            recording.note_begin(now_ns, lease, status)
 
     def leave(self, now_ns: int, lease: Lease) -> Sequence[Decision]:
         """The caller is gone. A pending lease closes; an open one goes on as abandoned."""

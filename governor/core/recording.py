@@ -1,6 +1,6 @@
-"""What a gate tells whoever writes down each arrival and each end of a call.
+"""What a gate tells whoever writes down each arrival, first byte and end of a call.
 
-*Rule of this file*: the two that every request makes, and only these: they go the signals' way,
+*Rule of this file*: those that every request makes, and only these: they go the signals' way,
 once. All else is written down beside the gate (:mod:`governor.record`).
 """
 
@@ -15,7 +15,7 @@ from policies.decision import Outcome
 
 
 class Recording(Protocol):
-    """Takes arrivals and ends to the signals, and writes down both."""
+    """Takes them to the signals, and writes them down."""
 
     @property
     def arrive(self) -> Callable[[int, Arrival, Any], int]:
@@ -24,6 +24,12 @@ class Recording(Protocol):
     @property
     def end(self) -> Callable[[int, int, int, int, int, int], int]:
         """Tell them (how, now_ns, call, retry_after_ns, outcome, status), and write."""
+
+    def begin(self, now_ns: int, lease: Lease, status: int) -> None:
+        """Tell them of a first byte, and write."""
+
+    def note_begin(self, now_ns: int, lease: Lease, status: int) -> None:
+        """Write a first byte that the signals have not seen."""
 
     def note_arrival(self, now_ns: int, arrival: Arrival, owner: Any, call: int) -> int:
         """Write an arrival that the signals have not seen; return what its call is from now on."""

@@ -60,7 +60,7 @@ import numpy as np
 
 from governor.core.arrival import Arrival
 from policies.decision import Reason
-from signals.tape import ARRIVED, ENDED, ROW_DTYPE
+from signals.tape import ARRIVED, BEGUN, ENDED, ROW_DTYPE
 
 
 class Kind(IntEnum):
@@ -113,7 +113,7 @@ BEGIN = Struct("<qI12xH2xh2x")
 """As ``HEAD``, of a first byte."""
 
 assert {HEAD.size, END.size, DECISION.size, BEGIN.size} == {32}
-assert (Kind.ARRIVE, Kind.DEPART) == (ARRIVED, ENDED)
+assert (Kind.ARRIVE, Kind.ANSWERED, Kind.DEPART) == (ARRIVED, BEGUN, ENDED)
 
 get_shape: Callable[[Arrival], tuple[int, ...]] = attrgetter(
     *("tenant", "flow", "tree", "parent_flow", "fingerprint", "affinity", "patience_ns"),

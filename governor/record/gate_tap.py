@@ -3,10 +3,10 @@
 *Rule of this file*: attaching puts the tap's methods in place of the gate's own on that one object;
 each does as the gate's own does, and writes. Being off costs nothing at all.
 
-*Theory*: nearly every request is an arrival that is let through untouched, and its end. These two
-are no methods of the gate that are stood in for: the gate tells the signals of them, and the
-signals write them down (:mod:`signals.taped`), the arrival as let through. What is decided
-otherwise, on the gate's longer ways, is put into its record afterwards.
+*Theory*: nearly every request is an arrival that is let through untouched, a first byte and an
+end. These are no methods of the gate that are stood in for: the gate tells the signals of them,
+and the signals write them down (:mod:`signals.taped`), the arrival as let through. What is
+decided otherwise, on the gate's longer ways, is put into its record afterwards.
 
 *Cost*: of an untouched request a call of Python, the checksum of its id and twelve numbers more
 for the signals (``python -m bench record``).
@@ -23,6 +23,7 @@ from zlib import crc32
 
 from governor.core.arrival import Arrival
 from governor.core.endpoint import Endpoint
+from governor.core.faults import Part
 from governor.core.gate import Gate
 from governor.core.lease import Decision, Lease
 from governor.record.events import (
@@ -40,8 +41,8 @@ from governor.record.events import (
 from governor.record.refusals import RecordedRefused, RecordedRestrained, number_of, numbered
 from policies.decision import Outcome, Reason
 from policies.ejection import Verdict
+from signals import FIRST_BYTE, arrive_taped, note_taped
 from signals.kernel import get_entry
-from signals.taped import arrive_taped, end_taped
 
 if TYPE_CHECKING:
     from governor.record.tap import Tap
@@ -51,7 +52,7 @@ _pack_whole, _pack_end, _pack_begin = WHOLE.pack_into, END.pack_into, BEGIN.pack
 _pack_decision, _pack_said = DECISION.pack_into, SAID.pack_into
 
 _METHODS = (
-    *("adopt", "answered", "leave", "lose", "observe_quota", "reroute", "sent_late"),
+    *("adopt", "leave", "lose", "observe_quota", "reroute", "sent_late"),
     *("switch", "tick", "_consider", "_exempt", "_meet_exempt", "_part_exempt"),
     *("_spread", "_succeed"),
 )
@@ -59,12 +60,12 @@ _METHODS = (
 
 
 class GateTap:
-    """Stands in front of one gate.
+    """Stands in front of one gate, and is its :class:`~governor.core.recording.Recording`.
 
     Attributes
     ----------
     arrive, end : Callable
-        As :class:`~governor.core.recording.Recording` says.
+        The signals' entrances, with the tape.
     """
 
     def __init__(self, tap: Tap, gate: Gate, idx: int) -> None:
@@ -78,7 +79,8 @@ class GateTap:
         self._tape, self._tape_root = tap.ring.make_tape(idx)
         signals_root: Any = gate.signals.root
         self.arrive = make_arrive(tap, signals_root, self._tape)
-        self.end = partial(get_entry(end_taped), signals_root, self._tape)
+        self.end = partial(get_entry(note_taped), signals_root, self._tape)
+        self._signals = gate.signals
 
     def attach(self) -> None:
         """Listen from now on."""
@@ -177,7 +179,28 @@ class GateTap:
         except Exception:
             tap.n_faults += 1
 
-    # -- ends -------------------------------------------------------------------
+    # -- first bytes and ends ------------------------------------------------------
+
+    def begin(self, now_ns: int, lease: Lease, status: int) -> None:
+        """Tell the signals of a first byte; they write it."""
+        signals = self._signals
+        try:
+            if now_ns >= signals.boundary_ns:
+                signals.advance(now_ns)
+            self.end(FIRST_BYTE, now_ns, lease.call, 0, 0, status)
+        except Exception:
+            self._gate.faults.note(Part.SIGNALS)
+            self.note_begin(now_ns, lease, status)
+
+    def note_begin(self, now_ns: int, lease: Lease, status: int) -> None:
+        """Write a first byte that the signals have not."""
+        ring = self.tap.ring
+        try:
+            begin = (now_ns, number_of(lease), self._answered_code, status)
+            _pack_begin(ring.memory, ring.offset, *begin)
+            ring.step()
+        except Exception:
+            self.tap.n_faults += 1
 
     def part_exempt(
         self, now_ns: int, lease: Lease, outcome: Outcome, status: int
@@ -218,19 +241,6 @@ class GateTap:
         number = number_of(lease)
         self.tap.note(self._gate.now_ns, Kind.LATE, self.idx, number, delay_ns=late_ns)
         self._own["sent_late"](lease, late_ns)
-
-    def answered(self, now_ns: int, lease: Lease, status: int) -> None:
-        """As the gate's own."""
-        tap = self.tap
-        ring = tap.ring
-        try:
-            _pack_begin(
-                ring.memory, ring.offset, now_ns, number_of(lease), self._answered_code, status
-            )
-            ring.step()
-        except Exception:
-            tap.n_faults += 1
-        self._own["answered"](now_ns, lease, status)
 
     def leave(self, now_ns: int, lease: Lease) -> Sequence[Decision]:
         """As the gate's own."""
