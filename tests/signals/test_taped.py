@@ -41,12 +41,13 @@ class Taped:
         """Tell of an arrival: what the detectors are told, and what only the tape is."""
         if now_ns >= self.bank.boundary_ns:
             self.bank.advance(now_ns)
-        call: int = get_entry(arrive_taped)(self.bank.root, self.tape, now_ns, *seen, *unseen)
+        arrive: Any = get_entry(arrive_taped)
+        call: int = arrive(self.bank.root, self.tape, now_ns, *seen, *unseen)
         names = ("tenant", "flow", "tree", "fingerprint", "attempt", "family", "is_identified")
         row = dict(zip((*names, "patience_ns"), seen, strict=True))
-        names = ("request", "parent_flow", "affinity", "can_retry", "is_deadline", "urgency")
+        others = ("request", "parent_flow", "affinity", "can_retry", "is_deadline", "urgency")
         more = ("call_kind", "source", "max_wait_ns", "switches")
-        row |= dict(zip((*names, *more), unseen, strict=True))
+        row |= dict(zip((*others, *more), unseen, strict=True))
         row["attempt"] = min(row["attempt"], ATTEMPT_MAX)
         head = {"t_ns": now_ns, "number": call >> NUMBER_BITS, "kind": 1, "upstream": 5}
         self.told.append(dict.fromkeys(ROW_DTYPE.names or (), 0) | row | head)
