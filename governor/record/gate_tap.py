@@ -8,8 +8,8 @@ end. These are no methods of the gate that are stood in for: the gate tells the 
 and the signals write them down (:mod:`signals.taped`), the arrival as let through. What is
 decided otherwise, on the gate's longer ways, is put into its record afterwards.
 
-*Cost*: of an untouched request a call of Python, the checksum of its id and twelve numbers more
-for the signals (``python -m bench record``).
+*Cost*: of an untouched request a call of Python, a place in the list of ids and twelve numbers
+more for the signals (``python -m bench record``).
 *Considered and rejected*: standing in for ``arrive`` and ``depart`` and packing both records
 here, three times the cost.
 """
@@ -19,7 +19,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
-from zlib import crc32
 
 from governor.core.arrival import Arrival
 from governor.core.endpoint import Endpoint
@@ -132,10 +131,11 @@ class GateTap:
         ring = tap.ring
         number = ring.take_number()
         try:
-            head = (now_ns, number, tap.request_of(owner), 0, _ARRIVE, self.idx, 0, 0, 0, 0)
+            head = (now_ns, number, 0, 0, _ARRIVE, self.idx, 0, 0, 0, 0)
             ring.begin_arrival()
             _pack_whole(ring.memory, ring.offset, *head, *get_shape(arrival))
             ring.step()
+            tap.note_id(owner)
         except Exception:
             tap.n_faults += 1
         return numbered(call, number)
@@ -251,6 +251,7 @@ class GateTap:
 
     def tick(self, now_ns: int) -> Sequence[Decision]:
         """As the gate's own."""
+        self.tap.ring.write_checksums()
         self.tap.note(now_ns, Kind.TICK, self.idx)
         decisions: Sequence[Decision] = self._own["tick"](now_ns)
         self.note_all(now_ns, decisions)
@@ -313,15 +314,10 @@ class GateTap:
 
 def make_arrive(tap: Tap, signals_root: Any, tape: Any) -> Callable[[int, Arrival, Any], int]:
     """Return what tells the signals of an arrival and writes it, its look-ups done beforehand."""
-    arrive, salt = get_entry(arrive_taped), tap.salt
+    arrive, keep_id = get_entry(arrive_taped), tap.ring.ids.append
 
     def told(now_ns: int, arrival: Arrival, owner: Any) -> int:
-        try:
-            request = crc32(owner.request_id, salt) if owner is not None else 0
-        except Exception:
-            tap.n_faults += 1
-            request = 0
-        return arrive(
+        call = arrive(
             signals_root,
             tape,
             now_ns,
@@ -333,7 +329,7 @@ def make_arrive(tap: Tap, signals_root: Any, tape: Any) -> Callable[[int, Arriva
             arrival.family,
             arrival.is_identified,
             arrival.patience_ns,
-            request,
+            0,
             arrival.parent_flow,
             arrival.affinity,
             arrival.can_retry,
@@ -344,5 +340,10 @@ def make_arrive(tap: Tap, signals_root: Any, tape: Any) -> Callable[[int, Arriva
             arrival.max_wait_ns,
             arrival.switches,
         )
+        try:
+            keep_id(owner.request_id if owner is not None else None)
+        except Exception:
+            tap.note_id(owner)
+        return call
 
     return told

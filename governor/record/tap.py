@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Any
-from zlib import crc32
 
 from governor.core.gate import Gate
 from governor.core.identity import Identities, IdentityTable
@@ -35,19 +34,22 @@ class Tap:
     ring : Ring
     salt : int
         Start of the checksums of request ids; 32 bits.
-
-    Attributes
-    ----------
-    n_faults : int
-        Records lost to a fault.
     """
 
-    __slots__ = ("n_faults", "ring", "salt")
+    __slots__ = ("ring",)
 
     def __init__(self, ring: Ring, salt: int = 0) -> None:
         self.ring = ring
-        self.n_faults = 0
-        self.salt = salt
+        ring.salt = salt
+
+    @property
+    def n_faults(self) -> int:
+        """Records lost to a fault."""
+        return self.ring.n_faults
+
+    @n_faults.setter
+    def n_faults(self, n: int) -> None:
+        self.ring.n_faults = n
 
     def attach(self, gates: Iterable[Gate], identities: Identities) -> None:
         """Listen from now on; before the first request, or the recording cannot be exact."""
@@ -126,10 +128,12 @@ class Tap:
         except Exception:
             self.n_faults += 1
 
-    def request_of(self, owner: Any) -> int:
-        """Return the checksum of a request's id; 0 for one that has none."""
+    def note_id(self, owner: Any) -> None:
+        """Remember the id of the request whose arrival has just been written."""
+        request_id = None
         try:
-            return crc32(owner.request_id, self.salt) if owner is not None else 0
+            if owner is not None:
+                request_id = owner.request_id
         except Exception:
             self.n_faults += 1
-            return 0
+        self.ring.ids.append(request_id)
