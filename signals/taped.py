@@ -28,7 +28,7 @@ from signals.tape import (
 __all__ = ["arrive_taped", "note_taped"]
 
 
-@kernel(types.int64(*[NUMBER] * 21))
+@kernel(types.int64(*[NUMBER] * 20))
 def arrive_taped(
     root: int,
     tape_root: int,
@@ -41,7 +41,6 @@ def arrive_taped(
     family: int,
     is_identified: bool,
     patience_ns: int,
-    request: int,
     parent_flow: int,
     affinity: int,
     can_retry: bool,
@@ -75,7 +74,6 @@ def arrive_taped(
     tape.head[0]["arrived"] = place
     write_head(tape, as_int(now_ns), ARRIVED, number)
     r = tape.rows[place]
-    r["request"] = as_int(request)
     r["tenant"] = as_int(tenant)
     r["flow"] = as_int(flow)
     r["tree"] = as_int(tree)

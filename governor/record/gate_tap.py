@@ -329,7 +329,6 @@ def make_arrive(tap: Tap, signals_root: Any, tape: Any) -> Callable[[int, Arriva
             arrival.family,
             arrival.is_identified,
             arrival.patience_ns,
-            0,
             arrival.parent_flow,
             arrival.affinity,
             arrival.can_retry,

@@ -126,8 +126,9 @@ class Ring:
         if ids:
             numbers = np.arange(max(self._n_summed, self.first), n_written) % len(self._events)
             arrivals = numbers[self._events["kind"][numbers] == ARRIVED]
-            latest = ids[len(ids) - len(arrivals) :]
-            self._events["request"][arrivals] = [self._checksum(x) for x in latest]
+            n = min(len(ids), len(arrivals))  # fewer records than ids where the ring has gone round
+            sums = [self._checksum(x) for x in ids[len(ids) - n :]]
+            self._events["request"][arrivals[len(arrivals) - n :]] = sums
             ids.clear()
         self._n_summed = n_written
 
