@@ -49,6 +49,8 @@ class Mix:
     """Share of requests that fail, and of arrivals that repeat a failed one."""
     limit: int = 0
     """0: adaptive."""
+    streams: bool = False
+    """Whether the first byte of an answer is told before its end."""
 
     @property
     def label(self) -> str:
@@ -73,7 +75,13 @@ Measure = Callable[[Mix, int, int], dict[str, float]]
 
 
 class Traffic:
-    """Arrivals of a mix at an even pace, each departing after ``in_flight`` others came."""
+    """Arrivals of a mix at an even pace, each departing after ``in_flight`` others came.
+
+    Attributes
+    ----------
+    owner : object
+        Who asks, as the gate is told.
+    """
 
     def __init__(self, mix: Mix, seed: int) -> None:
         limit: Limit = FixedLimit(mix.limit) if mix.limit else AdaptiveLimit(rng_seed=seed)
@@ -94,6 +102,7 @@ class Traffic:
         self._flows = [identities.flows.index(2 + n, self.now_ns) for n in range(mix.n_flows)]
         self._trees = [identities.trees.index(2 + n, self.now_ns) for n in range(mix.n_flows)]
         self.tick_ns: list[int] = []
+        self.owner: object = None
 
     @property
     def n_open(self) -> int:
@@ -122,20 +131,24 @@ class Traffic:
 
     def batch(self, arrivals: list[Arrival]) -> int:
         """Send the arrivals through the gate; return the nanoseconds it took without ticks."""
-        gate, waiting = self.gate, self._open
+        gate, waiting, owner = self.gate, self._open, self.owner
         in_flight, step_ns = self._mix.in_flight, self._step_ns
+        streams = self._mix.streams
         spent_in_ticks_ns = 0
         began_ns = time.thread_time_ns()
         now_ns = self.now_ns
         for arrival in arrivals:
             now_ns += step_ns
-            decision = gate.arrive(now_ns, arrival)
+            decision = gate.arrive(now_ns, arrival, owner)
             if decision.action is Action.ADMIT:
                 waiting.append(decision.lease)
             if len(waiting) >= in_flight or (len(waiting) and decision.action is Action.WAIT):
                 self._n_ended += 1
                 outcome, status = self._endings[self._n_ended % 997]
-                for follower in gate.depart(now_ns, waiting.popleft(), outcome, status):
+                lease = waiting.popleft()
+                if streams:
+                    gate.answered(now_ns, lease, status)
+                for follower in gate.depart(now_ns, lease, outcome, status):
                     if follower.action is Action.ADMIT:
                         waiting.append(follower.lease)
             if now_ns >= self._tick_at_ns:

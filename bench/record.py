@@ -25,7 +25,8 @@ BOUND_US = 1.0
 REPLAY_HZ = 200_000
 """Arrivals that are to be replayed in a second."""
 
-RECORDED = (MIXES[1], MIXES[2], MIXES[3])
+STREAMED = Mix("2,000 agents, streamed", 2_000, 24, streams=True)
+RECORDED = (MIXES[1], STREAMED, MIXES[2], MIXES[3])
 
 
 class TappedTraffic(Traffic):
@@ -33,6 +34,7 @@ class TappedTraffic(Traffic):
 
     def __init__(self, mix: Mix, seed: int, n_records: int) -> None:
         super().__init__(mix, seed)
+        self.owner = Owner()
         self.tap = Tap(Ring(n_records))
         self.tap.ring.memory[:] = bytes(
             len(self.tap.ring.memory)
@@ -43,6 +45,7 @@ class TappedTraffic(Traffic):
 def measure(mix: Mix, n_batches: int, size: int) -> dict[str, float]:
     """Return the cost of one arrive + depart with and without, and of what was recorded."""
     plain, tapped = Traffic(mix, 1), TappedTraffic(mix, 1, 8 * n_batches * size)
+    plain.owner = tapped.owner
     pairs = []
     for _ in range(n_batches):
         arrivals = plain.arrivals(size)
@@ -84,6 +87,7 @@ def measure(mix: Mix, n_batches: int, size: int) -> dict[str, float]:
 
 COLUMNS: dict[str, Callable[[dict[str, float]], str]] = {
     "µs off / on": lambda cost: f"{cost['without_us']:.2f} / {cost['with_us']:.2f}",
+    "µs a request": lambda cost: f"{cost['with_us'] - cost['without_us']:.2f}",
     "records a call": lambda cost: f"{cost['records_per_call']:.1f}",
     "µs a record": lambda cost: f"{cost['record_us']:.2f}",
     "bytes a record": lambda cost: f"{cost['bytes_per_record']:.1f}",

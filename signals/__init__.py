@@ -14,7 +14,7 @@
 The map: ``state`` (memory that detectors share, and the clock) <- the detectors
 (``retry``, ``synchrony``) <- ``memory`` (all arrays gathered) <- ``windows`` (what
 closes when), ``summary`` (readings) <- ``events`` (the entrances) <- ``bank`` (the
-calls). ``kernel`` compiles.
+calls). ``kernel`` compiles. ``taped``: the entrances again, for who records (``tape``).
 
 Nothing here reads a clock, waits, logs or draws random numbers: time comes in
 as an argument, and only differences between instants matter.
@@ -27,6 +27,7 @@ from signals.calls import ATTEMPT_MASK
 from signals.events import ANSWERED, FAILED, FIRST_BYTE, GONE, LEFT, PARENT, REFUSED
 from signals.memory import Shared
 from signals.reading import Reading
+from signals.taped import arrive_taped, note_taped
 
 __all__ = [
     "ANSWERED",
@@ -41,6 +42,8 @@ __all__ = [
     "Reading",
     "Shared",
     "SignalBank",
+    "arrive_taped",
+    "note_taped",
     "warm_up",
 ]
 

@@ -20,6 +20,9 @@ ATTEMPT_BITS = 7
 ATTEMPT_MASK = (1 << ATTEMPT_BITS) - 1
 """A handle carries its call's attempt in its low bits."""
 
+PLACE_MASK = (1 << 32) - 1
+"""What is above it in a handle is not this table's (:mod:`signals.tape`)."""
+
 UNOBSERVED = 0
 """The place of calls that found the table full."""
 
@@ -45,7 +48,7 @@ def open_call(process: Records, calls: Records) -> int:
 @part
 def find_call(calls: Records, handle: int) -> int:
     """Return the place of an open call; ``UNOBSERVED`` for a handle that is not open."""
-    idx = handle >> ATTEMPT_BITS
+    idx = (handle & PLACE_MASK) >> ATTEMPT_BITS
     if 0 < idx < len(calls) and calls[idx]["is_open"] == 1:
         return idx
     return UNOBSERVED

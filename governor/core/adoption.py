@@ -11,7 +11,7 @@ then. What is booked is never refused, held or moved: it is under way.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from governor.core.admission import Admission
 from governor.core.arrival import Arrival
@@ -19,6 +19,9 @@ from governor.core.faults import Part
 from governor.core.lease import Lease, LeaseState
 from policies.decision import Reason
 from signals import GONE
+
+if TYPE_CHECKING:
+    from governor.core.gate import Gate
 
 
 class Adoption(Admission):
@@ -59,9 +62,7 @@ class Adoption(Admission):
     ) -> Lease:
         """Take note of a request that is under way to an endpoint; return its open lease."""
         if self._only is not None and (arrival.is_exempt or self.n_lendable):
-            arrive: Any = type(self).arrive  # type: ignore[attr-defined]
-            lease: Lease = arrive(self, now_ns, arrival, owner).lease  # it is admitted: see above
-            return lease
+            return cast("Gate", self).arrive(now_ns, arrival, owner).lease  # admitted: see above
         return self._book(now_ns, arrival, owner, endpoint_idx)
 
     def _book(self, now_ns: int, arrival: Arrival, owner: Any, endpoint_idx: int) -> Lease:

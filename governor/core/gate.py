@@ -115,14 +115,20 @@ class Gate(Adoption):
         if lease.state is not _OPEN or lease.answered_at_ns:
             return
         lease.answered_at_ns = now_ns
+        recording = self.recording
         if is_normal(status):
-            self._signal(FIRST_BYTE, now_ns, lease)
+            if recording is not None:
+                recording.begin(now_ns, lease, status)
+            else:
+                self._signal(FIRST_BYTE, now_ns, lease)
             if not lease.arrival.is_exempt:
                 self._learn_answer(now_ns, lease, self.endpoints[lease.endpoint_idx])
                 try:
                     self._kinds[lease.arrival.kind].n_begun += 1
                 except Exception:
                     self.faults.note(Part.CONTAIN)
+        elif recording is not None:
+            recording.note_begin(now_ns, lease, status)
 
     def leave(self, now_ns: int, lease: Lease) -> Sequence[Decision]:
         """The caller is gone. A pending lease closes; an open one goes on as abandoned."""
@@ -230,16 +236,19 @@ class Gate(Adoption):
             how = GONE
         if self._compares:
             self.faults.tell(Part.HOLDBACK, self._compare, arrival.flow, how == ANSWERED)
+        recording = self.recording
         try:
             if now_ns >= self.signals.boundary_ns:
                 self.signals.advance(now_ns)
-            self._signal_later(self._signals_root, how, now_ns, lease.call, retry_after_ns)
+            if recording is not None:
+                recording.end(how, now_ns, lease.call, retry_after_ns, outcome, status)
+            else:
+                self._signal_later(self._signals_root, how, now_ns, lease.call, retry_after_ns)
         except Exception:
             self.faults.note(Part.SIGNALS)
-        if not self.line.n_live:
-            return ()
-        self.faults.tell(Part.LINE, self.line.released, arrival.tenant)
-        return self._dispatch(now_ns)
+            if recording is not None:
+                recording.note_end(now_ns, lease, outcome, status, retry_after_ns)
+        return self._succeed(now_ns, arrival.tenant) if self.line.n_live else ()
 
     def fill(self, now_ns: int) -> Sequence[Decision]:
         """Give places that came free outside of a departure to those who wait."""
@@ -300,6 +309,11 @@ class Gate(Adoption):
         if lease is not None and self._n_open_by_tree[lease.arrival.tree] > 1:
             faults.tell(Part.SHED, shed.note, now_ns, lease.arrival.tree)  # of something larger
         return lease
+
+    def _succeed(self, now_ns: int, tenant: int) -> Sequence[Decision]:
+        """Give a tenant's place that came free to those who wait."""
+        self.faults.tell(Part.LINE, self.line.released, tenant)
+        return self._dispatch(now_ns)
 
     def _exempt(self, now_ns: int, arrival: Arrival, owner: Any) -> Decision:
         """Admit what is never held, beside the limit and unseen by the signals."""

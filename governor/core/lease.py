@@ -40,7 +40,8 @@ class Lease:
     arrived_at_ns, dispatched_at_ns, answered_at_ns : int
         Monotonic instants; 0 while unknown. ``answered_at_ns`` is the first byte.
     call : int
-        The signals' handle of this call, see :mod:`signals.calls`.
+        The signals' handle of this call, see :mod:`signals.calls`; while a recording is made
+        its number there stands above (:mod:`signals.tape`).
     has_left : bool
         The caller is gone; the upstream's work is an orphan.
     waits_since_ns : int
@@ -50,7 +51,7 @@ class Lease:
     tried : int
         Bit per endpoint that has failed it before its first byte.
     number : int
-        In a recording; set only while one is made (:mod:`governor.record.tap`).
+        In the recording that is replayed; set only then (:mod:`governor.record.replay`).
     """
 
     __slots__ = (

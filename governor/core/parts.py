@@ -18,6 +18,7 @@ from governor.core.ledger import Ledger
 from governor.core.newcomers import Newcomers
 from governor.core.others import Others
 from governor.core.outlook import Outlook
+from governor.core.recording import Recording
 from governor.core.refused import Refused
 from governor.core.reservations import Reservations
 from governor.core.rest import QUIET_NS, TICK_NS, may_rest
@@ -77,6 +78,8 @@ class GateParts:
         What the other governors of the fleet have at this upstream; nothing where there are none.
     fallback : Gate or None
         Of the upstream to ask where this one is out of use (:mod:`governor.core.spread`).
+    recording : Recording or None
+        What writes down each arrival and end, where something does.
     """
 
     __slots__ = (  # more than a dictionary shared by instances holds: 4 % of the gate
@@ -115,6 +118,7 @@ class GateParts:
         "others",
         "outlook",
         "patience",
+        "recording",
         "refused",
         "reservations",
         "restrained",
@@ -191,6 +195,7 @@ class GateParts:
         self.outlook = Outlook()
         self.others = Others()
         self.fallback: Gate | None = None
+        self.recording: Recording | None = None
 
     @property
     def now_ns(self) -> int:

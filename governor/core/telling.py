@@ -27,24 +27,30 @@ class Telling(GateParts):
     def _meet(self, now_ns: int, arrival: Arrival, owner: Any) -> Lease:
         """Tell the signals of an arrival and enter it everywhere; return its pending lease."""
         tenant, flow, tree = arrival.tenant, arrival.flow, arrival.tree
+        recording = self.recording
         try:
             if now_ns >= self.signals.boundary_ns:
                 self.signals.advance(now_ns)
-            call = self._signal_arrival(
-                self._signals_root,
-                now_ns,
-                tenant,
-                flow,
-                tree,
-                arrival.fingerprint,
-                arrival.attempt,
-                arrival.family,
-                arrival.is_identified,
-                arrival.patience_ns,
-            )
+            if recording is not None:
+                call = recording.arrive(now_ns, arrival, owner)
+            else:
+                call = self._signal_arrival(
+                    self._signals_root,
+                    now_ns,
+                    tenant,
+                    flow,
+                    tree,
+                    arrival.fingerprint,
+                    arrival.attempt,
+                    arrival.family,
+                    arrival.is_identified,
+                    arrival.patience_ns,
+                )
         except Exception:
             self.faults.note(Part.SIGNALS)
             call = max(arrival.attempt, 0)
+            if recording is not None:
+                call = recording.note_arrival(now_ns, arrival, owner, call)
         lease = make_lease(arrival, now_ns, call, owner)
         if arrival.source:  # it names the trace that it is part of
             try:

@@ -40,10 +40,12 @@ RELEASE         ``number`` (the flow)
 LATE            ``number``, ``delay_ns``: it went out so much later than it got its place
 ==============  ==================================================================
 
-*Cost*: ``Struct.pack_into`` of 22 numbers where a request is let through untouched, 6 at
-its end; each is 15 to 25 ns, so what is always zero is padding. See ``python -m bench record``.
-*Considered and rejected*: assigning a tuple to a row of the structured array, 1.7 times as
-slow; an object for each event, packed later: the same work, later, and more of it.
+*Cost*: an arrival and its end are written by the signals' entrances (:mod:`signals.tape`, where
+the layout is), which are handed most of it anyway; the others by ``Struct.pack_into``, 15 to
+25 ns a number. See ``python -m bench record``.
+*Considered and rejected*: these two by ``Struct`` as well: 22 and 6 numbers fetched and handed
+over a second time, three times the cost; assigning a tuple to a row of the structured array, 1.7
+times as slow as that; an object for each event, packed later: the same work, later, and more.
 """
 
 from __future__ import annotations
@@ -58,6 +60,7 @@ import numpy as np
 
 from governor.core.arrival import Arrival
 from policies.decision import Reason
+from signals.tape import ARRIVED, BEGUN, ENDED, ROW_DTYPE
 
 
 class Kind(IntEnum):
@@ -86,40 +89,8 @@ BOOKED = -1
 """In place of the status of an arrival: nothing was decided, it was under way."""
 
 
-EVENT_DTYPE = np.dtype(
-    [
-        ("t_ns", "<i8"),
-        ("number", "<u4"),
-        ("request", "<u4"),
-        ("delay_ns", "<i8"),
-        ("kind", "u1"),
-        ("upstream", "u1"),
-        ("action", "u1"),
-        ("reason", "u1"),
-        ("status", "<i2"),
-        ("endpoint", "<i2"),
-        ("tenant", "<i4"),
-        ("flow", "<i4"),
-        ("tree", "<i4"),
-        ("parent_flow", "<i4"),
-        ("fingerprint", "<i8"),
-        ("affinity", "<i8"),
-        ("patience_ns", "<i8"),
-        ("attempt", "<i4"),
-        ("is_identified", "?"),
-        ("is_exempt", "?"),
-        ("can_retry", "?"),
-        ("is_deadline", "?"),
-        ("family", "u1"),
-        ("urgency", "u1"),
-        ("call_kind", "u1"),
-        ("spare", "u1"),
-        ("source", "<i8"),
-        ("max_wait_ns", "<i8"),
-        ("switches", "<i4"),
-    ]
-)
-"""One record. The order is that of the two structs below."""
+EVENT_DTYPE = ROW_DTYPE
+"""One record. The order is that of the structs below."""
 
 HEAD = Struct("<qIIqBBBBhh")
 """The first 32 bytes, all that most kinds need."""
@@ -127,12 +98,13 @@ HEAD = Struct("<qIIqBBBBhh")
 WHOLE = Struct("<qIIqBBBBhhiiiiqqqi????BBBxqqi")
 """All of it."""
 
-PLAIN = Struct("<qII8xH4xhiiiiqqqi?x??BBBxqqi")
-"""As ``WHOLE``, of an arrival that nothing was decided about but to let it go on: kind and
-upstream as one number, zeros where they always are."""
-
 END = Struct("<qI4xqHBxh2x")
-"""As ``HEAD``, of a departure."""
+"""As ``HEAD``, of a departure; kind and upstream as one number, zeros where they always are."""
+
+SAID = Struct("<qHBBhh")
+"""Of an arrival's record, from ``DELAY_AT`` on: what was decided about it."""
+
+DELAY_AT = 16
 
 DECISION = Struct("<qI4xqHBBhh")
 """As ``HEAD``, of a decision about a lease that was there before."""
@@ -141,7 +113,7 @@ BEGIN = Struct("<qI12xH2xh2x")
 """As ``HEAD``, of a first byte."""
 
 assert {HEAD.size, END.size, DECISION.size, BEGIN.size} == {32}
-assert PLAIN.size == WHOLE.size
+assert (Kind.ARRIVE, Kind.ANSWERED, Kind.DEPART) == (ARRIVED, BEGUN, ENDED)
 
 get_shape: Callable[[Arrival], tuple[int, ...]] = attrgetter(
     *("tenant", "flow", "tree", "parent_flow", "fingerprint", "affinity", "patience_ns"),

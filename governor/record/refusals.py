@@ -1,4 +1,4 @@
-"""Listens where a gate is told of refusals, beside :mod:`governor.record.tap`.
+"""Listens where a gate is told of refusals, and at the restrained, beside :mod:`.gate_tap`.
 
 *Rule of this file*: as the gate's own, and a record of it.
 """
@@ -6,15 +6,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from governor.core.arrival import Arrival
 from governor.core.lease import Decision, Lease
 from governor.core.parts import GateParts
 from governor.core.refused import Refused
+from governor.core.restraint import Restrained
 from governor.record.events import Kind
+from signals.calls import PLACE_MASK
+from signals.tape import NUMBER_BITS
 
 if TYPE_CHECKING:
-    from governor.record.tap import GateTap
+    from governor.record.gate_tap import GateTap
 
 
 class RecordedRefused(Refused):
@@ -59,8 +63,8 @@ class RecordedRefused(Refused):
         tap = self._tap
         again = 0
         if taken is not None:
-            again = taken[0].lease.number = tap.tap.n_leases + 1 & 0xFFFFFFFF
-            tap.tap.n_leases = again
+            again = tap.tap.ring.take_number()
+            taken[0].lease.call = numbered(lease.call, again)
         number = number_of(lease)
         tap.tap.note(now_ns, Kind.ABSORB, tap.idx, number, again, asked_ns)
         tap.tap.write_tail(0, 0, 0, bound_ns)
@@ -70,6 +74,30 @@ class RecordedRefused(Refused):
         return taken
 
 
+class RecordedRestrained(Restrained):
+    """Tells the tap what is decided about the requests of restrained flows."""
+
+    __slots__ = ("_tap",)
+
+    def __init__(self, gate: GateParts, tap: GateTap) -> None:
+        super().__init__(gate)
+        self.by_flow = gate.identities.restraints
+        self._tap = tap
+
+    def turn_away(self, now_ns: int, arrival: Arrival, owner: Any) -> Decision | None:
+        """Answer a request of a quarantined flow; None if it is not."""
+        return self._tap.note_said(super().turn_away(now_ns, arrival, owner))
+
+    def park(self, now_ns: int, lease: Lease) -> Decision | None:
+        """Let a request of a held flow wait if it has enough in flight; None if it goes on."""
+        return self._tap.note_said(super().park(now_ns, lease))
+
+
 def number_of(lease: Lease) -> int:
     """Return a lease's number in the recording; 0 for one that is not in it."""
-    return getattr(lease, "number", 0)
+    return lease.call >> NUMBER_BITS
+
+
+def numbered(call: int, number: int) -> int:
+    """Return a call's handle with another number."""
+    return call & PLACE_MASK | number << NUMBER_BITS

@@ -5,16 +5,20 @@ from __future__ import annotations
 from zlib import crc32
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from governor.core.arrival import Arrival
+from governor.core.gate import Gate
+from governor.core.identity import Identities
 from governor.core.lease import Untouched
 from governor.record.events import REASON_CODE, Kind
 from governor.record.ring import N_MIN, Ring
 from governor.record.rows import in_chunks
 from governor.record.tap import Tap
 from policies.decision import Outcome
+from policies.limit import FixedLimit
+from signals import SignalBank
 from tests.record.traffic import Owner, Run, make_config
 
 
@@ -38,6 +42,33 @@ def test_a_number_out_of_range_is_counted_and_costs_its_record_only() -> None:
     tap.note(5, Kind.TICK, 0)
     assert tap.n_faults == 1
     assert tap.ring.since(0)[1]["t_ns"].tolist() == [5]
+
+
+@given(
+    st.lists(st.sampled_from(["arrive", "exempt", "nameless", "tick", "read"]), max_size=3 * N_MIN)
+)
+@settings(max_examples=20, deadline=None)
+def test_every_arrival_has_the_checksum_of_its_own_id(steps: list[str]) -> None:
+    """Whenever they are written, however often the ring has gone round meanwhile."""
+    identities = Identities(8, 8, 8)
+    gate = Gate("up", [FixedLimit(1)], SignalBank(8), identities)
+    tap = Tap(Ring(N_MIN), salt=7)
+    tap.attach([gate], identities)
+    expected = []
+    for number, step in enumerate(steps):
+        if step == "tick":
+            gate.tick(number)
+        elif step == "read":
+            tap.ring.since(0)
+        else:
+            owner = None if step == "nameless" else Owner(number)
+            gate.arrive(number, Arrival(is_exempt=step == "exempt"), owner)
+            expected.append(0 if owner is None else crc32(owner.request_id, 7))
+    _, events = tap.ring.since(0)
+    sums = events["request"][events["kind"] == Kind.ARRIVE].tolist()
+    assert sums == expected[len(expected) - len(sums) :]
+    assert len(sums) == len(expected) or len(events) == N_MIN
+    assert tap.n_faults == 0
 
 
 def test_a_ring_too_small_is_refused() -> None:
