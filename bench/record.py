@@ -29,6 +29,12 @@ STREAMED = Mix("2,000 agents, streamed", 2_000, 24, streams=True)
 RECORDED = (MIXES[1], STREAMED, MIXES[2], MIXES[3])
 
 
+class Owner:
+    """Has a request id, as an exchange has."""
+
+    request_id = b"0123456789abcdef0123"
+
+
 class TappedTraffic(Traffic):
     """The traffic of ``bench gate``, recorded."""
 
@@ -36,9 +42,8 @@ class TappedTraffic(Traffic):
         super().__init__(mix, seed)
         self.owner = Owner()
         self.tap = Tap(Ring(n_records))
-        self.tap.ring.memory[:] = bytes(
-            len(self.tap.ring.memory)
-        )  # as after a lap: pages are there
+        n_bytes = len(self.tap.ring.memory)
+        self.tap.ring.memory[:] = bytes(n_bytes)  # as after a lap: pages are there
         self.tap.attach([self.gate], self.gate.identities)
 
 
