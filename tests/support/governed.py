@@ -160,10 +160,11 @@ class Governor:
         """
         wait_until(lambda: not self.in_flight(), what=f"the end of {self.in_flight()}")
         state = self.state()
-        assert state["proxy"]["n_answered"] == 0, self.get("/decisions?last=3")[1]
         assert state["proxy"]["n_faults"] == 0, self.log()
         for name, upstream in state["upstreams"].items():
-            assert upstream["ledger"]["faults"] == 0, (name, self.log())
+            ledger = upstream["ledger"]
+            assert ledger["answered"] == {}, (name, self.get("/decisions?last=3")[1])
+            assert ledger["faults"] == 0, (name, self.log())
 
     def in_flight(self) -> dict[str, int]:
         """Requests in flight or waiting, by upstream, where there are any."""
