@@ -269,6 +269,7 @@ class Quota:
         self.rate_hz = 0.0
         self.has_room = True
         self._marks.clear()
+        self._is_marked = False
 
     # -- pacing -----------------------------------------------------------------------
 

@@ -78,6 +78,7 @@ def test_a_back_end_that_refuses_one_kind_paces_nobody() -> None:
         if now_ns % (50 * MS) == 0:
             play(now_ns, gate.tick(now_ns))
         was_suspected = was_suspected or gate.shaping.quota.is_known
+    assert gate.faults.n == 0
     assert was_suspected
     assert not gate.shaping.quota.is_known
     explained = gate.endpoints[0].limit.explain()

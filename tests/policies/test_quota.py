@@ -170,6 +170,16 @@ def test_a_confirmed_rate_is_left_more_slowly() -> None:
     assert flood.n_accepted >= 0.97 * (40.0 + 40.0 * 80.0)
 
 
+def test_a_doubted_quota_is_not_measured_by_what_was_refused_before() -> None:
+    """Doubt forgets the refusals too: the next tick finds nothing to weigh."""
+    quota = Quota()
+    for n in range(40):
+        quota.on_refused(n * 10 * MS, n * 10 * MS, n)
+    quota.doubt(400 * MS)
+    assert not quota.tick(400 * MS, is_waiting=True)
+    assert quota.is_settled
+
+
 def test_a_quota_is_forgotten() -> None:
     """A minute after its last refusal nothing is paced."""
     quota = known().quota
