@@ -114,9 +114,9 @@ class Quota:
 
     __slots__ = (
         "_busy_s",
-        "_creep_hz",
         "_doubted_until_ns",
         "_filled_ns",
+        "_is_confirmed",
         "_is_marked",
         "_is_short",
         "_marks",
@@ -146,7 +146,7 @@ class Quota:
         self._is_short = False
         self._pressed_s = 0.0
         self._busy_s = 0.0
-        self._creep_hz = CREEP_HZ
+        self._is_confirmed = False
         self._paced_ns = 0
         self._weighed_ns = 0
         self._n_taken = 0
@@ -177,7 +177,7 @@ class Quota:
             marks.clear()
         if self.rate_hz and dispatched_at_ns >= self._paced_ns:
             self._n_refused += 1
-            self._pressed_s = -(BACK_S if self._creep_hz == CREEP_HZ else BACK_KNOWN_S)
+            self._pressed_s = -(BACK_KNOWN_S if self._is_confirmed else BACK_S)
             self._busy_s = 0.0
         if marks and now_ns - marks[-1][0] < MARK_NS:
             return
@@ -198,10 +198,10 @@ class Quota:
         was_busy = self._busy_s * 1e9 > BUSY_SHARE * pause_ns
         if self._pressed_s > CREPT_S:
             self.rate_hz = self.pace_hz
-            self._creep_hz = CREEP_HZ
+            self._is_confirmed = False
             return
-        is_confirmed = was_busy and abs(accepted_hz - self.rate_hz) < CONFIRMED * self.rate_hz
-        self._creep_hz = CREEP_KNOWN_HZ if is_confirmed else CREEP_HZ
+        is_near = abs(accepted_hz - self.rate_hz) < CONFIRMED * self.rate_hz
+        self._is_confirmed = was_busy and is_near
         self.rate_hz = accepted_hz if was_busy else max(self.rate_hz, accepted_hz)
 
     def _measure(self, now_ns: int) -> None:
@@ -224,7 +224,7 @@ class Quota:
             self._n_taken = self._n_refused = 0
             self._tokens = 0.0
             self._pressed_s = 0.0
-            self._creep_hz = CREEP_HZ
+            self._is_confirmed = False
         self.rate_hz = (n_accepted + MARGIN) * 1e9 / span_ns
 
     def tick(self, now_ns: int, is_waiting: bool) -> bool:
@@ -282,7 +282,8 @@ class Quota:
     def pace_hz(self) -> float:
         """What is sent: the rate, and the more above it the longer calls wait unrefused."""
         pressed_s = self._pressed_s
-        crept = self._creep_hz * pressed_s + max(0.0, pressed_s / PLATEAU_S) ** 3
+        creep_hz = CREEP_KNOWN_HZ if self._is_confirmed else CREEP_HZ
+        crept = creep_hz * pressed_s + max(0.0, pressed_s / PLATEAU_S) ** 3
         return self.rate_hz * (1.0 + crept)
 
     def bound_hz(self, capacity_hz: float) -> float:
