@@ -10,9 +10,11 @@ nothing ends. Neither alone is evidence: a surge piles calls up, and a lull of
 answers follows a lull of calls. Together, with more open than usual, they are: of a
 Poisson stream of answers at the usual rate the first 7 are missing once in
 exp(7) = 1,100 times. A burst into an idle kind ends its first call within a
-holding time, so less than ``PATIENT`` of that is no silence yet. And the others
-must be answered meanwhile: where all hang it is the upstream that has stopped, for which
-the adaptive limit is there, and holding a kind back would help nobody.
+holding time, so less than ``PATIENT`` of that is no silence yet, unless 7 are missing of those
+alone that were open when it began and were of all ages: n of them end n a holding time. How
+many those are is known from below: what is open becomes so at the usual rate of answers. And
+the others must be answered meanwhile: where all hang it is the upstream that has stopped, for
+which the adaptive limit is there, and holding a kind back would help nobody.
 
 A hung kind may hold its usual places and the scatter: the rest is not lost by
 it. It is hung until a call of it is answered again; an error after a
@@ -79,8 +81,18 @@ class Hang:
     is_hung : bool
     """
 
-    __slots__ = ("_age_s", "_missed", "_others", "_silent_s", "_variance", "is_hung", "told_hz",
-                 "usual")  # fmt: skip
+    __slots__ = (
+        "_age_s",
+        "_missed",
+        "_others",
+        "_silent_s",
+        "_steady",
+        "_steady_missed",
+        "_variance",
+        "is_hung",
+        "told_hz",
+        "usual",
+    )
 
     def __init__(self) -> None:
         self.usual = 0.0
@@ -90,6 +102,8 @@ class Hang:
         self._age_s = 0.0
         self._silent_s = 0.0
         self._missed = 0.0
+        self._steady = 0.0
+        self._steady_missed = 0.0
         self._others = 0
 
     @property
@@ -135,8 +149,11 @@ class Hang:
         n_others, others_hz : int, float
             Answers to other kinds' calls, and their usual rate.
         """
+        if self.told_hz:
+            held_s = max(held_s, self.usual / self.told_hz)  # the latter: Little's
         if n_ended or n_begun or not n_open:
-            self._silent_s = self._missed = 0.0
+            self._silent_s = self._missed = self._steady_missed = 0.0
+            self._steady = min(float(n_open), self._steady + self.told_hz * dt_s)
             self._others = 0
             self.is_hung = False
             if dt_s > LATE_S and self.is_settled and not (n_ended or n_begun or n_open):
@@ -145,6 +162,8 @@ class Hang:
         else:
             self._silent_s += dt_s
             self._missed += self.told_hz * dt_s
+            if held_s:
+                self._steady_missed += self._steady * dt_s / held_s
             self._others += n_others
             self.is_hung = self.is_hung or self._seems_hung(n_open, held_s, others_hz)
         self._age_s += dt_s
@@ -159,8 +178,7 @@ class Hang:
         """Whether there are many of it, it is silent, and the others are not."""
         return (
             self._missed >= MISSED
-            and self._silent_s
-            >= PATIENT * max(held_s, self.usual / self.told_hz)  # the latter: Little's
+            and (self._steady_missed >= MISSED or self._silent_s >= PATIENT * held_s)
             and n_open > self.usual + SPREAD * sqrt(max(self._variance, self.usual))
             and self._others >= max(OTHERS_MIN, OTHERS_SHARE * others_hz * self._silent_s)
         )

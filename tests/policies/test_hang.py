@@ -141,6 +141,32 @@ def test_a_burst_into_an_idle_kind_is_no_hang() -> None:
     assert played.containment.n_trips == 0
 
 
+def test_calls_of_all_ages_are_missed_within_less_than_a_holding_time() -> None:
+    """Of eighty open ones, a second each, four should end every 50 ms."""
+    hang = Hang()
+    for _ in range(400):
+        hang.tick(80, 4, 0, 1.0, 5, 100.0, 0.05)
+    n_open = 80
+    while not hang.is_hung:
+        n_open += 4
+        hang.tick(n_open, 0, 0, 1.0, 5, 100.0, 0.05)
+    assert 80 + 3.0 * 80**0.5 < n_open < 80 + 3.0 * 80**0.5 + 8
+
+
+def test_young_calls_are_not_missed_before_their_holding_time() -> None:
+    """A crowd that comes when the kind is idle, and is a second from its first end."""
+    hang = Hang()
+    for _ in range(400):
+        hang.tick(80, 4, 0, 1.0, 5, 100.0, 0.05)
+    hang.tick(0, 80, 0, 1.0, 5, 100.0, 0.05)
+    for _ in range(24):
+        hang.tick(400, 0, 0, 1.0, 5, 100.0, 0.05)
+        assert not hang.is_hung
+    for _ in range(10):
+        hang.tick(400, 0, 0, 1.0, 5, 100.0, 0.05)
+    assert hang.is_hung
+
+
 def test_the_first_byte_of_a_stream_is_a_sign_of_life() -> None:
     """Its end may be minutes away."""
     hang = Hang()
