@@ -1,8 +1,8 @@
 """The adaptive in-flight limit of one endpoint: the hot path and the phases.
 
 *Rule of this file*: what happens per request (a few additions and one
-logarithm) and when a phase opens, closes and is judged. What a judged cohort
-means is :mod:`policies.limit.control`'s.
+logarithm) and when a phase opens, closes and is judged. Which one is next is
+:mod:`policies.limit.ring`'s, what it means :mod:`policies.limit.control`'s.
 
 *Theory*: cohorts of dispatches are judged by their mean ln(response time); on
 purpose the limit swings a little while callers wait, so that the elasticity of
@@ -21,22 +21,10 @@ from math import log, sqrt
 
 from policies.limit.control import INFLATED, Control
 from policies.limit.overdue import STALL_MIN, STALL_ROOM, Overdue
-from policies.limit.phases import (
-    FOLD_NS_MIN,
-    N_MAX_START,
-    N_MIN,
-    N_MIN_LATE,
-    N_MIN_START,
-    N_YOUNG,
-    PHASE_NS_MAX,
-    Cohort,
-    Kind,
-    Phase,
-    forget,
-    unanswered,
-)
+from policies.limit.phases import FOLD_NS_MIN, Cohort, Phase
 from policies.limit.protocol import NS_PER_S
-from policies.limit.refusals import NO_CEILING, Refusals
+from policies.limit.refusals import Refusals
+from policies.limit.ring import Ring
 from policies.limit.swing import Swing, limit_in
 from policies.limit.throughput import Throughput
 from policies.xorshift import Xorshift
@@ -46,15 +34,6 @@ INITIAL = 32
 
 CEILING = 1 << 16
 """No endpoint of one proxy has more sockets."""
-
-PHASE_NS_MIN = 20_000_000
-"""Services that answer within a millisecond need no verdict more often than 50 times a second."""
-
-N_MAX = 1 << 14
-"""Unless time stands still: then numbers close a phase."""
-
-N_RING = 64
-"""Phases kept, a power of two; the oldest is judged as it is when the ring is full."""
 
 UNJUDGED_GROWTH = 4.0
 """Answers alone may raise the limit to four times what a judged cohort has
@@ -93,10 +72,9 @@ class AdaptiveLimit:
         "_initial",
         "_is_pressed",
         "_n_slow",
-        "_next_number",
-        "_oldest",
         "_overdue",
         "_phase",
+        "_phases",
         "_refusals",
         "_response_ns",
         "_ring",
@@ -113,9 +91,8 @@ class AdaptiveLimit:
         self, rng_seed: int, initial: int = INITIAL, floor: int = 1, ceiling: int = CEILING
     ) -> None:
         if not 1 <= floor <= initial <= ceiling:
-            raise ValueError(
-                f"need 1 <= floor <= initial <= ceiling, got {floor}, {initial}, {ceiling}"
-            )
+            got = f"{floor}, {initial}, {ceiling}"
+            raise ValueError(f"need 1 <= floor <= initial <= ceiling, got {got}")
         self.limit = initial
         self._control = Control(initial, floor, ceiling)
         self._overdue = Overdue()
@@ -135,11 +112,9 @@ class AdaptiveLimit:
         self._grow_to = UNJUDGED_GROWTH * initial
         self._initial = initial
         self._swing = Swing()
-        self._next_number = 1
-        self._oldest = 0
-        self._phase = Phase(0, Kind.STEADY, 0, N_YOUNG[0])
-        self._phase.opened_at_ns = -1
-        self._ring: list[Phase] = [self._phase] * N_RING
+        self._ring = Ring()
+        self._phases = self._ring.phases
+        self._phase = self._ring.newest
 
     # -- hot path -------------------------------------------------------------
 
@@ -156,7 +131,7 @@ class AdaptiveLimit:
 
     def on_late(self, phase: int, late_ns: int) -> None:
         """Note that a request went out later than was noted."""
-        cohort = self._ring[phase & 63]
+        cohort = self._phases[phase & 63]
         if cohort.number == phase and not cohort.is_judged:
             cohort.sent_sum_ns += late_ns
 
@@ -176,7 +151,7 @@ class AdaptiveLimit:
         throughput = self._throughput
         throughput.n_answered += 1
         throughput.first_sum_ns += sample_ns
-        cohort = self._ring[phase & 63]
+        cohort = self._phases[phase & 63]
         if cohort.number != phase or cohort.is_judged:
             return
         if sample_ns < FOLD_NS_MIN:
@@ -205,7 +180,7 @@ class AdaptiveLimit:
             throughput.n_departed += 1
             throughput.held_ns += held_ns
         else:
-            forget(self._ring, self._oldest, self._next_number - 1, now_ns - held_ns)
+            self._ring.forget(now_ns - held_ns)
 
     def on_refused(self, now_ns: int, in_flight_at_dispatch: int) -> None:
         """Note that the upstream turned a call away for want of capacity."""
@@ -281,32 +256,21 @@ class AdaptiveLimit:
     # -- phases -----------------------------------------------------------------
 
     def _close_phase(self, now_ns: int, in_flight: int) -> None:
-        phase = self._phase
+        phase, ring = self._phase, self._ring
         if phase.opened_at_ns < 0:
             phase.opened_at_ns = now_ns
-        is_short = now_ns - phase.opened_at_ns < PHASE_NS_MIN and phase.n_dispatched < N_MAX
-        if is_short and phase.number >= len(N_YOUNG):
+        if phase.is_short(now_ns):
             phase.n_target += phase.n_target
             return
         phase.closed_at_ns = now_ns
         self._is_pressed = phase.is_bound
-        if self._next_number - self._oldest >= N_RING:
-            self._judge_oldest(now_ns)
+        if ring.is_full:
+            self._judge(ring.take_oldest(), now_ns)
         self._in_flight = in_flight
-        kind = self._swing.next_kind(now_ns, phase.kind, self._is_pressed, self._control)
-        number = self._next_number
-        if number < len(N_YOUNG):
-            n_target = N_YOUNG[number]
-        else:
-            is_starting = not self._control.has_knee
-            n_waiting = in_flight * self._control.share
-            if is_starting:
-                n = min(max(N_MIN_START, n_waiting), N_MAX_START)
-            else:
-                n = max(N_MIN, 2.0 * n_waiting)
-            n_target = int(n * (0.85 + 0.3 * self._rng.random()))
-        self._next_number = number + 1
-        self._phase = self._ring[number & 63] = Phase(number, kind, now_ns, n_target)
+        control = self._control
+        kind = self._swing.next_kind(now_ns, phase.kind, self._is_pressed, control)
+        n_waiting = in_flight * control.share
+        self._phase = ring.open(kind, now_ns, n_waiting, control.has_knee, self._rng)
         self._apply()
         self._judge_mature(now_ns)
 
@@ -329,16 +293,10 @@ class AdaptiveLimit:
                 self._grow_below = base.level + max(margin, INFLATED)
 
     def _judge_mature(self, now_ns: int) -> None:
-        while self._oldest < self._next_number - 1:
-            phase = self._ring[self._oldest & 63]
-            if phase.n_dispatched and not phase.is_mature(now_ns, self._response_ns):
-                return
-            self._judge_oldest(now_ns)
+        while (phase := self._ring.take_mature(now_ns, self._response_ns)) is not None:
+            self._judge(phase, now_ns)
 
-    def _judge_oldest(self, now_ns: int) -> None:
-        phase = self._ring[self._oldest & 63]
-        phase.is_judged = True
-        self._oldest += 1
+    def _judge(self, phase: Phase, now_ns: int) -> None:
         if phase.n_answered == 0:
             return
         cohort = Cohort(phase, now_ns)
@@ -348,7 +306,7 @@ class AdaptiveLimit:
         self._control.open_number = self._phase.number
         self._control.share = self._throughput.share
         if self._control.share < 1.0:
-            self._count_served(unanswered(self._ring, self._oldest, self._next_number)[0])
+            self._count_served(self._ring.unanswered(now_ns)[0])
         self._control.judge(cohort, now_ns)
         self._apply()
 
@@ -364,8 +322,7 @@ class AdaptiveLimit:
         phase = self._phase
         if phase.opened_at_ns < 0:
             phase.opened_at_ns = now_ns
-        age_ns = now_ns - phase.opened_at_ns
-        if phase.n_dispatched >= N_MIN_LATE and age_ns >= PHASE_NS_MAX:
+        if phase.is_late(now_ns):
             self._close_phase(now_ns, in_flight)
         self._brake(now_ns)
         self._judge_mature(now_ns)
@@ -374,8 +331,7 @@ class AdaptiveLimit:
         """Forbid growth while answers are overdue; in a stall, fall back to what was proven."""
         control, overdue = self._control, self._overdue
         was_stalled = overdue.is_stalled
-        n_unanswered, sent_sum_ns = unanswered(self._ring, self._oldest, self._next_number)
-        age_ns = now_ns - sent_sum_ns / n_unanswered if n_unanswered else 0.0
+        n_unanswered, age_ns = self._ring.unanswered(now_ns)
         overdue.judge(now_ns, control.base, control.spread, n_unanswered, age_ns)
         control.is_overdue = overdue.is_overdue
         is_queued = overdue.is_overdue and self._n_slow >= N_SLOW_MIN
@@ -395,12 +351,8 @@ class AdaptiveLimit:
     @property
     def is_settled(self) -> bool:
         """Whether one late tick does what many on time would, while no call is sent."""
-        phase, newest = self._phase, self._next_number - 1
         return (
-            phase.opened_at_ns >= 0
-            and phase.n_dispatched < N_MIN_LATE
-            and phase.n_answered == phase.n_dispatched
-            and self._oldest == newest
+            self._ring.is_settled
             and not self._control.is_overdue
             and self._throughput.is_settled
             and self._refusals.is_settled
@@ -420,11 +372,7 @@ class AdaptiveLimit:
     def best_capacity_hz(self, now_ns: int) -> float:
         """Return the best known capacity; 0.0 if unknown."""
         best_hz = self._throughput.best_capacity_hz(self.limit, max(1.0, self._control.proven))
-        base_ns = self._control.base.response_ns
-        if self._refusals.ceiling != NO_CEILING and base_ns > 0.0:
-            # What it was believed to serve before it refused says nothing any more.
-            best_hz = min(best_hz, self._refusals.ceiling * NS_PER_S / base_ns)
-        return self._refusals.bound_hz(now_ns, best_hz)
+        return self._refusals.bound_best_hz(now_ns, best_hz, self._control.base.response_ns)
 
     def response_ns(self) -> int:
         """Return the mean response time of the last judged cohort; 0 if unknown."""

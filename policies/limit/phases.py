@@ -23,6 +23,8 @@ from __future__ import annotations
 from enum import IntEnum
 from math import log
 
+from policies.xorshift import Xorshift
+
 N_MIN = 16
 """Fewest dispatches of a phase: a mean of 16 logarithms has a standard error of 0.12-0.4."""
 
@@ -46,6 +48,12 @@ N_MIN_LATE = 8
 
 PHASE_NS_MAX = 5_000_000_000
 """A phase closes after 5 s even if short: slow traffic must be judged too."""
+
+PHASE_NS_MIN = 20_000_000
+"""Services that answer within a millisecond need no verdict more often than 50 times a second."""
+
+N_MAX = 1 << 14
+"""Unless time stands still: then numbers close a phase."""
 
 MATURE_SHARE = 0.75
 """Share of answers needed before the missing ones may be counted by age."""
@@ -120,6 +128,16 @@ class Phase:
         """Whether at least half of the dispatches met the limit."""
         return 2 * self.n_bound >= self.n_dispatched > 0
 
+    def is_short(self, now_ns: int) -> bool:
+        """Whether the phase must go on, though it has as many dispatches as it was to have."""
+        if self.number < len(N_YOUNG):
+            return False
+        return now_ns - self.opened_at_ns < PHASE_NS_MIN and self.n_dispatched < N_MAX
+
+    def is_late(self, now_ns: int) -> bool:
+        """Whether the phase must close by time."""
+        return self.n_dispatched >= N_MIN_LATE and now_ns - self.opened_at_ns >= PHASE_NS_MAX
+
     def is_mature(self, now_ns: int, response_ns: float) -> bool:
         """Whether the cohort can be judged (see the module's theory)."""
         if self.closed_at_ns < 0:
@@ -187,27 +205,13 @@ class Cohort:
         self.in_flight = max(1.0, phase.in_flight_sum / (2.0 * phase.n_answered))
 
 
-def unanswered(ring: list[Phase], first: int, stop: int) -> tuple[int, int]:
-    """Return how many calls of phases ``first`` to ``stop`` have no first byte yet, and the sum
-    of when they were sent.
+def draw_length(number: int, n_waiting: float, has_knee: bool, rng: Xorshift) -> int:
+    """Return of how many dispatches a phase shall be, ``n_waiting`` of the calls in flight
+    being without their first byte.
     """
-    n_unanswered = sent_sum_ns = 0
-    for number in range(first, stop):
-        phase = ring[number & 63]
-        n_unanswered += phase.n_dispatched - phase.n_answered
-        sent_sum_ns += phase.sent_sum_ns
-    return n_unanswered, sent_sum_ns
-
-
-def forget(ring: list[Phase], first: int, last: int, dispatched_at_ns: int) -> None:
-    """Take a request that will never answer out of its phase, found by when it was sent."""
-    number = last
-    while number > first and ring[number & 63].opened_at_ns >= dispatched_at_ns:
-        number -= 1
-    while number <= last:
-        phase = ring[number & 63]
-        if phase.n_dispatched > phase.n_answered:
-            phase.n_dispatched -= 1
-            phase.sent_sum_ns -= dispatched_at_ns
-            return
-        number += 1
+    if number < len(N_YOUNG):
+        return N_YOUNG[number]
+    n = min(max(N_MIN_START, n_waiting), N_MAX_START)
+    if has_knee:
+        n = max(N_MIN, 2.0 * n_waiting)
+    return int(n * (0.85 + 0.3 * rng.random()))

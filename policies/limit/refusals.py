@@ -29,6 +29,8 @@ bound only after many refusals).
 
 from __future__ import annotations
 
+from policies.limit.protocol import NS_PER_S
+
 N_REFUSED_MIN = 3
 """Fewer refusals in a period are an accident."""
 
@@ -248,6 +250,15 @@ class Refusals:
         if self.ceiling != NO_CEILING or not self._accepted_hz or not self.is_refusing(now_ns):
             return capacity_hz
         return min(capacity_hz, self._accepted_hz) if capacity_hz else self._accepted_hz
+
+    def bound_best_hz(self, now_ns: int, best_hz: float, base_ns: float) -> float:
+        """Return ``best_hz``, but no more than the places that are left serve at the base time.
+
+        What it was believed to serve before it refused says nothing any more.
+        """
+        if self.ceiling != NO_CEILING and base_ns > 0.0:
+            best_hz = min(best_hz, self.ceiling * NS_PER_S / base_ns)
+        return self.bound_hz(now_ns, best_hz)
 
     def explain(self) -> dict[str, float | int]:
         """Return what is known, for people."""

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from policies.limit import AdaptiveLimit
-from policies.limit.adaptive import INITIAL, N_RING
+from policies.limit.adaptive import INITIAL
+from policies.limit.ring import N_RING
 from tests.policies.limit.feed import S, run_closed_loop
 
 
@@ -139,7 +140,7 @@ def test_any_history_keeps_it_sane(
         assert isfinite(limit.best_capacity_hz(now_ns))
         assert limit.response_ns() >= 0
     assert all(isfinite(x) for x in limit.explain().values() if isinstance(x, float))
-    assert len(limit._ring) == N_RING
+    assert len(limit._phases) == N_RING
 
 
 def test_a_ceiling_from_refusals_bounds_the_best_capacity() -> None:
