@@ -14,9 +14,10 @@ from signals.kernel import inlined
 from signals.memory import State
 from signals.nesting import begin_nested
 from signals.propagation import note_visit
+from signals.reproduction import count_return
 from signals.retry import count_retrying
 from signals.rows import NO_ROW
-from signals.shape import count_retrying_flow, count_return
+from signals.shape import count_retrying_flow
 from signals.state import BUCKET_NS, FRESH, N_GAPS, N_SCALES, RETRY
 from signals.synchrony import classify_gap
 

@@ -16,10 +16,10 @@ from signals.memory import State
 from signals.nesting import end_nested
 from signals.propagation import count_own
 from signals.recognition import await_return, watch_success
+from signals.reproduction import count_away
 from signals.retry import keep_failure
 from signals.rows import NO_ROW
 from signals.saturation import begin_answer, end_work
-from signals.shape import count_away
 
 ANSWERED, FAILED, REFUSED, GONE = 0, 1, 2, 3
 """How a call ended: answered well; failed, and its caller was told (408, 409, 429, >= 500,

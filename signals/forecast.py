@@ -17,6 +17,7 @@ import math
 import numpy as np
 
 from signals.backoff import BACKOFF_DTYPE, BIN_NS, BIN_S, LEARNED_MIN, N_LAWS, Record
+from signals.decay import fade
 from signals.families import N_ATTEMPTS
 from signals.generations import HORIZON, draw_curves, draw_flat
 from signals.kernel import part
@@ -73,9 +74,6 @@ PATIENCE_SHARE = 0.5
 
 BUCKETS = BIN_NS // BUCKET_NS
 """Buckets in a bin."""
-
-NOTHING = 1e-9
-"""A decayed sum below this is zero."""
 
 READY_BLOCKS = 4
 """Two seconds of arrivals before anything is forecast."""
@@ -222,21 +220,13 @@ def note_failure(
 @part
 def close_shares(f: Record) -> None:
     """Fold a bin's counts into the decayed sums."""
-    f["arrivals"] = f["arrivals"] * DECAY_FAST + f["open_arrivals"]
-    f["refused"] = f["refused"] * DECAY_FAST + f["open_refused"]
-    f["granted"] = f["granted"] * DECAY_FAST + f["open_granted"]
-    f["arrivals_now"] = f["arrivals_now"] * DECAY_NOW + f["open_arrivals"]
-    f["refused_now"] = f["refused_now"] * DECAY_NOW + f["open_refused"]
-    f["arrivals_now"] = f["arrivals_now"] if f["arrivals_now"] > NOTHING else 0.0
-    f["refused_now"] = f["refused_now"] if f["refused_now"] > NOTHING else 0.0
+    f["arrivals"] = fade(f["arrivals"], DECAY_FAST, f["open_arrivals"])
+    f["refused"] = fade(f["refused"], DECAY_FAST, f["open_refused"])
+    f["granted"] = fade(f["granted"], DECAY_FAST, f["open_granted"])
+    f["arrivals_now"] = fade(f["arrivals_now"], DECAY_NOW, f["open_arrivals"])
+    f["refused_now"] = fade(f["refused_now"], DECAY_NOW, f["open_refused"])
     is_refusing = f["refused"] > REFUSING_SHARE * f["arrivals"] and f["refused"] > 1.0
     f["refusing"] = f["refusing"] + 1 if is_refusing else 0
-    if f["arrivals"] < NOTHING:
-        f["arrivals"] = 0.0
-    if f["refused"] < NOTHING:
-        f["refused"] = 0.0
-    if f["granted"] < NOTHING:
-        f["granted"] = 0.0
     f["open_refused"] = 0
     f["open_granted"] = 0
 
@@ -310,7 +300,7 @@ def close_organic(f: Record, bin_idx: int) -> bool:
     for law in range(N_LAWS):
         for q in range(N_ATTEMPTS):
             if seen[law, q] != 0.0:
-                seen[law, q] = seen[law, q] * DECAY_SEEN if seen[law, q] > NOTHING else 0.0
+                seen[law, q] = fade(seen[law, q], DECAY_SEEN, 0.0)
     return True
 
 

@@ -58,6 +58,7 @@ import numpy as np
 import numpy.typing as npt
 
 from signals import families
+from signals.decay import fade
 from signals.families import N_ATTEMPTS, N_FAMILIES, SCHEDULES
 from signals.kernel import part
 from signals.state import BUCKET_NS, RING_MASK, Records, put
@@ -129,8 +130,6 @@ HEEDLESS = (
 
 DECAY_1S = math.exp(-BIN_NS / 1e9)
 DECAY_60S = math.exp(-1.0 / NOVELTY_BINS)
-NOTHING = 1e-9
-"""A decayed sum below this is zero."""
 
 MATCHED_DTYPE = np.dtype(
     [
@@ -326,13 +325,6 @@ def learn(matched: Records, count: float, expected: float) -> None:
     m["mean_fast"] += fast * (count - m["mean_fast"])
     m["expected_slow"] += slow * (expected - m["expected_slow"])
     m["expected_fast"] += fast * (expected - m["expected_fast"])
-
-
-@part
-def fade(total: float, factor: float, new: float) -> float:
-    """Return a decayed sum with what is new; silence ends at 0, not in denormal numbers."""
-    total = total * factor + new
-    return total if total > NOTHING else 0.0
 
 
 @part

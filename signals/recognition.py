@@ -38,10 +38,11 @@ from signals.calibration import (
     learn_return,
     learn_success,
 )
+from signals.decay import fade
 from signals.families import N_FAMILIES, UNKNOWN
 from signals.habits import tell_lag
 from signals.kernel import part
-from signals.retry import ATTEMPT_MAX, DECAY_10S, MEMORY_NS, decay, find_failure
+from signals.retry import ATTEMPT_MAX, DECAY_10S, MEMORY_NS, find_failure
 from signals.state import SECOND, Records, put
 
 INVITED_EARLY_NS = 20_000_000
@@ -229,14 +230,14 @@ def await_return(calibration: Records, told: int, family: int, attempt: int, due
 def close_recognition(recognition: Records, bucket: int) -> None:
     """Fold the closing bucket into the decayed sums."""
     r = recognition[0]
-    r["retries_10s"] = decay(r["retries_10s"], DECAY_10S, r["open_retries"])
-    r["marked_10s"] = decay(r["marked_10s"], DECAY_10S, r["open_marked"])
-    r["attempts_10s"] = decay(r["attempts_10s"], DECAY_10S, r["open_attempts"])
-    r["returns_10s"] = decay(r["returns_10s"], DECAY_10S, r["open_returns"])
-    r["turned_10s"] = decay(r["turned_10s"], DECAY_10S, r["open_turned"])
+    r["retries_10s"] = fade(r["retries_10s"], DECAY_10S, r["open_retries"])
+    r["marked_10s"] = fade(r["marked_10s"], DECAY_10S, r["open_marked"])
+    r["attempts_10s"] = fade(r["attempts_10s"], DECAY_10S, r["open_attempts"])
+    r["returns_10s"] = fade(r["returns_10s"], DECAY_10S, r["open_returns"])
+    r["turned_10s"] = fade(r["turned_10s"], DECAY_10S, r["open_turned"])
     if bucket % SECOND == 0:
         for family in range(N_FAMILIES):
-            r["families_10s"][family] = decay(r["families_10s"][family], DECAY_10S_A_SECOND, 0)
+            r["families_10s"][family] = fade(r["families_10s"][family], DECAY_10S_A_SECOND, 0)
     if r["open_retries"] > 0:
         for family in range(N_FAMILIES):
             r["families_10s"][family] += r["open_families"][family]

@@ -32,6 +32,7 @@ from __future__ import annotations
 
 import math
 
+from signals.decay import fade
 from signals.kernel import part
 from signals.state import (
     N_FAILURES,
@@ -54,9 +55,6 @@ DECAY_1S = math.exp(-1.0 / SECOND)
 
 DECAY_10S = math.exp(-0.1 / SECOND)
 """Per 10 ms bucket, time constant 10 s: organic demand must outlast the storm it rides in."""
-
-NOTHING = 1e-9
-"""A decayed sum below this is zero: denormal arithmetic is a hundred times slower."""
 
 CASCADE_SHARE = 0.2
 CASCADE_FLOWS = 5
@@ -124,23 +122,16 @@ def count_retrying(bank: Records, bucket: int, previous_bucket: int) -> None:
 
 
 @part
-def decay(total: float, factor: float, new: int) -> float:
-    """Return a decayed sum with what is new; silence ends at 0, not in denormal numbers."""
-    total = total * factor + new
-    return total if total > NOTHING else 0.0
-
-
-@part
 def close_rates(bank: Records, bucket: int) -> None:
     """Fold the closing bucket into the decayed sums and let old retrying flows expire."""
     s = bank[0]
     organic = s["open_arrivals"] - s["open_retries"]
-    s["weight_1s"] = decay(s["weight_1s"], DECAY_1S, 1)
-    s["arrivals_1s"] = decay(s["arrivals_1s"], DECAY_1S, s["open_arrivals"])
-    s["retries_1s"] = decay(s["retries_1s"], DECAY_1S, s["open_retries"])
-    s["failures_1s"] = decay(s["failures_1s"], DECAY_1S, s["open_failures"])
-    s["weight_10s"] = decay(s["weight_10s"], DECAY_10S, 1)
-    s["organic_10s"] = decay(s["organic_10s"], DECAY_10S, organic)
+    s["weight_1s"] = fade(s["weight_1s"], DECAY_1S, 1)
+    s["arrivals_1s"] = fade(s["arrivals_1s"], DECAY_1S, s["open_arrivals"])
+    s["retries_1s"] = fade(s["retries_1s"], DECAY_1S, s["open_retries"])
+    s["failures_1s"] = fade(s["failures_1s"], DECAY_1S, s["open_failures"])
+    s["weight_10s"] = fade(s["weight_10s"], DECAY_10S, 1)
+    s["organic_10s"] = fade(s["organic_10s"], DECAY_10S, organic)
     expired = (bucket - SECOND) & (RETRYING_RING - 1)
     s["n_retrying"] -= s["retrying"][expired]
     s["retrying"][expired] = 0

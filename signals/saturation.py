@@ -1,7 +1,8 @@
 """How much an upstream can answer, and how near it is to that: capacity, known or proven.
 
 *Rule of this file*: latency to first byte, calls open and answers of one upstream, judged window by
-window. When demand will meet capacity is in :mod:`signals.headroom`.
+window. Demand and answers a second are in :mod:`signals.rates`, when demand will meet capacity is
+in :mod:`signals.headroom`.
 
 *Theory*: completions alone say what was asked for. Three facts of Little's law N = X W say more:
 
@@ -59,11 +60,11 @@ from signals.latency import (
     N_LEVELS,
     N_WINDOW,
     N_WINDOW_LATE,
-    TINY,
     has_slope,
     learn_base,
     measure_slope,
 )
+from signals.rates import close_demand, close_drain, get_demand_hz, get_drain_hz
 from signals.state import SECOND, Records, put
 
 STALE_S = 600
@@ -169,16 +170,6 @@ READINGS = (
     ("unanswered", "calls"),
 )
 """Name and unit."""
-
-DECAY_1S = math.exp(-1.0 / SECOND)
-DECAY_10S = math.exp(-0.1 / SECOND)
-"""Per bucket."""
-
-DEMAND_DECAY = math.exp(-1.0 / 5.0)
-"""Per second: demand of the last five seconds."""
-
-N_DRAIN = 8.0
-"""Answers within a second that make its rate worth saying; else ten seconds are asked."""
 
 UTILISATION_MAX = 100.0
 
@@ -351,43 +342,17 @@ def open_window(saturation: Records) -> None:
 def close_saturation(saturation: Records, bucket: int) -> None:
     """Fold a bucket; every hundredth ends a second, and may end the window."""
     s = saturation[0]
-    s["drain_1s"] = s["drain_1s"] * DECAY_1S + s["open_answers"]
-    s["drain_10s"] = s["drain_10s"] * DECAY_10S + s["open_answers"]
-    s["drain_weight"] = s["drain_weight"] * DECAY_10S + 1.0
-    if s["drain_10s"] < TINY:
-        s["drain_1s"] = s["drain_10s"] = 0.0
-    s["open_answers"] = 0
+    close_drain(saturation)
     s["least"] = min(s["least"], s["n_unanswered"])
     if (bucket + 1) % SECOND != 0:
         return
-    s["demand_sum"] = s["demand_sum"] * DEMAND_DECAY + s["open_arrivals"]
-    s["demand_weight"] = s["demand_weight"] * DEMAND_DECAY + 1.0
-    if s["demand_sum"] < TINY:
-        s["demand_sum"] = 0.0
-    s["open_arrivals"] = 0
+    close_demand(saturation)
     s["proven_hz"] *= PROVEN_DECAY
     s["window_s"] += 1
     if s["n"] >= N_WINDOW or (s["n"] >= N_WINDOW_LATE and s["window_s"] >= LATE_S):
         close_window(saturation)
     elif s["window_s"] >= STALE_S:
         open_window(saturation)
-
-
-@part
-def get_drain_hz(saturation: Records) -> float:
-    """Return answers per second now: the last second, or ten where that holds too few."""
-    s = saturation[0]
-    weight = max(s["drain_weight"], 1.0)
-    if s["drain_1s"] >= N_DRAIN:
-        return float(s["drain_1s"] * SECOND / min(weight, 100.0))
-    return float(s["drain_10s"] * SECOND / max(weight, 100.0))
-
-
-@part
-def get_demand_hz(saturation: Records) -> float:
-    """Return arrivals per second, organic and retries, over the last five seconds."""
-    s = saturation[0]
-    return float(s["demand_sum"] / max(s["demand_weight"], 1.0))
 
 
 @part

@@ -1,6 +1,7 @@
-"""What kind of load this is: demand, a surge, a cascade, a stuck caller; do failures multiply?
+"""What kind of load this is: demand, a surge, a cascade, a stuck caller.
 
-*Rule of this file*: the verdict, its hysteresis, and the reproduction number.
+*Rule of this file*: the verdict, the surge in it, and its hysteresis. Whether failures multiply
+is in :mod:`signals.reproduction`.
 
 *Theory*: overload by demand and overload by retries ask for opposite acts, and
 dispersion cannot tell them apart; the retry share can. Judged every 50 ms on
@@ -27,22 +28,11 @@ minute a surge is the new demand.
 at once. A verdict is left for a milder one only after a full second in which
 not even half of what called for it was there (S falls by m a second by itself).
 
-*Reproduction number*: R = phi p. phi: failures over arrivals of the last 2 s.
-p: chance that a failure comes back within 60 s, by the life table over twelve
-classes of age: those still away count as at risk until the age they have
-reached (half-way in their class). So a failure not yet repeated is neither
-'returned' nor 'lost'; one that a fresh call answers is lost, since its program
-would have asked anyway. At R >= 1 every call makes another: no recovery by itself.
-
-*Regime*: p needs identity (failures of unknown flows are not followed). A flow's
-parallel failures of one shape share the latest one's age. On a coarse clock
-verdicts are not ready.
-*Cost*: O(1) an event and a 50 ms bin; 1,200 additions a tick with failures out. 12 KB.
+*Regime*: on a coarse clock verdicts are not ready.
+*Cost*: O(1) an event and a 50 ms bin. 12 KB.
 *Source*: detection study, section 5 (thresholds); E. S. Page, "Continuous
-inspection schemes", Biometrika 1954; life table: Cutler & Ederer 1958.
-*Considered and rejected*: Hawkes branching from dispersion (organic 0.80, storms
-0.65-0.94); a level threshold on the rate (any trace crosses it); the plain
-share of failures that have returned (0 at the moment it matters).
+inspection schemes", Biometrika 1954.
+*Considered and rejected*: a level threshold on the rate (any trace crosses it).
 """
 
 from __future__ import annotations
@@ -51,10 +41,20 @@ import math
 
 import numpy as np
 
+from signals.decay import fade
 from signals.kernel import part
 from signals.matched import ALARM_NATS, is_anonymous
+from signals.reproduction import (
+    AGES,
+    BIN_BUCKETS,
+    BIN_NS,
+    FATES_MIN,
+    N_CLASSES,
+    compute_return_share,
+    give_up,
+)
 from signals.retry import CASCADE_FLOWS, CASCADE_SHARE
-from signals.state import BUCKET_NS, SECOND, Records, put
+from signals.state import SECOND, Records, put
 from signals.synchrony import is_clock_coarse
 
 ORGANIC, SURGE, CASCADE, STUCK, MIXED = range(5)
@@ -63,10 +63,6 @@ SHAPES = ("organic", "surge", "cascade", "stuck_caller", "mixed")
 
 GRAVITY = (0, 2, 4, 1, 3)
 """By code: a graver verdict comes at once, a milder one waits."""
-
-BIN_BUCKETS = 5
-BIN_NS = BIN_BUCKETS * BUCKET_NS
-"""50 ms."""
 
 FRESH_NS = 640_000_000
 """A flow silent this long counts as another caller: the widest window of the scans."""
@@ -104,21 +100,8 @@ AGE_MAX = 3_600 * SECOND
 RETRYING_RING, RETRYING_BINS = 128, 100
 """Distinct retrying flows over 5 s, in bins of 50 ms."""
 
-AGES = 1_200
-"""Bins in 60 s, after which a failure is taken for lost (``signals.retry.MEMORY_NS``)."""
-
-N_CLASSES = 12
-"""Classes of age: below 50 ms, 50-100, 100-200, ... 25.6-51.2, 51.2-60 s."""
-
-FATES_MAX = 4_096.0
-"""After this many all weigh half: a storm is remembered, an old client is not."""
-
-FATES_MIN = 5
-"""Fates known before R is believed."""
-
 DECAY_2S = math.exp(-0.025)
 DECAY_5S = math.exp(-0.01)
-NOTHING = 1e-9
 
 SHAPE_DTYPE = np.dtype(
     [
@@ -176,16 +159,6 @@ def make_shape() -> Records:
 
 
 @part
-def classify_age(n_bins: int) -> int:
-    """Return the class of an age: 0 below one bin, then one a doubling."""
-    found = 0
-    while n_bins > 0 and found < N_CLASSES - 1:
-        n_bins >>= 1
-        found += 1
-    return found
-
-
-@part
 def count_demand(shape: Records, silent_ns: int, is_retry: bool) -> None:
     """Count an arrival; ``silent_ns``: since its flow's last one (long, if it is unknown)."""
     if not is_retry and silent_ns >= FRESH_NS:
@@ -204,55 +177,6 @@ def count_retrying_flow(shape: Records, t_ns: int, previous_ns: int) -> None:
         s["n_retrying"] -= 1
     s["retrying"][idx & (RETRYING_RING - 1)] += 1
     s["n_retrying"] += 1
-
-
-@part
-def count_away(shape: Records, t_ns: int) -> None:
-    """Count a failure that was told to a caller with a name: it may come back."""
-    s = shape[0]
-    s["away"][(t_ns // BIN_NS) % AGES] += 1
-    s["n_away"] += 1
-
-
-@part
-def count_return(shape: Records, t_ns: int, failed_ns: int, is_retry: bool) -> None:
-    """Count the return of a call that failed; a fresh one tells that its client gave up: lost."""
-    s = shape[0]
-    age = t_ns // BIN_NS - failed_ns // BIN_NS
-    idx = (failed_ns // BIN_NS) % AGES
-    if age < AGES and s["away"][idx] > 0:
-        s["away"][idx] -= 1
-        s["n_away"] -= 1
-        if is_retry:
-            s["returned"][classify_age(age)] += 1.0
-        else:
-            s["lost"] += 1.0
-
-
-@part
-def compute_return_share(shape: Records, now: int) -> float:
-    """Return the chance that a failure comes back, by the life table; O(1,200) if any is out.
-
-    Parameters
-    ----------
-    now : int
-        The open bin.
-    """
-    s = shape[0]
-    away = s["still_away"]
-    away[:] = 0.0
-    if s["n_away"] > 0:
-        for idx in range(AGES):
-            if s["away"][idx] > 0:
-                away[classify_age((now - idx) % AGES)] += s["away"][idx]
-    at_risk = s["lost"] + s["n_away"] + s["returned"].sum()
-    still = 1.0
-    for idx in range(N_CLASSES):
-        exposed = at_risk - 0.5 * away[idx]
-        if exposed > 0.0:
-            still *= 1.0 - min(1.0, s["returned"][idx] / exposed)
-        at_risk -= s["returned"][idx] + away[idx]
-    return 1.0 - still
 
 
 @part
@@ -338,24 +262,9 @@ def watch_demand(shape: Records) -> None:
 
 
 @part
-def fade(total: float, factor: float, new: float) -> float:
-    """Return a decayed sum with what is new; silence ends at 0, not in denormal numbers."""
-    total = total * factor + new
-    return total if total > NOTHING else 0.0
-
-
-@part
-def let_go(shape: Records, idx: int) -> None:
-    """Give up failures 60 s old, forget old fates, and let old retrying flows expire."""
+def expire_retrying(shape: Records, idx: int) -> None:
+    """Let the flows expire whose latest retry is 5 s old."""
     s = shape[0]
-    gone = (idx + 1) % AGES
-    s["lost"] += s["away"][gone]
-    s["n_away"] -= s["away"][gone]
-    s["away"][gone] = 0
-    if s["lost"] + s["returned"].sum() > FATES_MAX:
-        s["lost"] *= 0.5
-        for k in range(N_CLASSES):
-            s["returned"][k] *= 0.5
     expired = (idx - RETRYING_BINS) & (RETRYING_RING - 1)
     s["n_retrying"] -= s["retrying"][expired]
     s["retrying"][expired] = 0
@@ -378,7 +287,8 @@ def close_shape(shape: Records, bank: Records, matched: Records, bucket: int) ->
     s["arrivals_5s"] = fade(s["arrivals_5s"], DECAY_5S, s["open_arrivals"])
     s["retries_5s"] = fade(s["retries_5s"], DECAY_5S, s["open_retries"])
     watch_demand(shape)
-    let_go(shape, bucket // BIN_BUCKETS)
+    give_up(shape, bucket // BIN_BUCKETS)
+    expire_retrying(shape, bucket // BIN_BUCKETS)
     decide(shape, bank, matched, bucket)
     s["open_arrivals"] = 0
     s["open_retries"] = 0

@@ -16,7 +16,7 @@ from signals.backoff import (
     OUTLIVED_AT,
 )
 from signals.families import N_ATTEMPTS, OTHER, SCHEDULES, STAINLESS, UNKNOWN
-from tests.signals.twins.forecast import compute_mass
+from tests.signals.twins.backoff import compute_mass
 
 MS = 1_000_000
 S = 1_000 * MS

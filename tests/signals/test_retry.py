@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pytest
 
 from signals import UNMARKED
-from signals.retry import ATTEMPT_MAX, FAILED_MAX, MEMORY_NS, NOTHING, decay
+from signals.retry import ATTEMPT_MAX, FAILED_MAX, MEMORY_NS
 from signals.state import N_FAILURES
 from tests.signals.short import ShortBank
 
@@ -168,12 +166,3 @@ def test_retrying_flows_expire_after_a_second() -> None:
     assert read(bank)["retrying_flows"] == 1.0
     bank.tick(2 * S)
     assert read(bank)["retrying_flows"] == 0.0
-
-
-def test_silence_ends_at_zero() -> None:
-    """Decayed sums never become denormal numbers."""
-    total = 1.0
-    for _ in range(5_000):
-        total = decay(total, math.exp(-0.01), 0)
-    assert total == 0.0
-    assert decay(NOTHING, 1.0, 1) > 1.0
