@@ -32,7 +32,7 @@ from governor.errors import GovernorError
 from governor.proxy import detour, endings, marks, refusals
 from governor.proxy.endings import apply_all as apply_all
 from governor.proxy.exchange_parts import NOTHING, ExchangeParts
-from governor.proxy.headers import build_request_head
+from governor.proxy.onward import build_request_head
 from governor.proxy.state import CONNECTING, DONE, SENT, STREAMING, WAITING
 from governor.proxy.stats import UNDECIDED
 from policies.decision import Action, Outcome

@@ -1,10 +1,11 @@
-r"""The head of one request: collected, checked, and written for the upstream.
+r"""The head of one request: collected, checked, and cut for the upstream.
 
 *Rule of this file*: bytes and integers only; no connection, no clock, no gate.
 A head is refused here or forwarded whole: whatever two readers could
 understand differently is refused (RFC 9112 section 11.2), everything else goes
 on byte for byte in name, value, order and multiplicity, save the hop-by-hop
-fields and ``X-Forwarded-For``.
+fields and ``X-Forwarded-For``. What Governor itself says to the upstream is
+:mod:`governor.proxy.onward`'s.
 
 *Theory*: one loop over the fields with one dictionary look-up each
 (:mod:`governor.proxy.header_names`); a bit set of the codes met says whether
@@ -37,14 +38,11 @@ from governor.proxy.header_names import (
     TRANSFER_ENCODING,
     UPGRADE,
     X_FORWARDED_FOR,
-    X_FORWARDED_HOST,
-    X_FORWARDED_PROTO,
     X_REQUEST_ID,
     code_of,
     known_names,
     learn_name,
 )
-from governor.proxy.peer import Peer
 from governor.proxy.targets import read_authority, split_absolute
 
 if TYPE_CHECKING:
@@ -56,7 +54,6 @@ MAX_LENGTH_DIGITS = 18
 MAX_REQUEST_ID_BYTES = 128
 """Of a caller's request id, what Governor repeats in answers and logs."""
 
-_FORWARDED = X_FORWARDED_FOR | X_FORWARDED_PROTO | X_FORWARDED_HOST
 _RARE = (
     TRANSFER_ENCODING
     | CONNECTION
@@ -361,42 +358,3 @@ class RequestHead:
             if len(name) == len(lower_name) and name.lower() == lower_name:
                 return value
         return None
-
-
-def build_request_head(
-    head: RequestHead, peer: Peer, request_id: bytes, upstream_host: bytes, keeps_host: bool = True
-) -> bytes:
-    """Return the head that goes to the upstream, up to and with the empty line.
-
-    Parameters
-    ----------
-    head : RequestHead
-        Finished.
-    peer : Peer
-        Who called; adds ``X-Forwarded-For``, ``-Proto`` and ``-Host``.
-    request_id : bytes
-        Sent as ``X-Request-Id`` unless the caller sent its own.
-    upstream_host : bytes
-        The endpoint's own authority: sent as Host where the route rewrites it, and
-        for an HTTP/1.0 caller that sent none.
-    keeps_host : bool
-        Send the caller's own Host.
-    """
-    authority = head.authority
-    block = head.block if keeps_host and authority else head.block_for(upstream_host)
-    if head.seen & _FORWARDED:
-        says_host = bool(head.seen & X_FORWARDED_HOST)
-        says_proto = bool(head.seen & X_FORWARDED_PROTO)
-        lines = peer.forwarded_on(authority, head.forwarded_for, says_proto, says_host)
-    else:
-        lines = peer.forwarded_lines(authority)
-    if head.request_id:
-        return b"".join((head.method, b" ", head.target, _VERSION, block, lines, _END))
-    return b"".join(
-        (head.method, b" ", head.target, _VERSION, block, lines, _REQUEST_ID, request_id, _END)
-    )
-
-
-_VERSION = b" HTTP/1.1\r\n"
-_REQUEST_ID = b"\r\nX-Request-Id: "
-_END = b"\r\n\r\n"

@@ -7,7 +7,8 @@ import re
 
 import httptools
 
-from governor.proxy.headers import RequestHead, build_request_head
+from governor.proxy.headers import RequestHead
+from governor.proxy.onward import build_request_head
 from governor.proxy.peer import Peer
 
 PEER = Peer("192.0.2.7", 40_000)

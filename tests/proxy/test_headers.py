@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from governor.errors import DownstreamError
-from governor.proxy.headers import build_request_head
+from governor.proxy.onward import build_request_head
 from governor.proxy.peer import Peer
 from tests.proxy.heads import PEER, forwarded, head_of, parse, request
 
