@@ -228,6 +228,29 @@ def mark_alarms(figure: Any, film: Film) -> None:
         )
 
 
+def draw_axes(figure: Any, film: Film) -> None:
+    """Give both panels their scales and titles."""
+    grid = {"gridcolor": "#e6e6e6", "zerolinecolor": "#bbbbbb", "linecolor": "#bbbbbb"}
+    figure.update_xaxes(range=[FROM_S, UNTIL_S], dtick=1, **grid)
+    figure.update_xaxes(title="seconds from the fault (grey: while it lasts)", row=2, col=1)
+    figure.update_yaxes(rangemode="tozero", **grid)
+    figure.update_yaxes(
+        title="calls per second", range=[0, peak_hz(film) / (1.0 - HEADROOM)], row=1, col=1
+    )
+    figure.update_yaxes(title="share", range=[0, 1], row=2, col=1)
+    figure.update_yaxes(
+        title="nats",
+        type="log",
+        range=[np.log10(NATS_FLOOR), np.log10(NATS_TOP)],
+        tickvals=[1, 20, 1000],
+        ticktext=["≤ 1", "20", "1,000"],
+        showgrid=False,
+        row=2,
+        col=1,
+        secondary_y=True,
+    )
+
+
 def draw(film: Film) -> Any:
     """Return the figure of one storm."""
     from plotly.subplots import make_subplots  # type: ignore[import-untyped]
@@ -258,25 +281,7 @@ def draw(film: Film) -> Any:
     what = FAULT_WORDS[film.fault]
     about = f"{fleet.n:,} agents with the OpenAI SDK, {100 * film.world.load:.0f} % load"
     title = f"{what[0].upper()}{what[1:]}<br><sup>{about}</sup>"
-    grid = {"gridcolor": "#e6e6e6", "zerolinecolor": "#bbbbbb", "linecolor": "#bbbbbb"}
-    figure.update_xaxes(range=[FROM_S, UNTIL_S], dtick=1, **grid)
-    figure.update_xaxes(title="seconds from the fault (grey: while it lasts)", row=2, col=1)
-    figure.update_yaxes(rangemode="tozero", **grid)
-    figure.update_yaxes(
-        title="calls per second", range=[0, peak_hz(film) / (1.0 - HEADROOM)], row=1, col=1
-    )
-    figure.update_yaxes(title="share", range=[0, 1], row=2, col=1)
-    figure.update_yaxes(
-        title="nats",
-        type="log",
-        range=[np.log10(NATS_FLOOR), np.log10(NATS_TOP)],
-        tickvals=[1, 20, 1000],
-        ticktext=["≤ 1", "20", "1,000"],
-        showgrid=False,
-        row=2,
-        col=1,
-        secondary_y=True,
-    )
+    draw_axes(figure, film)
     across = {"orientation": "h", "yanchor": "bottom", "x": 0.0, "traceorder": "normal"}
     figure.update_layout(
         title={"text": title, "font": {"size": 17}, "x": 0.01, "y": 0.96},

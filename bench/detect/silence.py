@@ -255,41 +255,22 @@ def write(
     hours = total["hours"]
     n_anonymous = sum(row["n_alarms_anonymous"] for row in rows)
     n_hints = sum(row["n_hints_anonymous"] for row in rows)
-    n_coarse = sum(row["n_alarms"] for row in coarse)
-    n_alone = sum(row["n_alarms"] for row in alone)
+    n_coarse, n_alone = (sum(row["n_alarms"] for row in played) for played in (coarse, alone))
     alone_h = sum(row["hours"] for row in alone)
     void = min((row["coarse_share"] for row in coarse), default=0.0)
     bound = upper_bound(int(total["n_alarms"])) / hours
-    rules = "; ".join(
-        f"{word} {total[key]:.0f} ({total[key] / hours:.1f}/h)"
-        for word, key in (("6 sigma", "six_sigma"), ("EWMA", "ewma"), ("CUSUM", "cusum"))
-    )
+    rules = say_rules(total)
     text = [
         f"All alarms of all detectors ({', '.join(ALARMS)}, cascade verdict), {hours:.1f} h of "
         f"traffic at x1, x10 and x100 (cells: x1 / x10 / x100). With ids {total['n_alarms']:.0f} "
         f"alarms: at most {bound:.2f}/h (95 %). On the same arrivals: {rules}.",
         as_table(rows),
-        f"6 sigma: 1-s count above the trailing minute's mean + 6 standard deviations. EWMA "
-        f"(weight {EWMA_WEIGHT}) and CUSUM (slack {CUSUM_SLACK}) over counts standardised by a "
-        f"minute's mean and variance; limits {limits['ewma']:.1f} and {limits['cusum']:.1f}, the "
-        f"least with at most 0.1 alarms/h on {' and '.join(TUNE_TRACES)} at x1. Constants of the "
-        f"signals were chosen on the same two traces, except those of the study.",
+        explain_rules(limits),
         f"**Without ids** {n_anonymous} alarms, {n_hints} hints ({n_hints / hours:.2f}/h, "
         f"all on bursty tenants).",
         "**Calls fail and nobody comes back**, no ids (largest L over traces and speeds; "
         "12 alarms):",
-        table(
-            ["failing", "hours", "alarms", "largest L"],
-            [
-                [
-                    how,
-                    f"{sum(r['hours'] for r in alone if r['how'] == how):.1f}",
-                    sum(r["n_alarms"] for r in alone if r["how"] == how),
-                    f"{max(r['max_matched'] for r in alone if r['how'] == how):.1f}",
-                ]
-                for how in FAILING
-            ],
-        ),
+        failing_table(alone),
         f"**Coarse clocks** (3 s and 1 s stamps, with and without ids): {n_coarse} alarms; "
         f"readings void in {void:.1%} of ticks or more.",
     ]
@@ -322,3 +303,33 @@ def write(
     ]
     data = {"claims": claims, "rows": rows, "alone": alone, "coarse": coarse, "limits": limits}
     return Section("Silence on organic traffic", "\n\n".join(text), data)
+
+
+def say_rules(total: dict[str, Any]) -> str:
+    """Return how often the usual rules cried on the same arrivals."""
+    return "; ".join(
+        f"{word} {total[key]:.0f} ({total[key] / total['hours']:.1f}/h)"
+        for word, key in (("6 sigma", "six_sigma"), ("EWMA", "ewma"), ("CUSUM", "cusum"))
+    )
+
+
+def explain_rules(limits: dict[str, float]) -> str:
+    """Return what the usual rules are, and how they were tuned."""
+    return (
+        f"6 sigma: 1-s count above the trailing minute's mean + 6 standard deviations. EWMA "
+        f"(weight {EWMA_WEIGHT}) and CUSUM (slack {CUSUM_SLACK}) over counts standardised by a "
+        f"minute's mean and variance; limits {limits['ewma']:.1f} and {limits['cusum']:.1f}, the "
+        f"least with at most 0.1 alarms/h on {' and '.join(TUNE_TRACES)} at x1. Constants of the "
+        f"signals were chosen on the same two traces, except those of the study."
+    )
+
+
+def failing_table(alone: list[dict[str, Any]]) -> str:
+    """Return what calls that fail, and that nobody repeats, were taken for."""
+    rows = []
+    for how in FAILING:
+        played = [row for row in alone if row["how"] == how]
+        hours = sum(row["hours"] for row in played)
+        largest = max(row["max_matched"] for row in played)
+        rows.append([how, f"{hours:.1f}", sum(row["n_alarms"] for row in played), f"{largest:.1f}"])
+    return table(["failing", "hours", "alarms", "largest L"], rows)

@@ -234,6 +234,12 @@ def cost_section() -> str:
             table(["calls over upstreams", "of one core, in calm", "while all wait"], rows),
         ]
         parts += small_cases(gate)
+    parts += [*redis_cases(), redis_comparison()]
+    return "\n\n".join(parts)
+
+
+def redis_cases() -> list[str]:
+    """Return what Redis is asked for, by how many governors and upstreams there are."""
     rows = []
     for n_governors, n_upstreams in REDIS_CASES:
         for is_batched in (False, True):
@@ -250,7 +256,7 @@ def cost_section() -> str:
                     f"{per_call_us:,.0f}",
                 ]
             )
-    parts += [
+    return [
         f"For Redis: {cost.call_bytes(1)} bytes a call with one row, {cost.reply_bytes(1)} back. "
         "It runs one script at a time: the last column is how long one may take before its core "
         "is full.",
@@ -266,9 +272,7 @@ def cost_section() -> str:
             ],
             rows,
         ),
-        redis_comparison(),
     ]
-    return "\n\n".join(parts)
 
 
 def small_cases(gate: cost.GateCost) -> list[str]:

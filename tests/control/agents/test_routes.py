@@ -61,30 +61,39 @@ async def runtime(tmp_path: Path, go: asyncio.Event) -> AsyncIterator[Runtime]:
     await runner.cleanup()
 
 
+class Console:
+    """A caller of the proxy, and an operator with the token."""
+
+    def __init__(self, runtime: Runtime, session: ClientSession) -> None:
+        self.info = runtime.info
+        self.session = session
+
+    async def call(self, flow: str, **more: str) -> tuple[int, bytes]:
+        """Send a request as an agent; return status and body."""
+        own = {"x-governor-flow": flow, **more}
+        async with self.session.get(f"{self.info.proxy_url}/x", headers=own) as reply:
+            return reply.status, await reply.read()
+
+    async def get(self, path: str) -> Any:
+        """Return what the control port says."""
+        async with self.session.get(f"{self.info.control_url}{path}") as reply:
+            return await reply.json()
+
+    async def post(self, path: str, body: str = "{}", **other: str) -> tuple[int, Any]:
+        """Ask for a change; return status and answer."""
+        sent = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json", **other}
+        url = f"{self.info.control_url}{path}"
+        async with self.session.post(url, data=body, headers=sent) as reply:
+            return reply.status, await reply.json()
+
+
 async def test_an_agent_is_quarantined_for_deviating_and_released_by_token(
     runtime: Runtime, go: asyncio.Event, tmp_path: Path
 ) -> None:
     """Four calls at once where two may be: event, 403, release, served; the trail tells it all."""
-    info = runtime.info
-    headers = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"}
-
     async with ClientSession() as session:
-
-        async def call(flow: str, **more: str) -> tuple[int, bytes]:
-            own = {"x-governor-flow": flow, **more}
-            async with session.get(f"{info.proxy_url}/x", headers=own) as reply:
-                return reply.status, await reply.read()
-
-        async def get(path: str) -> Any:
-            async with session.get(f"{info.control_url}{path}") as reply:
-                return await reply.json()
-
-        async def post(path: str, body: str = "{}", **other: str) -> tuple[int, Any]:
-            sent = {**headers, **other}
-            url = f"{info.control_url}{path}"
-            async with session.post(url, data=body, headers=sent) as reply:
-                return reply.status, await reply.json()
-
+        console = Console(runtime, session)
+        call, get, post = console.call, console.get, console.post
         calls = [asyncio.create_task(call("planner-1")) for _ in range(4)]
         while runtime.gates["tools"].in_flight < 4:
             await asyncio.sleep(0.01)
@@ -124,7 +133,7 @@ async def test_an_agent_is_quarantined_for_deviating_and_released_by_token(
             ("token-", "released", "it was a test"),
             ("envelo", "quarantined", "in_flight"),
         ]
-        async with session.get(f"{info.control_url}/agents.html") as reply:
+        async with session.get(f"{runtime.info.control_url}/agents.html") as reply:
             assert "script-src 'self'" in reply.headers["Content-Security-Policy"]
             assert "<script>" not in await reply.text()
     lines = (tmp_path / "audit.jsonl").read_text().splitlines()

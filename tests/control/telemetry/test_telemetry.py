@@ -6,6 +6,7 @@ import ast
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import ClientSession, web
@@ -133,7 +134,21 @@ async def test_requests_arrive_as_spans_with_their_parents_and_decisions(
     assert len(root.events) == 0
     assert 0.03e9 < root.end_time_unix_nano - root.start_time_unix_nano < 10e9
 
-    waited = next(span for span in spans if len(span.events) == 2)
+    check_wait(next(span for span in spans if len(span.events) == 2))
+
+    (away,) = by_status[429].events
+    told = values(away)
+    assert (away.name, told["governor.reason"]) == ("governor.answer", "line_full")
+    assert told["governor.retry_after_s"] > 0
+
+    check_counts(requests, durations)
+    assert "secret" not in str([*collector.spans.values(), *collector.metrics.values()])
+    assert runtime.telemetry is not None
+    assert runtime.telemetry.shippers["spans"].n_shipped == 5
+
+
+def check_wait(waited: Any) -> None:
+    """The span of a call that waited says when, for what, and what freed it."""
     wait, admit = waited.events
     assert (wait.name, values(wait)["governor.reason"]) == ("governor.wait", "over_limit")
     told = values(admit)
@@ -143,11 +158,9 @@ async def test_requests_arrive_as_spans_with_their_parents_and_decisions(
     assert waited.start_time_unix_nano <= wait.time_unix_nano <= admit.time_unix_nano
     assert admit.time_unix_nano <= waited.end_time_unix_nano
 
-    (away,) = by_status[429].events
-    told = values(away)
-    assert (away.name, told["governor.reason"]) == ("governor.answer", "line_full")
-    assert told["governor.retry_after_s"] > 0
 
+def check_counts(requests: Any, durations: Any) -> None:
+    """The counter by class, and the histogram of the same requests."""
     points = [(values(point), point.as_double) for point in requests.sum.data_points]
     labels, n = next((labels, n) for labels, n in points if labels["code_class"] == "2xx")
     assert labels["upstream"] == "tools"
@@ -156,9 +169,6 @@ async def test_requests_arrive_as_spans_with_their_parents_and_decisions(
     (point,) = durations.histogram.data_points
     assert point.count == sum(point.bucket_counts) == 6
     assert len(point.bucket_counts) == len(point.explicit_bounds) + 1
-    assert "secret" not in str([*collector.spans.values(), *collector.metrics.values()])
-    assert runtime.telemetry is not None
-    assert runtime.telemetry.shippers["spans"].n_shipped == 5
 
 
 async def test_a_dead_collector_costs_no_request(
