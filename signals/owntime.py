@@ -78,7 +78,6 @@ SERVICE_DTYPE = np.dtype(
         ("history_n", np.int64),
         ("n_left_out", np.int64),  # abnormal sub-windows in a row
         # what the past says, renewed with every sub-window
-        ("p25", np.float64),
         ("p50", np.float64),
         ("p90", np.float64),
         ("noise_p50", np.float64),

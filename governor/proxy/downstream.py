@@ -112,7 +112,7 @@ class Downstream(asyncio.Protocol):
             if exchange.is_request_done:
                 self._hold(data)
             else:
-                self._read_body(exchange, data, now_ns)
+                self._read_body(exchange, data)
             return
         if self.linger_until_ns:
             return
@@ -232,7 +232,7 @@ class Downstream(asyncio.Protocol):
             self.pause_for_body()
         return rest
 
-    def _read_body(self, exchange: Exchange, data: bytes, now_ns: int) -> None:
+    def _read_body(self, exchange: Exchange, data: bytes) -> None:
         try:
             rest = self._take_body(exchange, data)
         except DownstreamError as error:

@@ -58,8 +58,6 @@ class Host:
     ----------
     n_faults : int
         Records that could not be acted on.
-    n_records : int
-        Read so far.
     switched : dict of str to str
         Policies switched since the start: who comes later is told.
     """
@@ -76,7 +74,6 @@ class Host:
         self.seats = [Seat(board, row) for row in range(board.n_workers)]
         self.switched: dict[str, str] = {}
         self.n_faults = 0
-        self.n_records = 0
         self._touched = set(range(len(self.gates)))
         self._lost = LostCalls()
         self._rota = Rota(self.gates)
@@ -119,7 +116,6 @@ class Host:
             act(seats[row], place)
         n = len(batch)
         if n:
-            self.n_records += n
             self.publish()
         return n
 

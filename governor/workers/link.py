@@ -52,7 +52,6 @@ GRACE_NS = 1_000_000_000
 SILENCE_NS = 2_000_000_000
 """A keeper that has not turned for so long counts as gone; it turns twenty times a second."""
 
-_BODY_SIZE = BODY.size
 _SERVING = int(Life.SERVING)
 _LIFE = int(KeeperWord.LIFE)
 _pack = BODY.pack_into

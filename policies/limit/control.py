@@ -172,7 +172,7 @@ class Control:
         if not cohort.is_bound:
             self._judge_slack(cohort, rise, deviation, error2)
         elif not self.has_knee:
-            self._judge_start(cohort, rise, deviation, error2)
+            self._judge_start(cohort, error2)
         else:
             self._judge_pressed(cohort, rise, deviation, error2, now_ns)
 
@@ -202,7 +202,7 @@ class Control:
             self._n_inflated = 0
             self._end_start(cohort)
 
-    def _judge_start(self, cohort: Cohort, rise: float, deviation: float, error2: float) -> None:
+    def _judge_start(self, cohort: Cohort, error2: float) -> None:
         if not self.is_inflated:
             self.verdict = "starting"
             self._n_inflated = 0
