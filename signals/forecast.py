@@ -41,8 +41,8 @@ from signals.pending import (
     settle_pending,
 )
 from signals.score import N_WINDOWS, SCORE_DTYPE, WINDOWS, close_score, compute_error
-from signals.state import BUCKET_NS, Records, put
-from signals.storm import NOT_IN_SIGHT_S, STORM_DTYPE, count_recent, judge_storm
+from signals.state import BUCKET_NS, NOT_IN_SIGHT_S, Records, put
+from signals.storm import STORM_DTYPE, count_recent, judge_storm
 
 DECAY_FAST = math.exp(-BIN_S / 0.3)
 """Of refusals and arrivals: the state of the service, not its history."""

@@ -34,10 +34,7 @@ import math
 import numpy as np
 
 from signals.kernel import part
-from signals.state import SECOND, Records, put
-
-NOT_IN_SIGHT_S = 3_600.0
-"""Said when no crossing is in sight; later than this nothing is ever said."""
+from signals.state import NOT_IN_SIGHT_S, SECOND, Records, put
 
 N_FINE = 64
 N_COARSE = 32

@@ -25,7 +25,7 @@ import math
 import numpy as np
 
 from signals.kernel import part
-from signals.state import Records, put
+from signals.state import NOT_IN_SIGHT_S, Records, put
 
 N_QUOTAS = 16
 """Rows: four credentials with four kinds each."""
@@ -44,7 +44,6 @@ FRESH_S = 60.0
 RESET_SHARE = 0.5
 """A rise by this share of the limit is a reset."""
 
-NOT_IN_SIGHT_S = 3_600.0
 NS = 1e-9
 
 QUOTA_DTYPE = np.dtype(

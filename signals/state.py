@@ -267,6 +267,10 @@ def read_clock(process: Records, now_ns: int) -> int:
     return int(inner_ns)
 
 
+NOT_IN_SIGHT_S = 3_600.0
+"""Said of a crossing when none is in sight; later than this nothing is ever said."""
+
+
 @part
 def put(readings: Records, idx: int, value: float, samples: float, is_ready: bool) -> None:
     """Write one reading."""

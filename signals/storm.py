@@ -30,7 +30,7 @@ import numpy as np
 
 from signals.backoff import BIN_S, Record
 from signals.kernel import part
-from signals.state import Records
+from signals.state import NOT_IN_SIGHT_S, Records
 
 WINDOW = 10
 """Bins of 0.5 s: shorter windows cross by chance, longer ones hide a wave."""
@@ -46,8 +46,6 @@ CALM_BINS = 10
 
 MERGE_BINS = 20
 """Alarms closer than this are one."""
-
-NOT_IN_SIGHT_S = 3_600.0
 
 N_RECENT = 128
 """Bins of past arrivals kept: more than the longest horizon."""

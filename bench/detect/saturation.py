@@ -25,6 +25,7 @@ from bench.detect.loads import SERVICE_S, Kind, Rate, make_arrivals, play, serve
 from bench.detect.traces import ORGANIC, load
 from bench.report import table
 from signals import Reading, Shared, SignalBank
+from signals.state import NOT_IN_SIGHT_S
 
 PLACES = (4, 16, 64)
 LOADS = (0.3, 0.5, 0.7, 0.85, 0.95)
@@ -32,7 +33,6 @@ RAMPS_S = (30.0, 60.0, 120.0)
 FROM, TO = 0.4, 1.1
 NEAR_S, FAR_S = 5, 30
 SETTLE_S = 60.0
-NOT_IN_SIGHT_S = 3_600.0
 SPEED = 10.0
 SOON_S = 30.0
 N_TRACE = 20_000

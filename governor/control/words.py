@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterator, Mapping
 
 from signals import Reading
 from signals.families import FAMILIES
-from signals.headroom import NOT_IN_SIGHT_S
 from signals.propagation import ServiceRow
 from signals.shape import SHAPES
 from signals.shifts import GATES
+from signals.state import NOT_IN_SIGHT_S
 from signals.storm import AWAITED_MIN
 
 Readings = Mapping[str, Reading]

@@ -17,14 +17,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from policies.herd import HOLD_MAX_NS
-from signals.headroom import NOT_IN_SIGHT_S
+from signals.backoff import BIN_NS
+from signals.state import NOT_IN_SIGHT_S
 
 if TYPE_CHECKING:
     from governor.core.others import StormWatch
     from signals import SignalBank
-
-BIN_NS = 50_000_000
-"""The forecast's step."""
 
 N_HOLD_BINS = HOLD_MAX_NS // BIN_NS
 """As far as a hold reaches."""

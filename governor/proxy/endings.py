@@ -36,7 +36,7 @@ STATUS_LEFT = 499
 """In logs and counts: the caller left before its answer (nginx's word)."""
 
 MAX_DISCARD_BYTES = 1 << 20
-"""Of an answer that nobody waits for, what is read to keep the connection."""
+"""Of an answer that nobody gets, what is read to keep the connection."""
 
 
 def outcome_of(status: int) -> Outcome:

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, cast
 
 from governor.core.lease import make_lease
 from governor.proxy import marks
-from governor.proxy.endings import apply_all
+from governor.proxy.endings import MAX_DISCARD_BYTES, apply_all
 from governor.proxy.framing import HEAD_END
 from governor.proxy.state import SENT, WAITING
 
@@ -39,9 +39,6 @@ STATUSES = frozenset((429, 503))
 
 MAX_KEPT_BYTES = 65_536
 """A body above this is not kept for another try."""
-
-MAX_DISCARD_BYTES = 1 << 20
-"""Of an absorbed answer, what is read to keep the connection."""
 
 DISCARD_NS = 5_000_000_000
 """And for how long."""

@@ -18,6 +18,7 @@ import re
 from enum import IntEnum
 
 from governor.errors import UpstreamError
+from governor.proxy.header_names import MAX_SPELLING_BYTES, MAX_SPELLINGS
 from governor.proxy.quota import is_quota
 
 MAX_STATUS_LINES = 512
@@ -61,10 +62,8 @@ _ESSENTIAL = frozenset((b"content-length", b"transfer-encoding", b"content-type"
 _PLAIN = frozenset((b"keep-alive", b"close"))
 _COUNTED, _CHUNKED = Body.COUNTED, Body.CHUNKED
 
-MAX_SPELLINGS = 4_096
-"""Spellings of names remembered, so that each is put in lower case once; then anew."""
-
 _fields: dict[bytes, int] = dict(_MEANING)
+"""Code by spelling, so that each spelling is put in lower case once."""
 
 
 def _learn(name: bytes) -> int:
@@ -72,7 +71,7 @@ def _learn(name: bytes) -> int:
     code = _MEANING.get(lower, _LIMITS if is_quota(lower) else 0)
     if len(_fields) >= MAX_SPELLINGS:
         _fields.clear()
-    if len(name) <= 64:
+    if len(name) <= MAX_SPELLING_BYTES:
         _fields[name] = code
     return code
 

@@ -8,9 +8,9 @@ import pytest
 
 from governor.control.words import describe_propagation, describe_service, put_in_words
 from signals import FAILED, Reading, SignalBank
-from signals.headroom import NOT_IN_SIGHT_S
 from signals.propagation import ServiceRow
 from signals.shape import SHAPES
+from signals.state import NOT_IN_SIGHT_S
 
 MS = 1_000_000
 S = 1_000 * MS

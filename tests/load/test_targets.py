@@ -3,16 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import datetime
-import ipaddress
 import ssl
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from governor.load.fleet import run
 from governor.load.plan import Group, Herd, Plan
@@ -20,6 +14,7 @@ from governor.load.record import NOT_CONNECTED
 from governor.load.targets import is_loopback, parse
 from governor.load.wire import HOST
 from tests.load.conftest import OK, Origin, OriginConnection
+from tests.support.certificate import write_certificate
 
 
 @pytest.mark.parametrize(
@@ -54,37 +49,9 @@ def test_other_machines_are_told_apart(url: str) -> None:
     assert not is_loopback(url)
 
 
-@pytest.fixture
-def certificate(tmp_path: Path) -> tuple[Path, Path]:
-    """Return files of a self-signed certificate for 127.0.0.1 and of its key."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "service.test")])
-    now = datetime.datetime.now(datetime.UTC)
-    names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(HOST))])
-    built = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(names, critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    chain, private = tmp_path / "chain.pem", tmp_path / "key.pem"
-    pem, no_password = serialization.Encoding.PEM, serialization.NoEncryption()
-    chain.write_bytes(built.public_bytes(pem))
-    private.write_bytes(key.private_bytes(pem, serialization.PrivateFormat.PKCS8, no_password))
-    return chain, private
-
-
-async def test_tls_is_spoken_and_verified(
-    certificate: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_tls_is_spoken_and_verified(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A certificate that is trusted serves; one that is not is no connection."""
-    chain, private = certificate
+    chain, private = write_certificate(tmp_path)
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(chain, private)
     service = Origin(lambda _: OK)

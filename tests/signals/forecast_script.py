@@ -13,7 +13,8 @@ import numpy as np
 from signals import ANSWERED, ATTEMPT_MASK, FAILED, GONE, REFUSED, UNMARKED, Shared, SignalBank
 from signals.state import EPOCH_NS, N_FAILURES
 from tests.signals.twins.backoff import Failure
-from tests.signals.twins.forecast import Call, NaiveForecast
+from tests.signals.twins.forecast import NaiveForecast
+from tests.signals.twins.patience import Call
 
 MS = 1_000_000
 S = 1_000 * MS

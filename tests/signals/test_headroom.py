@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from signals import Shared, SignalBank, headroom
-from signals.headroom import NOT_IN_SIGHT_S, bound_crossing, close_headroom, make_headroom
+from signals.headroom import bound_crossing, close_headroom, make_headroom
 from signals.kernel import IS_COMPILED
+from signals.state import NOT_IN_SIGHT_S
 from tests.signals.twins.headroom import choose, make_lines
 
 S = 1_000_000_000

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from signals import SignalBank
 from signals.kernel import IS_COMPILED
-from signals.quota import MEMORY_S, N_QUOTAS, NOT_IN_SIGHT_S, QUOTA_TOKENS
+from signals.quota import MEMORY_S, N_QUOTAS, QUOTA_TOKENS
+from signals.state import NOT_IN_SIGHT_S
 
 S = 1_000_000_000
 

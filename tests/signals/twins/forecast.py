@@ -1,7 +1,8 @@
 """The forecast from whole histories: lists that only grow, every bin reckoned from the start.
 
 *Rule of this file*: no code shared with the kernels; constants only, and the inner clock's origin.
-When one caller is back is in :mod:`tests.signals.twins.backoff`.
+When one caller is back is in :mod:`tests.signals.twins.backoff`, how long one waits in
+:mod:`tests.signals.twins.patience`.
 """
 
 from __future__ import annotations
@@ -24,23 +25,9 @@ from tests.signals.twins.backoff import (
     count_laws,
     draw_law,
 )
+from tests.signals.twins.patience import Call, believe_patience_s
 
 HORIZON = 80
-
-
-@dataclass
-class Call:
-    """One call, and when it had its first byte, was left or dropped."""
-
-    at_ns: int
-    attempt: int
-    law: int
-    family: int
-    patience_ns: int
-    over_ns: int | None = None
-    left_ns: int | None = None
-    worked_off_ns: int | None = None
-    """When the service was done with it after its caller had left."""
 
 
 @dataclass
@@ -174,31 +161,6 @@ class NaiveForecast:
                 known[f.q + 1][h] += 1
         return known
 
-    def compute_patience_s(self) -> float:
-        """What is believed of patience."""
-        share = header_s = 0.0
-        for n, call in enumerate(self.calls, 1):
-            gain = max(0.02, 1 / n)
-            told = 1.0 if call.patience_ns > 0 else 0.0
-            share += gain * (told - share)
-            if told:
-                mine_s = call.patience_ns * 1e-9
-                header_s = mine_s if header_s == 0.0 else header_s + 0.1 * (mine_s - header_s)
-        learned_s = trust = 0.0
-        has_left = False
-        for _, seconds, is_leaver in self.sojourns:
-            if is_leaver:
-                has_left = True
-                if trust < 0.5:
-                    learned_s, trust = seconds, 0.5
-                else:
-                    learned_s += 0.1 * (seconds - learned_s)
-                    trust += 0.1 * (1 - trust)
-            elif has_left and seconds > 1.1 * learned_s:
-                trust -= 0.1 * trust
-        patience_s = header_s if share >= 0.5 else learned_s if trust >= 0.5 else 0.0
-        return patience_s if BIN_S < patience_s < 254 * BIN_S else 0.0
-
     def close_pace(self) -> None:
         """The pace of first bytes, bin after bin."""
         rate_hz = self.count(self.served_ns, self.bin_idx) / BIN_S
@@ -330,7 +292,7 @@ class NaiveForecast:
         n_arrivals = self.decayed(arrivals, forecast.DECAY_FAST)
         is_refusing = n_refused > 0.1 * n_arrivals and n_refused > 1
         self.n_refusing = self.n_refusing + 1 if is_refusing else 0
-        patience_s = self.compute_patience_s()
+        patience_s = believe_patience_s(self.calls, self.sojourns)
         out, invited = self.out(), self.invited()
         n = len(self.waiting()) + self.n_orphans()
         is_long = patience_s > 0 and self.compute_wait_s(n) > 0.5 * patience_s
