@@ -13,6 +13,14 @@ from governor.proxy.peer import Peer
 
 PEER = Peer("192.0.2.7", 40_000)
 
+OURS = [
+    b"X-Forwarded-For: 192.0.2.7",
+    b"X-Forwarded-Proto: http",
+    b"X-Forwarded-Host: api.example",
+    b"X-Request-Id: id-1",
+]
+"""What Governor says of a plain request of ``PEER``."""
+
 
 class _Fields:
     def __init__(self, head: RequestHead) -> None:
