@@ -10,6 +10,7 @@ from bench.children import BenchError, cleaned_up
 COMMANDS = {
     "proxy": ("bench.proxy", "requests/s, latency, uploads, event streams beside the peers"),
     "workers": ("bench.workers", "what several processes cost, and how far they carry"),
+    "scaling": ("bench.scaling", "two workers on twice the processor of one process"),
     "workers-storm": ("bench.workers_storm", "one storm before one process and before several"),
     "footprint": ("bench.footprint", "memory idle and per connection, start to first request"),
     "telemetry": ("bench.telemetry", "what OpenTelemetry costs, sampled and not"),
