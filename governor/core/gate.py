@@ -83,10 +83,12 @@ class Gate(Adoption):
         endpoint = self._only
         if endpoint is None:
             return self._spread(now_ns, lease, is_crowd)
-        limit = endpoint.limit
+        limit, shaping = endpoint.limit, self.shaping
         in_flight = endpoint.in_flight + 1
-        is_plain = self.shaping.is_calm and not is_crowd
-        if in_flight <= limit.limit and is_plain and not self.line.n_live:
+        n_places = limit.limit
+        if is_crowd:  # beside places enough a crowd is like anybody
+            n_places -= shaping.kept_from_crowd
+        if in_flight <= n_places and shaping.is_calm and not self.line.n_live:
             # as Endpoint.open and Shaping.opened do: nearly every request takes this way
             endpoint.in_flight = lease.in_flight_at_dispatch = in_flight
             lease.state = _OPEN
