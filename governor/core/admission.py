@@ -94,6 +94,8 @@ class Admission(Telling):
 
     def is_held_back(self, flow: int) -> bool:
         """Whether a caller is not governed at all, for comparison."""
+        if not self._compares:
+            return False
         return self.faults.ask(Part.HOLDBACK, False, self.shaping.holdback.is_held_back, flow)
 
     def _dispatch(self, now_ns: int) -> list[Decision]:
