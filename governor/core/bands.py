@@ -68,6 +68,10 @@ class Room(NamedTuple):
         return self.is_free and (self.for_crowd if band is Band.CROWD else self.for_hung)
 
 
+NO_ROOM = Room(False, False, False, False)
+"""Every place is taken: nothing else needs to be weighed."""
+
+
 class Bands:
     """All waiting requests of one upstream, by band.
 

@@ -7,6 +7,7 @@ order in which the parts act is the contract:
 2. signals observe the arrival (retry inference, synchrony),
 3. who comes at its slot redeems it; a held flow's call beyond its cap is parked,
 4. the adaptive limit of an endpoint admits at once while nothing else binds and nobody waits,
+   one of a crowd beside the places that are kept from it,
 5. otherwise shaping says who yields, and whether there is room: crowds, long and hung kinds,
    steep demand, a quota found from refusals; :mod:`governor.core.shaping` tells the whole order,
 6. whoever finds none waits in the line: urgency, fairness, least attained service, patience,
