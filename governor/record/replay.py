@@ -22,7 +22,7 @@ who is served next, so it would not be exact).
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -43,7 +43,7 @@ MAX_SHOWN = 20
 
 _OUTCOMES = tuple(Outcome)
 _ARRIVE, _TICK = int(Kind.ARRIVE), int(Kind.TICK)
-_DEPART, _DECIDE = int(Kind.DEPART), int(Kind.DECIDE)
+_ANSWERED, _DEPART, _DECIDE = int(Kind.ANSWERED), int(Kind.DEPART), int(Kind.DECIDE)
 _OPEN = LeaseState.OPEN
 _UNTOUCHED = (int(Action.ADMIT), REASON_CODE[Reason.UNTOUCHED])
 assert _UNTOUCHED == (0, 0)
@@ -135,8 +135,7 @@ class Player:
         self._n_different = self._n_decisions = self._n_faults = 0
         self._n_untouched = 0
         self._t_ns = self._upstream = 0
-        self._others = {
-            Kind.ANSWERED: self._answered,
+        self._others: dict[int, Callable[[Gate, Head, Arrival], None]] = {
             Kind.LEAVE: self._leave,
             Kind.QUOTA: self._quota,
             Kind.REROUTE: self._reroute,
@@ -211,11 +210,13 @@ class Player:
                             self._heard(decisions)
                     else:
                         self._n_faults += 1
+                elif kind == _ANSWERED:
+                    gates[upstream].answered(t_ns, leases[number], status)
                 elif kind == _TICK:
                     self._heard(gates[upstream].tick(t_ns))
                 else:
                     arrival = next(arrivals) if kind in KINDS_WITH_TAIL else NOBODY
-                    others[Kind(kind)](gates[upstream], head, arrival)
+                    others[kind](gates[upstream], head, arrival)
             except (KeyError, IndexError, ValueError, RuntimeError):
                 self._n_faults += 1
 
@@ -231,9 +232,6 @@ class Player:
 
     def _late(self, gate: Gate, event: Head, _: Arrival) -> None:
         gate.sent_late(self._leases[event[1]], event[3])
-
-    def _answered(self, gate: Gate, event: Head, _: Arrival) -> None:
-        gate.answered(event[0], self._leases[event[1]], event[8])
 
     def _leave(self, gate: Gate, event: Head, _: Arrival) -> None:
         lease = self._leases[event[1]]
