@@ -51,6 +51,8 @@ class Mix:
     """0: adaptive."""
     streams: bool = False
     """Whether the first byte of an answer is told before its end."""
+    silence_s: float = 0.0
+    """Before each batch: whoever comes after it comes in a crowd."""
 
     @property
     def label(self) -> str:
@@ -63,6 +65,7 @@ MIXES = (
     Mix("2,000 agents", 2_000, 24),
     Mix("2,000 agents, a third fail and retry", 2_000, 24, retry_ratio=0.33),
     Mix("2,000 agents, all wait in the line", 2_000, 64, limit=32),
+    Mix("2,000 agents, each batch a herd", 2_000, 24, silence_s=4.0),
     Mix("2,000 agents", 2_000, 24, rate_hz=240),
     Mix("one agent", 1, 1, rate_hz=10),
 )
@@ -136,7 +139,7 @@ class Traffic:
         streams = self._mix.streams
         spent_in_ticks_ns = 0
         began_ns = time.thread_time_ns()
-        now_ns = self.now_ns
+        now_ns = self.now_ns + int(self._mix.silence_s * 1e9)
         for arrival in arrivals:
             now_ns += step_ns
             decision = gate.arrive(now_ns, arrival, owner)

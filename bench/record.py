@@ -57,7 +57,7 @@ def measure(mix: Mix, n_batches: int, size: int) -> dict[str, float]:
         without = plain.batch(arrivals) / size
         pairs.append((without, tapped.batch(tapped.arrivals(size)) / size))
     without_ns, with_ns = np.median(np.array(pairs[n_batches // 10 :]), axis=0)
-    ticks_ns = sum(plain.tick_ns) / (n_batches * size)
+    ticks_ns, taped_ticks_ns = (sum(x.tick_ns) / (n_batches * size) for x in (plain, tapped))
     n_records = tapped.tap.ring.n_written
     per_call = n_records / (n_batches * size)
     first, events = tapped.tap.ring.since(0)
@@ -78,6 +78,8 @@ def measure(mix: Mix, n_batches: int, size: int) -> dict[str, float]:
     return {
         "without_us": float(without_ns) / 1e3,
         "with_us": float(with_ns) / 1e3,
+        "ticks_without_us": ticks_ns / 1e3,
+        "ticks_with_us": taped_ticks_ns / 1e3,
         "gate_us": (float(without_ns) + ticks_ns) / 1e3,
         "records_per_call": per_call,
         "record_us": float(with_ns - without_ns) / 1e3 / per_call,
@@ -93,6 +95,9 @@ def measure(mix: Mix, n_batches: int, size: int) -> dict[str, float]:
 COLUMNS: dict[str, Callable[[dict[str, float]], str]] = {
     "µs off / on": lambda cost: f"{cost['without_us']:.2f} / {cost['with_us']:.2f}",
     "µs a request": lambda cost: f"{cost['with_us'] - cost['without_us']:.2f}",
+    "its share of ticks, µs off / on": lambda cost: (
+        f"{cost['ticks_without_us']:.2f} / {cost['ticks_with_us']:.2f}"
+    ),
     "records a call": lambda cost: f"{cost['records_per_call']:.1f}",
     "µs a record": lambda cost: f"{cost['record_us']:.2f}",
     "bytes a record": lambda cost: f"{cost['bytes_per_record']:.1f}",

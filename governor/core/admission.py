@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from governor.core.bands import Band, Room
+from governor.core.bands import NO_ROOM, Band, Room
 from governor.core.endpoint import Endpoint
 from governor.core.faults import Part
 from governor.core.lease import Decision, Lease
@@ -33,7 +33,9 @@ class Admission(Telling):
         try:
             is_crowd = is_crowd and lease.line_key != INVITED  # what was promised is kept
             band = shaping.band(lease, is_crowd)
-            room = self._room()
+            has_place = endpoint.in_flight < endpoint.limit.limit or not shaping.is_limiting
+            is_full = not has_place and shaping.is_calm and self._only is not None
+            room = NO_ROOM if is_full else self._room()
             unheeded: Reason | None = None
             may_go = room.opens_to(band) and not self.line.n_ahead(band)
             if may_go and shaping.observes(lease.arrival):
@@ -43,7 +45,6 @@ class Admission(Telling):
             return self._admit(now_ns, lease, endpoint, Reason.UNTOUCHED)
         if may_go:
             return self._admit(now_ns, lease, endpoint, Reason.UNTOUCHED, unheeded)
-        has_place = endpoint.in_flight < endpoint.limit.limit or not shaping.is_limiting
         return self._wait(now_ns, lease, band, shaping.reason(band, room, has_place))
 
     def _admit(
@@ -94,6 +95,8 @@ class Admission(Telling):
 
     def is_held_back(self, flow: int) -> bool:
         """Whether a caller is not governed at all, for comparison."""
+        if not self._compares:
+            return False
         return self.faults.ask(Part.HOLDBACK, False, self.shaping.holdback.is_held_back, flow)
 
     def _dispatch(self, now_ns: int) -> list[Decision]:

@@ -46,6 +46,10 @@ class Band(IntEnum):
     """Of a kind whose calls are not answered now, while those of others are."""
 
 
+_BANDS = tuple(Band)
+"""By number; a look-up costs a fifth of making one anew."""
+
+
 class Room(NamedTuple):
     """Which bands a free place is open to."""
 
@@ -62,6 +66,10 @@ class Room(NamedTuple):
         if band is Band.LONG:
             return self.is_free and self.for_long
         return self.is_free and (self.for_crowd if band is Band.CROWD else self.for_hung)
+
+
+NO_ROOM = Room(False, False, False, False)
+"""Every place is taken: nothing else needs to be weighed."""
 
 
 class Bands:
@@ -96,6 +104,8 @@ class Bands:
 
     def n_ahead(self, band: Band) -> int:
         """Return how many wait who go before a newcomer to this band."""
+        if not self.n_live:
+            return 0
         return sum(line.n_live for line in self._lines[: band + 1])
 
     def push(self, lease: Lease, attained_s: float, band: Band) -> None:
@@ -163,4 +173,4 @@ class Bands:
 
 def band_of(lease: Lease) -> Band:
     """Return the band in which a lease waits, or waited."""
-    return Band(max(lease.line_key, 0) // _KEYS_PER_BAND)
+    return _BANDS[max(lease.line_key, 0) // _KEYS_PER_BAND]

@@ -7,6 +7,7 @@ order in which the parts act is the contract:
 2. signals observe the arrival (retry inference, synchrony),
 3. who comes at its slot redeems it; a held flow's call beyond its cap is parked,
 4. the adaptive limit of an endpoint admits at once while nothing else binds and nobody waits,
+   one of a crowd beside the places that are kept from it,
 5. otherwise shaping says who yields, and whether there is room: crowds, long and hung kinds,
    steep demand, a quota found from refusals; :mod:`governor.core.shaping` tells the whole order,
 6. whoever finds none waits in the line: urgency, fairness, least attained service, patience,
@@ -83,10 +84,12 @@ class Gate(Adoption):
         endpoint = self._only
         if endpoint is None:
             return self._spread(now_ns, lease, is_crowd)
-        limit = endpoint.limit
+        limit, shaping = endpoint.limit, self.shaping
         in_flight = endpoint.in_flight + 1
-        is_plain = self.shaping.is_calm and not is_crowd
-        if in_flight <= limit.limit and is_plain and not self.line.n_live:
+        n_places = limit.limit
+        if is_crowd:  # beside places enough a crowd is like anybody
+            n_places -= shaping.kept_from_crowd
+        if in_flight <= n_places and shaping.is_calm and not self.line.n_live:
             # as Endpoint.open and Shaping.opened do: nearly every request takes this way
             endpoint.in_flight = lease.in_flight_at_dispatch = in_flight
             lease.state = _OPEN

@@ -22,7 +22,7 @@ from typing import Protocol, runtime_checkable
 
 from governor.core.arrival import Arrival
 from governor.record.events import KINDS_WITH_TAIL, Kind
-from governor.record.rows import FINGERPRINT, FLOW, Chunk, Head, Shape, in_chunks
+from governor.record.rows import Chunk, Head, in_chunks
 from governor.record.store import Recording
 from policies.decision import Action, Outcome
 
@@ -134,12 +134,12 @@ class _Reader:
 
     def take(self, chunk: Chunk) -> None:
         """Read some records."""
-        heads, shapes = chunk
+        heads, arrivals = chunk
         for event in heads:
             kind, t_ns, number = event[4], event[0], event[1]
-            shape = next(shapes) if kind in KINDS_WITH_TAIL else ()
-            if kind == Kind.ARRIVE:
-                self._arrive(event, shape)
+            arrival = next(arrivals) if kind in KINDS_WITH_TAIL else None
+            if arrival is not None and kind == Kind.ARRIVE:
+                self._arrive(event, arrival)
             elif kind == Kind.DECIDE:
                 self._decide(t_ns, event, self._open.get(number))
             elif kind == Kind.DEPART:
@@ -151,14 +151,14 @@ class _Reader:
                 self._unsend(event[5])
                 call.sent_ns = 0
 
-    def _arrive(self, event: Head, shape: Shape) -> None:
+    def _arrive(self, event: Head, arrival: Arrival) -> None:
         t_ns, upstream = event[0], event[5]
         self.fate.n_arrivals += 1
-        key = (upstream, shape[FLOW], shape[FINGERPRINT])
+        key = (upstream, arrival.flow, arrival.fingerprint)
         attempt = Attempt()
         task, ended_ns = self._bad.pop(key, (None, 0))
         if task is None or t_ns - ended_ns > RETURN_NS:
-            task = Task(t_ns, upstream, Arrival(*shape))
+            task = Task(t_ns, upstream, arrival)
             self.tasks.append(task)
         else:
             attempt.away_ns = max(0, t_ns - ended_ns)

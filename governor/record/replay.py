@@ -11,8 +11,9 @@ all gates: they share the roots of trees and who has how much open. Only a recor
 begins with its process (``Recording.is_whole``) can be exact: one of a ring that has gone round
 begins with gates that have learned nothing; its agreement is a figure, not a promise.
 
-*Cost*: that of the gate, and about half as much again for Python's side of it. An arrival that
-was and is let through untouched is compared in place, and no tuple is made of it.
+*Cost*: that of the gate, and about a quarter of it again: an arrival is made straight of the
+recording's columns (:mod:`governor.record.rows`), and one that was and is let through untouched is
+compared in place, and no tuple is made of it.
 *Considered and rejected*: leaving out ticks at which nothing happened (the limit and the shares
 of attained service move at each); a process for each upstream (they share the tables that decide
 who is served next, so it would not be exact).
@@ -21,7 +22,7 @@ who is served next, so it would not be exact).
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -32,16 +33,7 @@ from governor.core.identity import Identities, IdentityTable
 from governor.core.lease import Decision, Lease, LeaseState, Untouched, make_lease
 from governor.core.restraint import impose, lift
 from governor.record.events import BOOKED, KINDS_WITH_TAIL, REASON_CODE, Kind
-from governor.record.rows import (
-    AFFINITY,
-    FINGERPRINT,
-    PATIENCE,
-    TENANT,
-    Chunk,
-    Head,
-    Shape,
-    in_chunks,
-)
+from governor.record.rows import Chunk, Head, in_chunks
 from governor.record.store import Recording, RecordingError
 from policies.decision import Action, Outcome, Reason
 from policies.ejection import Verdict
@@ -51,10 +43,13 @@ MAX_SHOWN = 20
 
 _OUTCOMES = tuple(Outcome)
 _ARRIVE, _TICK = int(Kind.ARRIVE), int(Kind.TICK)
-_DEPART, _DECIDE = int(Kind.DEPART), int(Kind.DECIDE)
+_ANSWERED, _DEPART, _DECIDE = int(Kind.ANSWERED), int(Kind.DEPART), int(Kind.DECIDE)
 _OPEN = LeaseState.OPEN
 _UNTOUCHED = (int(Action.ADMIT), REASON_CODE[Reason.UNTOUCHED])
 assert _UNTOUCHED == (0, 0)
+
+NOBODY = Arrival()
+"""In place of an arrival, of the kinds that have none."""
 
 Said = tuple[int, int, int, int, int, int]
 """A decision as numbers: lease, action, reason, delay_ns, status, endpoint."""
@@ -137,11 +132,10 @@ class Player:
         self._got: list[Said] = []
         self._by: Counter[tuple[int, int]] = Counter()
         self._differences: list[Difference] = []
-        self._n_different = self._n_decisions = self._n_faults = self._n_arrivals = 0
+        self._n_different = self._n_decisions = self._n_faults = 0
         self._n_untouched = 0
         self._t_ns = self._upstream = 0
-        self._others = {
-            Kind.ANSWERED: self._answered,
+        self._others: dict[int, Callable[[Gate, Head, Arrival], None]] = {
             Kind.LEAVE: self._leave,
             Kind.QUOTA: self._quota,
             Kind.REROUTE: self._reroute,
@@ -171,7 +165,7 @@ class Player:
             by[_UNTOUCHED] += self._n_untouched
         return Replayed(
             len(events),
-            self._n_arrivals,
+            int(np.count_nonzero(events["kind"] == _ARRIVE)),
             self._n_decisions + self._n_untouched,
             self._n_different,
             self._n_faults,
@@ -180,11 +174,10 @@ class Player:
         )
 
     def _play(self, chunk: Chunk) -> None:
-        heads, shapes = chunk
+        heads, arrivals = chunk
         gates, leases, others = self._gates, self._leases, self._others
         arrives, departs = [x.arrive for x in gates], [x.depart for x in gates]
         expected, got = self._expected, self._got
-        shape: Shape = ()
         for head in heads:
             t_ns, number, _, delay_ns, kind, upstream, action, reason, status, endpoint = head
             if kind == _DECIDE:
@@ -195,8 +188,7 @@ class Player:
             self._t_ns, self._upstream = t_ns, upstream
             try:
                 if kind == _ARRIVE:
-                    self._n_arrivals += 1
-                    arrival = Arrival(*next(shapes))
+                    arrival = next(arrivals)
                     if status == BOOKED:
                         self._booked(gates[upstream], head, arrival)
                         continue
@@ -218,11 +210,13 @@ class Player:
                             self._heard(decisions)
                     else:
                         self._n_faults += 1
+                elif kind == _ANSWERED:
+                    gates[upstream].answered(t_ns, leases[number], status)
                 elif kind == _TICK:
                     self._heard(gates[upstream].tick(t_ns))
                 else:
-                    shape = next(shapes) if kind in KINDS_WITH_TAIL else ()
-                    others[Kind(kind)](gates[upstream], head, shape)
+                    arrival = next(arrivals) if kind in KINDS_WITH_TAIL else NOBODY
+                    others[kind](gates[upstream], head, arrival)
             except (KeyError, IndexError, ValueError, RuntimeError):
                 self._n_faults += 1
 
@@ -236,13 +230,10 @@ class Player:
         self._by[0, event[7]] += 1
         self._n_decisions += 1
 
-    def _late(self, gate: Gate, event: Head, _: Shape) -> None:
+    def _late(self, gate: Gate, event: Head, _: Arrival) -> None:
         gate.sent_late(self._leases[event[1]], event[3])
 
-    def _answered(self, gate: Gate, event: Head, _: Shape) -> None:
-        gate.answered(event[0], self._leases[event[1]], event[8])
-
-    def _leave(self, gate: Gate, event: Head, _: Shape) -> None:
+    def _leave(self, gate: Gate, event: Head, _: Arrival) -> None:
         lease = self._leases[event[1]]
         is_pending = lease.state is LeaseState.PENDING
         if event[6]:
@@ -253,28 +244,28 @@ class Player:
         if is_pending:
             self._leases.pop(event[1], None)
 
-    def _quota(self, gate: Gate, event: Head, shape: Shape) -> None:
-        tenant, limit, remaining = shape[TENANT], shape[FINGERPRINT], shape[AFFINITY]
+    def _quota(self, gate: Gate, event: Head, arrival: Arrival) -> None:
+        tenant, limit, remaining = arrival.tenant, arrival.fingerprint, arrival.affinity
         gate.observe_quota(event[0], tenant, event[9], limit, remaining, event[3])
 
-    def _reroute(self, gate: Gate, event: Head, _: Shape) -> None:
+    def _reroute(self, gate: Gate, event: Head, _: Arrival) -> None:
         lease = self._leases[event[1]]
         decision, followers = gate.reroute(event[0], lease, Verdict(event[9]))
         if decision is not None:
             self._heard([decision])
         self._heard(followers)
 
-    def _refusal(self, gate: Gate, event: Head, _: Shape) -> None:
+    def _refusal(self, gate: Gate, event: Head, _: Arrival) -> None:
         gate.refused.note(event[0])
 
-    def _slot(self, gate: Gate, event: Head, _: Shape) -> None:
+    def _slot(self, gate: Gate, event: Head, _: Arrival) -> None:
         decision = gate.refused.answer(event[0], self._leases[event[1]], event[8], event[3])
         if decision is not None:
             self._heard([decision])
 
-    def _absorb(self, gate: Gate, event: Head, shape: Shape) -> None:
+    def _absorb(self, gate: Gate, event: Head, arrival: Arrival) -> None:
         lease = self._leases[event[1]]
-        taken = gate.refused.absorb(event[0], lease, event[3], shape[PATIENCE])
+        taken = gate.refused.absorb(event[0], lease, event[3], arrival.patience_ns)
         if taken is not None:
             lease = taken[0].lease
             lease.number = event[2]
@@ -282,24 +273,24 @@ class Player:
             self._leases[event[2]] = lease
             self._heard([taken[0], *taken[1]])
 
-    def _handover(self, gate: Gate, event: Head, _: Shape) -> None:
+    def _handover(self, gate: Gate, event: Head, _: Arrival) -> None:
         table = self._tables[event[9]]
         table.service[event[1]] = 0.0
         if table.on_handover is not None:
             table.on_handover(event[1])
 
-    def _member(self, gate: Gate, event: Head, shape: Shape) -> None:
-        lease = make_lease(Arrival(*shape), event[0], 0)
+    def _member(self, gate: Gate, event: Head, arrival: Arrival) -> None:
+        lease = make_lease(arrival, event[0], 0)
         lease.number = event[1]
         self._leases[event[1]] = lease
 
-    def _switch(self, gate: Gate, event: Head, _: Shape) -> None:
+    def _switch(self, gate: Gate, event: Head, _: Arrival) -> None:
         gate.switch(event[1], event[6] == 1)
 
-    def _restrain(self, gate: Gate, event: Head, _: Shape) -> None:
+    def _restrain(self, gate: Gate, event: Head, _: Arrival) -> None:
         impose(self._identities, event[1], event[2])
 
-    def _release(self, gate: Gate, event: Head, _: Shape) -> None:
+    def _release(self, gate: Gate, event: Head, _: Arrival) -> None:
         lift(self._identities, event[1])
 
     # -- what was decided -----------------------------------------------------------

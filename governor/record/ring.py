@@ -14,6 +14,7 @@ goes is in memory that compiled code reads and writes too (:mod:`signals.tape`).
 
 from __future__ import annotations
 
+from itertools import repeat
 from typing import Any
 from zlib import crc32
 
@@ -23,6 +24,7 @@ from governor.record.events import EVENT_BYTES, make_events
 from signals.tape import ARRIVED, HEAD_DTYPE, LAST_NUMBER, get_tape, make_tape_root
 
 Events = np.ndarray[Any, Any]
+Sums = np.ndarray[Any, np.dtype[np.uint32]]
 
 _PLACE, _N_LAPS, _NUMBER, _ARRIVED = range(4)
 assert HEAD_DTYPE.names == ("place", "n_laps", "number", "arrived")
@@ -122,15 +124,25 @@ class Ring:
 
     def write_checksums(self) -> None:
         """Put those of the ids that have gathered into their records, as far as these are there."""
-        ids, n_written = self.ids, self.n_written
+        ids, n_written, size = self.ids, self.n_written, len(self._events)
         if ids:
-            numbers = np.arange(max(self._n_summed, self.first), n_written) % len(self._events)
-            arrivals = numbers[self._events["kind"][numbers] == ARRIVED]
+            start = max(self._n_summed, self.first)
+            begin, count = start % size, n_written - start
+            kinds = self._events["kind"]
+            arrivals = np.flatnonzero(kinds[begin : begin + count] == ARRIVED) + begin
+            if begin + count > size:
+                begun_anew = np.flatnonzero(kinds[: begin + count - size] == ARRIVED)
+                arrivals = np.concatenate((arrivals, begun_anew))
             n = min(len(ids), len(arrivals))  # fewer records than ids where the ring has gone round
-            sums = [self._checksum(x) for x in ids[len(ids) - n :]]
-            self._events["request"][arrivals[len(arrivals) - n :]] = sums
+            self._events["request"][arrivals[len(arrivals) - n :]] = self._sum(ids[len(ids) - n :])
             ids.clear()
         self._n_summed = n_written
+
+    def _sum(self, ids: list[Any]) -> Sums:
+        try:
+            return np.fromiter(map(crc32, ids, repeat(self.salt)), np.uint32, len(ids))
+        except Exception:  # some have none, or one that is no bytes
+            return np.array([self._checksum(x) for x in ids], np.uint32)
 
     def _checksum(self, request_id: bytes | None) -> int:
         try:

@@ -3,22 +3,24 @@
 *Rule of this file*: from columns to tuples and arrivals; what they mean is its callers'.
 
 *Theory*: a record is one row of an array, and Python wants numbers. The head of every
-record and, of the kinds that have one, the arrival in the order in which
-:class:`~governor.core.arrival.Arrival` takes it are gathered by column and unpacked by
-``struct``, a chunk at a time.
+record is gathered by column and unpacked by ``struct``, a chunk at a time. The arrivals, of the
+kinds that have one, are made of their columns as they are asked for; a column that holds one
+number only, as most of an arrival's do, is no list but that number again and again.
 
-*Cost*: 0.4 us a record and 0.5 us an arrival's shape; ``tolist`` of the structured array is
+*Cost*: 0.3 us a record and 0.9 us an arrival; ``tolist`` of the structured array is
 three times that.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import repeat
 from struct import Struct
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from governor.core.arrival import Arrival
 from governor.record.events import EVENT_DTYPE, KINDS_WITH_TAIL
 from governor.record.ring import Events
 
@@ -28,34 +30,25 @@ CHUNK_RECORDS = 1 << 15
 Head = tuple[int, int, int, int, int, int, int, int, int, int]
 """t_ns, number, request, delay_ns, kind, upstream, action, reason, status, endpoint."""
 
-Shape = tuple[Any, ...]
-"""The arguments of an arrival, in order; see the places below."""
-
 _HEAD_NAMES = tuple(EVENT_DTYPE.names or ())[:10]
 _HEAD = np.dtype([(name, EVENT_DTYPE[name]) for name in _HEAD_NAMES])
 _heads = Struct("<qIIqBBBBhh")
 
-_SHAPE_NAMES = (
+_ARRIVAL_NAMES = (
     *("tenant", "flow", "tree", "fingerprint", "attempt", "urgency", "patience_ns"),
     *("is_identified", "is_exempt", "can_retry", "family", "parent_flow", "is_deadline"),
     *("call_kind", "affinity", "switches", "max_wait_ns", "source"),
 )
-_SHAPE = np.dtype([(name, EVENT_DTYPE[name]) for name in _SHAPE_NAMES])
-_shapes = Struct("<iiiqiBq???Bi?Bqiqq")
-
-TENANT, FLOW = _SHAPE_NAMES.index("tenant"), _SHAPE_NAMES.index("flow")
-FINGERPRINT, AFFINITY = _SHAPE_NAMES.index("fingerprint"), _SHAPE_NAMES.index("affinity")
-PATIENCE = _SHAPE_NAMES.index("patience_ns")
+"""In the order in which an arrival takes them."""
 
 assert _heads.size == _HEAD.itemsize
-assert _shapes.size == _SHAPE.itemsize
 
 
 class Chunk(NamedTuple):
-    """Some records: all heads, and shapes for those kinds that have one (``KINDS_WITH_TAIL``)."""
+    """Some records: all heads, and an arrival for each of the kinds in ``KINDS_WITH_TAIL``."""
 
     heads: Iterator[Head]
-    shapes: Iterator[Shape]
+    arrivals: Iterator[Arrival]
 
 
 def in_chunks(events: Events) -> Iterator[Chunk]:
@@ -63,12 +56,19 @@ def in_chunks(events: Events) -> Iterator[Chunk]:
     for start in range(0, len(events), CHUNK_RECORDS):
         rows = events[start : start + CHUNK_RECORDS]
         tails = rows[np.isin(rows["kind"], KINDS_WITH_TAIL)]
-        heads = _gather(rows, _HEAD)
-        yield Chunk(_heads.iter_unpack(heads), _shapes.iter_unpack(_gather(tails, _SHAPE)))
+        arrivals = map(Arrival, *[_numbers(tails[name]) for name in _ARRIVAL_NAMES])
+        yield Chunk(_heads.iter_unpack(_gather_heads(rows)), arrivals)
 
 
-def _gather(rows: Events, dtype: np.dtype[np.void]) -> bytes:
-    chosen = np.empty(len(rows), dtype)
-    for name in dtype.names or ():
-        chosen[name] = rows[name]
-    return chosen.tobytes()
+def _gather_heads(rows: Events) -> bytes:
+    heads = np.empty(len(rows), _HEAD)
+    for name in _HEAD_NAMES:
+        heads[name] = rows[name]
+    return heads.tobytes()
+
+
+def _numbers(column: Events) -> Iterable[Any]:
+    """Return a column's numbers, one for each row."""
+    if len(column) and (column == column[0]).all():
+        return repeat(column[0].item(), len(column))
+    return column.tolist()  # type: ignore[no-any-return]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from governor.core.arrival import Arrival
 from governor.record.events import EVENT_DTYPE, KINDS_WITH_TAIL, Kind, make_events
-from governor.record.rows import AFFINITY, CHUNK_RECORDS, FINGERPRINT, PATIENCE, TENANT, in_chunks
+from governor.record.rows import CHUNK_RECORDS, in_chunks
 
 
-def test_all_records_come_in_order_with_the_shapes_of_those_that_have_one() -> None:
+def test_all_records_come_in_order_with_the_arrivals_of_those_that_have_one() -> None:
     """As the plain way of numpy gives them, whatever kinds are mixed, over the end of a chunk."""
     n = CHUNK_RECORDS + 1_000
     rng = np.random.default_rng(1)
@@ -18,20 +19,17 @@ def test_all_records_come_in_order_with_the_shapes_of_those_that_have_one() -> N
         high = 2 if kind.kind == "b" else np.iinfo(kind).max
         events[name] = rng.integers(0, high, n)
     events["kind"] = rng.integers(1, len(Kind) + 1, n)
-    heads, shapes = [], []
+    events["patience_ns"], events["can_retry"] = 7, True  # as most columns are: one number
+    heads, arrivals = [], []
     for chunk in in_chunks(events):
         heads += list(chunk.heads)
-        shapes += list(chunk.shapes)
+        arrivals += list(chunk.arrivals)
     assert heads == [row[:10] for row in events.tolist()]
     tails = events[np.isin(events["kind"], KINDS_WITH_TAIL)]
-    assert len(shapes) == len(tails)
-    for place, name in (
-        (TENANT, "tenant"),
-        (FINGERPRINT, "fingerprint"),
-        (AFFINITY, "affinity"),
-        (PATIENCE, "patience_ns"),
-    ):
-        assert [shape[place] for shape in shapes] == tails[name].tolist()
+    assert len(arrivals) == len(tails)
+    for name in Arrival.__slots__:
+        column = tails["call_kind" if name == "kind" else name].tolist()
+        assert [getattr(arrival, name) for arrival in arrivals] == column
 
 
 def test_no_records_are_no_chunks() -> None:
