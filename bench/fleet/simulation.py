@@ -153,7 +153,7 @@ class FleetSimulation(Simulation):
         weather, rng = self.weather, self.weather_rng
         is_out = any(start <= now_s < stop for start, stop in weather.outages)
         is_lost = is_out or rng.random() < weather.loss
-        call = member.call()
+        call = member.call(int(now_s * 1e9))
         reply = None
         if not is_out and (not is_lost or rng.random() < 0.5):
             idx = self.crew.members.index(member)

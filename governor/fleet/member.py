@@ -32,6 +32,7 @@ from governor.core.others import N_WINDOWS, Wave, read_wave
 from governor.fleet import row as at
 from governor.fleet.row import ENDPOINTS, MILLI, PER_ENDPOINT, pack_changes, size_of
 from governor.fleet.word import Found, pack_word, unpack_word
+from policies.limit import AdaptiveLimit
 from policies.limit.shared import SharedLimit
 from policies.share import N_BINS, bin_of, fair_part
 
@@ -70,6 +71,15 @@ class Call(NamedTuple):
     life_ms: int
     score: int
     word: bytes
+
+
+def found_by(limit: SharedLimit) -> Found:
+    """Return what a limit has found, for those who follow it."""
+    inner = limit.inner
+    found = Found(inner.has_knee, inner.limit, inner.level)
+    if isinstance(inner, AdaptiveLimit):
+        return found._replace(tag=inner.pool.tag, kind=inner.kind)
+    return found
 
 
 class Member:
@@ -139,17 +149,15 @@ class Member:
 
     # -- out --------------------------------------------------------------------
 
-    def call(self) -> Call:
+    def call(self, now_ns: int) -> Call:
         """Return the exchange that is due."""
-        self.own = own = self._fill()
+        self.own = own = self._fill(now_ns)
         self._seq = (self._seq + 1) & 0xFFFFFFFF
         is_whole = self._base == WHOLE_ROW
         before = [0] * len(own) if is_whole else self._told
         word = b""
         if self.is_leader:
-            word = pack_word(
-                [Found(x.inner.has_knee, x.inner.limit, x.inner.level) for x in self.limits]
-            )
+            word = pack_word([found_by(x) for x in self.limits])
         return Call(
             self._seq,
             self._base,
@@ -159,7 +167,7 @@ class Member:
             word,
         )
 
-    def _fill(self) -> list[int]:
+    def _fill(self, now_ns: int) -> list[int]:
         """Return our row."""
         gate = self.gate
         row = [0] * len(self.sums)
@@ -190,6 +198,8 @@ class Member:
             row[first + at.IN_STALL] = row[first + at.IN_FLIGHT] if limit.inner.is_stalled else 0
             row[first + at.N_DEPARTED] = limit.n_departed
             row[first + at.HELD_MS] = limit.held_ns // 1_000_000
+            if limit.pool is not None:
+                row[first + at.POOL : first + PER_ENDPOINT] = limit.pool.tell(now_ns)
             n_departed += limit.n_departed
         rate_hz = (n_departed - self._n_departed) * 1e9 / self.tick_ns
         self._n_departed = n_departed
@@ -223,7 +233,7 @@ class Member:
         self._fresh_at_ns = now_ns
         self.is_fresh = True
         self.is_leader = bool(is_leader)
-        self._see_endpoints(sums, before if is_same else sums, word)
+        self._see_endpoints(now_ns, sums, before if is_same else None, word)
         self._see_others(now_ns, sums, before if is_same else sums)
         self._divide(now_ns)
         return False
@@ -233,20 +243,47 @@ class Member:
         self.n_lost += 1
         self._base = WHOLE_ROW
 
-    def _see_endpoints(self, sums: Sequence[int], before: Sequence[int], word: bytes) -> None:
+    def _see_endpoints(
+        self, now_ns: int, sums: Sequence[int], before: Sequence[int] | None, word: bytes
+    ) -> None:
         led = [] if self.is_leader else unpack_word(word, len(self.limits))
         for idx, limit in enumerate(self.limits):
             first = ENDPOINTS + idx * PER_ENDPOINT
             limit.elsewhere = max(0, sums[first + at.IN_FLIGHT])
             limit.stalled_elsewhere = sums[first + at.IN_STALL]
-            n_departed = sums[first + at.N_DEPARTED] - before[first + at.N_DEPARTED]
-            held_ms = sums[first + at.HELD_MS] - before[first + at.HELD_MS]
-            if n_departed > 0 and held_ms >= 0:
-                limit.note_elsewhere(n_departed, held_ms * 1_000_000)
+            if limit.pool is not None:
+                limit.pool.share(self.tick_ns if self.n_governors > 1 else 0)
+            if before is not None:
+                n_departed = sums[first + at.N_DEPARTED] - before[first + at.N_DEPARTED]
+                held_ms = sums[first + at.HELD_MS] - before[first + at.HELD_MS]
+                if n_departed > 0 and held_ms >= 0:
+                    limit.note_elsewhere(n_departed, held_ms * 1_000_000)
             if led and self.n_governors > 1:
-                limit.follow(led[idx].limit, led[idx].level, led[idx].has_knee)
+                found = led[idx]
+                limit.follow(
+                    now_ns, found.limit, found.level, found.has_knee, found.tag, found.kind
+                )
             else:
                 limit.lead()
+            self._hear(now_ns, limit, first, sums, before)
+
+    def _hear(
+        self,
+        now_ns: int,
+        limit: SharedLimit,
+        first: int,
+        sums: Sequence[int],
+        before: Sequence[int] | None,
+    ) -> None:
+        """Hear what the others have counted of the cohorts that all of us are in."""
+        pool = limit.pool
+        if pool is None:
+            return
+        if before is None:
+            pool.restart()
+            return
+        span = slice(first + at.POOL, first + PER_ENDPOINT)
+        pool.hear(now_ns, sums[span], before[span])
 
     def _see_others(self, now_ns: int, sums: Sequence[int], before: Sequence[int]) -> None:
         others, gate = self.gate.others, self.gate
@@ -323,6 +360,8 @@ class Member:
             for limit in self.limits:
                 limit.stalled_elsewhere = 0
                 limit.lead()
+                if limit.pool is not None:
+                    limit.pool.share(0)
             others = self.gate.others
             others.storm.is_on = False
             others.waiting = others.invited = 0

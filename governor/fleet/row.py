@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from struct import Struct
 
 from governor.core.others import N_WINDOWS
+from policies.limit.pool import N_SLOTS, N_SUMS
 from policies.share import N_BINS
 
 MILLI = 1000
@@ -37,7 +38,9 @@ IN_FLIGHT = 0
 N_DEPARTED = 1
 HELD_MS = 2
 IN_STALL = 3
-PER_ENDPOINT = 4
+POOL = 4
+"""Where the sums of cohorts begin."""
+PER_ENDPOINT = POOL + N_SLOTS * N_SUMS
 
 N_ENDPOINTS_MAX = 64
 

@@ -35,6 +35,7 @@ from policies.limit.phases import (
     forget,
     unanswered,
 )
+from policies.limit.pool import Pool
 from policies.limit.protocol import NS_PER_S
 from policies.limit.refusals import NO_CEILING, Refusals
 from policies.limit.swing import Swing, limit_in
@@ -91,6 +92,7 @@ class AdaptiveLimit:
         "_grow_to",
         "_in_flight",
         "_initial",
+        "_is_led",
         "_is_pressed",
         "_n_slow",
         "_next_number",
@@ -107,6 +109,7 @@ class AdaptiveLimit:
         "_top_n",
         "_usual",
         "limit",
+        "pool",
     )
 
     def __init__(
@@ -135,6 +138,8 @@ class AdaptiveLimit:
         self._grow_to = UNJUDGED_GROWTH * initial
         self._initial = initial
         self._swing = Swing()
+        self.pool = Pool()
+        self._is_led = False
         self._next_number = 1
         self._oldest = 0
         self._phase = Phase(0, Kind.STEADY, 0, N_YOUNG[0])
@@ -240,6 +245,23 @@ class AdaptiveLimit:
         bound = self.limit if self._overdue.is_stalled else control.ceiling
         return max(1, min(limit, bound))
 
+    def step(self, now_ns: int, tag: int, kind: Kind) -> None:
+        """Open the phase that the leader has open, and no other until told."""
+        self._is_led = True
+        self._end_phase(now_ns)
+        self._open_phase(now_ns, kind, NEVER, tag)
+
+    def lead(self) -> None:
+        """Open phases by ourselves again."""
+        if self._is_led:
+            self._is_led = False
+            self._phase.n_target = max(N_MIN, self._phase.n_dispatched + 1)
+
+    @property
+    def kind(self) -> Kind:
+        """What the open phase is for."""
+        return self._phase.kind
+
     @property
     def level(self) -> float:
         """Where the limit should stand; it swings around it."""
@@ -284,19 +306,18 @@ class AdaptiveLimit:
         phase = self._phase
         if phase.opened_at_ns < 0:
             phase.opened_at_ns = now_ns
-        is_short = now_ns - phase.opened_at_ns < PHASE_NS_MIN and phase.n_dispatched < N_MAX
+        pool = self.pool
+        is_pooled = pool.is_on and self._control.has_knee
+        phase_ns = max(PHASE_NS_MIN, pool.phase_ns if is_pooled else 0)
+        is_short = now_ns - phase.opened_at_ns < phase_ns and phase.n_dispatched < N_MAX
         if is_short and phase.number >= len(N_YOUNG):
-            phase.n_target += phase.n_target
+            phase.n_target += phase.n_target >> 2 if is_pooled else phase.n_target
             return
-        phase.closed_at_ns = now_ns
-        self._is_pressed = phase.is_bound
-        if self._next_number - self._oldest >= N_RING:
-            self._judge_oldest(now_ns)
+        self._end_phase(now_ns)
         self._in_flight = in_flight
         kind = self._swing.next_kind(now_ns, phase.kind, self._is_pressed, self._control)
-        number = self._next_number
-        if number < len(N_YOUNG):
-            n_target = N_YOUNG[number]
+        if self._next_number < len(N_YOUNG):
+            n_target = N_YOUNG[self._next_number]
         else:
             is_starting = not self._control.has_knee
             n_waiting = in_flight * self._control.share
@@ -305,8 +326,22 @@ class AdaptiveLimit:
             else:
                 n = max(N_MIN, 2.0 * n_waiting)
             n_target = int(n * (0.85 + 0.3 * self._rng.random()))
+            if is_pooled:
+                n_target = max(N_MIN_START, int(n_target * pool.part))
+        self._open_phase(now_ns, kind, n_target, pool.tag + 1)
+
+    def _end_phase(self, now_ns: int) -> None:
+        phase = self._phase
+        phase.closed_at_ns = now_ns
+        self._is_pressed = phase.is_bound
+        if self._next_number - self._oldest >= N_RING:
+            self._judge_oldest(now_ns)
+
+    def _open_phase(self, now_ns: int, kind: Kind, n_target: int, tag: int) -> None:
+        number = self._next_number
         self._next_number = number + 1
         self._phase = self._ring[number & 63] = Phase(number, kind, now_ns, n_target)
+        self.pool.open(self._phase, tag)
         self._apply()
         self._judge_mature(now_ns)
 
@@ -331,17 +366,26 @@ class AdaptiveLimit:
     def _judge_mature(self, now_ns: int) -> None:
         while self._oldest < self._next_number - 1:
             phase = self._ring[self._oldest & 63]
-            if phase.n_dispatched and not phase.is_mature(now_ns, self._response_ns):
+            if phase.n_dispatched and not self._is_mature(now_ns, phase):
                 return
             self._judge_oldest(now_ns)
 
+    def _is_mature(self, now_ns: int, phase: Phase) -> bool:
+        pool = self.pool
+        if not pool.is_on:
+            return phase.is_mature(now_ns, self._response_ns)
+        if not pool.is_heard(now_ns, phase):
+            return False
+        return pool.whole(phase).is_mature(now_ns, self._response_ns)
+
     def _judge_oldest(self, now_ns: int) -> None:
         phase = self._ring[self._oldest & 63]
+        whole = self.pool.whole(phase)
         phase.is_judged = True
         self._oldest += 1
-        if phase.n_answered == 0:
+        if whole.n_answered == 0:
             return
-        cohort = Cohort(phase, now_ns)
+        cohort = Cohort(whole, now_ns)
         self._response_ns = cohort.response_ns
         self._control.best_hz = self._throughput.best_hz
         self._control.rate_hz = self._throughput.rate_hz
@@ -365,7 +409,7 @@ class AdaptiveLimit:
         if phase.opened_at_ns < 0:
             phase.opened_at_ns = now_ns
         age_ns = now_ns - phase.opened_at_ns
-        if phase.n_dispatched >= N_MIN_LATE and age_ns >= PHASE_NS_MAX:
+        if phase.n_dispatched >= N_MIN_LATE and age_ns >= PHASE_NS_MAX and not self._is_led:
             self._close_phase(now_ns, in_flight)
         self._brake(now_ns)
         self._judge_mature(now_ns)

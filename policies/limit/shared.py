@@ -24,6 +24,8 @@ from __future__ import annotations
 
 from policies.limit.adaptive import AdaptiveLimit
 from policies.limit.fixed import FixedLimit
+from policies.limit.phases import Kind
+from policies.limit.pool import Pool
 from policies.share import whole_places
 
 
@@ -79,6 +81,11 @@ class SharedLimit:
         self._led = 0
         self._led_has_knee = False
 
+    @property
+    def pool(self) -> Pool | None:
+        """What is counted together with the others; None where nothing is learned."""
+        return self.inner.pool if isinstance(self.inner, AdaptiveLimit) else None
+
     # -- the fleet ------------------------------------------------------------
 
     def divide(self, share: float, rank: int, n_ranks: int) -> None:
@@ -86,16 +93,33 @@ class SharedLimit:
         self._share = share
         self._rank = rank
         self._n_ranks = n_ranks
+        if self.pool is not None:
+            self.pool.part = share
         self._fit()
 
     def lead(self) -> None:
         """Go by what our own limit finds."""
         self._led = 0
+        if isinstance(self.inner, AdaptiveLimit):
+            self.inner.lead()
         self._fit()
 
-    def follow(self, total: int, level: float, has_knee: bool) -> None:
-        """Go by what the leader's limit has found."""
+    def follow(
+        self,
+        now_ns: int,
+        total: int,
+        level: float,
+        has_knee: bool,
+        tag: int = 0,
+        kind: Kind = Kind.STEADY,
+    ) -> None:
+        """Go by what the leader's limit has found, in the phase that it has open."""
         self._led = self.inner.follow(total, level, has_knee)
+        if isinstance(self.inner, AdaptiveLimit):
+            if not has_knee:
+                self.inner.lead()
+            elif tag != self.inner.pool.tag:
+                self.inner.step(now_ns, tag, kind)
         self._led_has_knee = has_knee
         self._fit()
 

@@ -50,7 +50,7 @@ class World:
     def exchange(self, idx: int, member: Member) -> None:
         """Exchange until the row is known."""
         for _ in range(2):
-            reply = self.board.exchange(self.now_ns // 1000, str(idx), member.call())
+            reply = self.board.exchange(self.now_ns // 1000, str(idx), member.call(self.clock(idx)))
             if not member.take(self.clock(idx), self.clock(idx), reply):
                 return
         raise AssertionError("a whole row is always taken")
@@ -171,7 +171,7 @@ def test_each_endpoint_has_its_part_and_its_leader() -> None:
     for turn in range(1, 4):
         now_ns = START_NS + turn * TICK_NS
         for idx, member in enumerate(members):
-            member.take(now_ns, now_ns, board.exchange(now_ns // 1000, str(idx), member.call()))
+            member.take(now_ns, now_ns, board.exchange(now_ns // 1000, str(idx), member.call(now_ns)))
     assert [[x.limit for x in member.limits] for member in members] == [[10, 5], [10, 5]]
     for one, other in (members, members[::-1]):
         in_flight = [x.in_flight for x in other.gate.endpoints]
