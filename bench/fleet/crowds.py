@@ -21,9 +21,12 @@ from governor.core.lease import Lease
 from governor.fleet.member import Member
 from policies.decision import Outcome
 
-_BEGIN, _ROUND, _SETTLED = 110, 111, 112
+_BEGIN, _ROUND, _SETTLED, _REFUSED = 110, 111, 112, 113
 SETTLE_S = 2.0
 REFUSED_STATUS = 503
+REFUSAL_S = 0.001
+"""Until a refusal is there: a round trip on one machine."""
+
 N_TENANTS = 16
 
 
@@ -167,6 +170,8 @@ class CrowdSimulation(FleetSimulation):
             self.push(now_s + who.every_s, _ROUND, who)
             for agent in range(who.n):
                 self.push(now_s + who.spread_s * self.rng.random(), _BEGIN, (who, agent))
+        elif kind == _REFUSED:
+            self._refuse(now_s, who)
         elif kind == _SETTLED:
             self.service.advance(now_s)
             self._busy_before_s = self.service.busy_s
@@ -197,6 +202,9 @@ class CrowdSimulation(FleetSimulation):
         if len(service.queue) < self.crowd.queue_bound or len(service.heap) < service.slots:
             service.start(now_s, lease)
             return
+        self.push(now_s + REFUSAL_S, _REFUSED, lease)
+
+    def _refuse(self, now_s: float, lease: Lease) -> None:
         self.n_refused += 1
         now_ns = int(now_s * 1e9)
         gate, task = self.crew.gate_of(lease), lease.owner
