@@ -8,7 +8,7 @@ An agent always calls the same governor, as over a connection that it keeps.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 from bench.fleet.simulation import Crew, FleetSimulation, Weather, make_gates
 from bench.limit.scenarios import Scenario, constant
@@ -92,6 +92,12 @@ HERD = Crowd(
     is_named=True,
 )
 CROWDS = {"noisy": NOISY, "crowd": HERD}
+"""By the name under which ``bench fleet simulated`` plays them."""
+
+COLUMNS = (
+    *("goodput_hz", "busy", "watched_p50_s", "watched_p99_s", "p99_s"),
+    *("attempts", "failed", "refused", "limit"),
+)
 
 
 class Intent(Task):
@@ -124,7 +130,9 @@ class CountedService(Service):
 class CrowdSimulation(FleetSimulation):
     """One run of one crowd."""
 
-    def __init__(self, crowd: Crowd, crew: Crew, seed: int, tick_s: float, weather: Weather) -> None:
+    def __init__(
+        self, crowd: Crowd, crew: Crew, seed: int, tick_s: float, weather: Weather
+    ) -> None:
         service = CountedService("slots", crowd.slots, Law("lognormal 0.5", seed * 101 + 7))
         seconds = crowd.seconds
         scenario = Scenario(
@@ -138,7 +146,7 @@ class CrowdSimulation(FleetSimulation):
         self.patience_s = crowd.patience_s
         self.took_s: list[float] = []
         self.n_refused = 0
-        self._busy_before_s = 0.0
+        self.busy_before_s = 0.0
         self.push(SETTLE_S, _SETTLED)
         self._next_flow = {
             group.name: sum(x.n for x in crowd.groups[:idx])
@@ -174,7 +182,7 @@ class CrowdSimulation(FleetSimulation):
             self._refuse(now_s, who)
         elif kind == _SETTLED:
             self.service.advance(now_s)
-            self._busy_before_s = self.service.busy_s
+            self.busy_before_s = self.service.busy_s
         else:
             super()._on_rare(now_s, kind, who)
 
@@ -271,7 +279,7 @@ def play(simulation: CrowdSimulation) -> dict[str, float]:
     took_s = sorted(simulation.took_s) or [0.0]
     return {
         "goodput_hz": figures["goodput_hz"],
-        "busy": (service.busy_s - simulation._busy_before_s) / slot_s,
+        "busy": (service.busy_s - simulation.busy_before_s) / slot_s,
         "watched_p50_s": took_s[len(took_s) // 2],
         "watched_p99_s": took_s[int(0.99 * len(took_s))],
         "p99_s": figures["p99_s"],

@@ -16,6 +16,9 @@ from governor.core.others import N_WINDOWS
 from policies.limit.pool import N_SLOTS, N_SUMS
 from policies.share import N_BINS
 
+FORMAT = "2"
+"""Of rows and words; part of the key, for sums over two formats would mean nothing."""
+
 MILLI = 1000
 
 WAITING = 0

@@ -166,12 +166,14 @@ def test_each_endpoint_has_its_part_and_its_leader() -> None:
             arrival = Arrival(flow=key + 1, tree=0, is_identified=True)
             gate.arrive(START_NS, arrival)
         members.append(Member(gate, TICK_NS))
-        board.exchange(START_NS // 1000, str(idx), members[idx].call())
+        board.exchange(START_NS // 1000, str(idx), members[idx].call(START_NS))
         members[idx].lose()
     for turn in range(1, 4):
         now_ns = START_NS + turn * TICK_NS
         for idx, member in enumerate(members):
-            member.take(now_ns, now_ns, board.exchange(now_ns // 1000, str(idx), member.call(now_ns)))
+            member.take(
+                now_ns, now_ns, board.exchange(now_ns // 1000, str(idx), member.call(now_ns))
+            )
     assert [[x.limit for x in member.limits] for member in members] == [[10, 5], [10, 5]]
     for one, other in (members, members[::-1]):
         in_flight = [x.in_flight for x in other.gate.endpoints]
