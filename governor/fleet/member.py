@@ -49,6 +49,9 @@ RAMP_NS = 2_000_000_000
 DEMAND_DECAY = 0.9
 """Demand is a peak that decays by a tenth an exchange: places are not given away between bursts."""
 
+REPLY_GAIN = 0.1
+"""Of the time that a reply takes: ten exchanges."""
+
 SCORE_GAIN = 0.1
 """Of the rate of dispatches that makes a leader: ten exchanges."""
 
@@ -138,6 +141,7 @@ class Member:
         self._part = 0.0
         self._score = 0.0
         self._n_departed = 0
+        self._reply_ns = 0.0
 
     def age_ns(self, now_ns: int) -> int:
         """Return how old the view is; -1 if there never was one."""
@@ -230,6 +234,7 @@ class Member:
         self.n_governors = max(1, n_governors)
         self.rank, self.n_ranks = rank, max(1, n_ranks)
         self.lead_ns = server_us * 1000 - (now_ns + sent_at_ns) // 2
+        self._reply_ns += REPLY_GAIN * (now_ns - sent_at_ns - self._reply_ns)
         self._fresh_at_ns = now_ns
         self.is_fresh = True
         self.is_leader = bool(is_leader)
@@ -247,12 +252,13 @@ class Member:
         self, now_ns: int, sums: Sequence[int], before: Sequence[int] | None, word: bytes
     ) -> None:
         led = [] if self.is_leader else unpack_word(word, len(self.limits))
+        exchange_ns = self.tick_ns + int(self._reply_ns) if self.n_governors > 1 else 0
         for idx, limit in enumerate(self.limits):
             first = ENDPOINTS + idx * PER_ENDPOINT
             limit.elsewhere = max(0, sums[first + at.IN_FLIGHT])
             limit.stalled_elsewhere = sums[first + at.IN_STALL]
             if limit.pool is not None:
-                limit.pool.share(self.tick_ns if self.n_governors > 1 else 0)
+                limit.pool.share(exchange_ns)
             if before is not None:
                 n_departed = sums[first + at.N_DEPARTED] - before[first + at.N_DEPARTED]
                 held_ms = sums[first + at.HELD_MS] - before[first + at.HELD_MS]

@@ -4,7 +4,8 @@
 that the sum over governors means something; fractions are told in thousandths. A running total
 counts as a difference between two exchanges, and only while the membership is the same.
 
-*Cost*: a change is 10 bytes, and only what changed is told.
+*Cost*: a change is 10 bytes, and only what changed is told: of an endpoint's 40 numbers about 16
+while it is busy, for of its four cohorts one or two change (:mod:`policies.limit.pool`).
 """
 
 from __future__ import annotations

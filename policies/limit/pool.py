@@ -44,7 +44,7 @@ AGE_MS = 8
 N_SUMS = 9
 """Integers of one slot."""
 
-N_TICKS_OPEN, N_TICKS_HEARD = 4, 3
+N_EXCHANGES_OPEN, N_EXCHANGES_HEARD = 4, 3
 """Exchanges that a phase lasts at least, and from its end until it may be judged."""
 
 
@@ -103,11 +103,17 @@ class Pool:
         """Whether others are there."""
         return self.phase_ns > 0
 
-    def share(self, tick_ns: int) -> None:
-        """Count together from now on, with an exchange every ``tick_ns``; 0: alone."""
-        self.phase_ns = N_TICKS_OPEN * tick_ns
-        self.heard_ns = N_TICKS_HEARD * tick_ns
-        if not tick_ns:
+    def share(self, exchange_ns: int) -> None:
+        """Count together from now on.
+
+        Parameters
+        ----------
+        exchange_ns : int
+            From one exchange to the next, and until it is answered; 0: alone.
+        """
+        self.phase_ns = N_EXCHANGES_OPEN * exchange_ns
+        self.heard_ns = N_EXCHANGES_HEARD * exchange_ns
+        if not exchange_ns:
             self.restart()
 
     def restart(self) -> None:

@@ -7,7 +7,8 @@ everybody's. Who the others are and how the places are divided is not known here
 of it would read a third of its elasticity and would swing a third of what it means to. So the inner
 limit sees totals: ours and the others' as of the last exchange. One governor of the fleet leads,
 the one with the most traffic: its limit is the fleet's, swing and all, and what the others' limits
-have found is set to it, so that each can take over. Ours is a share of it.
+have found is set to it, so that each can take over. Ours is a share of it. What it learns from is
+everybody's answers: all count in step with it (:mod:`policies.limit.pool`).
 
 A stall is told by few answers, so a part of the calls tells it less surely than all of them: ours
 goes on while the governors with most of the others' calls see one.
@@ -16,8 +17,10 @@ Alone again, with knowledge: the others are taken to go on as we do. With a shar
 of ours in flight stand for n/s at the service. So nobody takes the others' places in the first
 moments, and nobody starves: the limit goes on to learn, from a service that looks 1/s as large.
 
-*Considered and rejected*: a limit each on its own share of calls (elasticity and swings of a third:
-slow services are taken for queues); the mean of all limits (their swings cancel).
+*Considered and rejected*: the leader's own answers alone (of three governors a third of the samples:
+what it has wrong stays wrong three times as long); a limit each on its own share of calls
+(elasticity and swings of a third: slow services are taken for queues); the mean of all limits
+(their swings cancel).
 """
 
 from __future__ import annotations
