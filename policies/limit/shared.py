@@ -17,8 +17,8 @@ Alone again, with knowledge: the others are taken to go on as we do. With a shar
 of ours in flight stand for n/s at the service. So nobody takes the others' places in the first
 moments, and nobody starves: the limit goes on to learn, from a service that looks 1/s as large.
 
-*Considered and rejected*: the leader's own answers alone (of three governors a third of the samples:
-what it has wrong stays wrong three times as long); a limit each on its own share of calls
+*Considered and rejected*: the leader's own answers alone (of three governors a third of the
+samples: what it has wrong stays wrong three times as long); a limit each on its own share of calls
 (elasticity and swings of a third: slow services are taken for queues); the mean of all limits
 (their swings cancel).
 """

@@ -192,6 +192,31 @@ def test_one_leads_and_another_takes_over() -> None:
     assert sum(again) == 1
 
 
+def test_all_count_in_step_with_the_leader_until_the_view_is_old() -> None:
+    """An exchange later at most each has the leader's phase open; alone again, its own."""
+    world = World(3, 30)
+    world.crew = make_crew(3, 30, 1, is_shared=True)
+    limits = [member.limits[0] for member in world.crew.members]
+    pools = [limit.pool for limit in limits if limit.pool is not None]
+    for limit in limits:
+        limit.inner.follow(20, 20.0, True)
+    tags = []
+    for turn in range(80):
+        is_reached = turn < 50
+        for idx, limit in enumerate(limits):
+            for step in range(6):
+                at_ns = world.clock(idx) + step * 15 * MS
+                phase = limit.on_dispatch(at_ns, 7, True)
+                limit.on_answer(at_ns + 90 * MS, phase, at_ns, 7, 7)
+        world.pass_time(1, is_up=lambda idx, is_reached=is_reached: is_reached)
+        tags.append([pool.tag for pool in pools])
+    together = tags[10:50]
+    assert max(max(x) for x in together) > min(min(x) for x in together) + 5
+    assert all(max(later) - min(later) <= 1 for later in together)
+    assert not any(pool.is_on for pool in pools)
+    assert all(late > early + 2 for early, late in zip(tags[49], tags[-1], strict=True))
+
+
 def test_invitations_elsewhere_count() -> None:
     """A governor places its slots behind those that the others have given."""
     world = World(2, 4)
