@@ -45,7 +45,7 @@ def recorded_rows(rng: random.Random) -> list[list[int]]:
     rows = []
     for idx in range(N_ROWS):
         load(member, rng, (idx + 1) * 100_000_000)
-        member.call()
+        member.call(0)
         rows.append(list(member.own))
     return rows
 

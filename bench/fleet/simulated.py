@@ -9,6 +9,8 @@ import argparse
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from bench.fleet.crowds import COLUMNS as CROWD_COLUMNS
+from bench.fleet.crowds import CROWDS, Crowd, run_crowd
 from bench.fleet.simulation import Weather, run
 from bench.limit.cells import Cell
 from bench.limit.scenarios import SCENARIOS
@@ -48,17 +50,35 @@ def measure(cell: Cell, variant: Variant, seeds: Sequence[int]) -> dict[str, dic
     }
 
 
+def print_crowd(crowd: Crowd, n_seeds: int) -> None:
+    """Print the table of a crowd: mean figures, watched groups' times by themselves."""
+    print(f"\n### {crowd.name} ({crowd.slots} slots, {n_seeds} seeds)\n")
+    print("| in front | " + " | ".join(CROWD_COLUMNS) + " |")
+    print("|" + "---|" * (len(CROWD_COLUMNS) + 1))
+    for variant in VARIANTS:
+        if "weights" in variant.options:
+            continue  # agents stay with their governor, so all have as many
+        rows = [run_crowd(crowd, seed, **variant.options) for seed in range(n_seeds)]
+        means = (sum(x[key] for x in rows) / n_seeds for key in CROWD_COLUMNS)
+        cells = " | ".join(f"{x:.3f}" for x in means)
+        print(f"| {variant.name} | {cells} |", flush=True)
+
+
 def main(argv: list[str]) -> int:
     """Print a table for each scenario."""
     parser = argparse.ArgumentParser(prog="python -m bench fleet simulated", description=__doc__)
-    parser.add_argument("--scenarios", default="steady,stall,herd,low,slower")
+    parser.add_argument("--scenarios", default="steady,stall,herd,low,slower,noisy,crowd")
     parser.add_argument("--kind", default="slots", choices=("slots", "sharing"))
     parser.add_argument("--law", default="lognormal 0.5")
     parser.add_argument("--seeds", type=int, default=3)
     options = parser.parse_args(argv)
     for scenario in options.scenarios.split(","):
+        if scenario in CROWDS:
+            print_crowd(CROWDS[scenario], options.seeds)
+            continue
         if scenario not in SCENARIOS:
-            parser.error(f"no scenario {scenario!r}: there are {', '.join(SCENARIOS)}")
+            known = ", ".join((*SCENARIOS, *CROWDS))
+            parser.error(f"no scenario {scenario!r}: there are {known}")
         cell = Cell(scenario, options.kind, options.law, SLOTS)
         print(f"\n### {scenario} ({options.kind}, {options.law}, {options.seeds} seeds)\n")
         print("| in front | window | " + " | ".join(COLUMNS) + " |")

@@ -73,10 +73,17 @@ class Crew:
 
     def arrive(self, now_ns: int, arrival: Arrival, owner: Any = None) -> Decision:
         """Ask one of them, drawn at random."""
-        gate = self._rng.choices(self.gates, self._weights)[0]
+        gate = self._draw(arrival)
         decision = gate.arrive(now_ns, arrival, owner)
         self._of[decision.lease] = gate
         return decision
+
+    def _draw(self, _arrival: Arrival) -> Gate:
+        return self._rng.choices(self.gates, self._weights)[0]
+
+    def gate_of(self, lease: Lease) -> Gate:
+        """Return whose call it is."""
+        return self._of[lease]
 
     def answered(self, now_ns: int, lease: Lease, status: int) -> None:
         """Tell whose call it is."""
@@ -146,7 +153,7 @@ class FleetSimulation(Simulation):
         weather, rng = self.weather, self.weather_rng
         is_out = any(start <= now_s < stop for start, stop in weather.outages)
         is_lost = is_out or rng.random() < weather.loss
-        call = member.call()
+        call = member.call(int(now_s * 1e9))
         reply = None
         if not is_out and (not is_lost or rng.random() < 0.5):
             idx = self.crew.members.index(member)
@@ -167,6 +174,17 @@ def make_crew(
     weights: Sequence[float] = (),
 ) -> Crew:
     """Return n gates; with members where they share a view."""
+    gates = make_gates(n, slots, seed, is_shared=is_shared, limit=limit)
+    crew = Crew(gates, weights or [1.0] * n, seed)
+    if is_shared:
+        crew.members = [Member(gate, int(tick_s * 1e9)) for gate in gates]
+    return crew
+
+
+def make_gates(
+    n: int, slots: int, seed: int, *, is_shared: bool, limit: str = "auto"
+) -> list[Gate]:
+    """Return n gates."""
     gates = []
     for idx in range(n):
         number = seed * 100 + idx + 1
@@ -181,10 +199,7 @@ def make_crew(
                 max_wait_ns=30_000_000_000,
             )
         )
-    crew = Crew(gates, weights or [1.0] * n, seed)
-    if is_shared:
-        crew.members = [Member(gate, int(tick_s * 1e9)) for gate in gates]
-    return crew
+    return gates
 
 
 def run(

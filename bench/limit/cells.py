@@ -59,7 +59,7 @@ def make_limit(name: str, slots: int, seed: int) -> Limit:
 
 def make_identities() -> Identities:
     """Return tables that know all agents of the fleet, each a flow and a tree of its own."""
-    identities = Identities(n_tenants=2, n_flows=N_FLOWS, n_trees=N_FLOWS)
+    identities = Identities(n_tenants=16, n_flows=N_FLOWS, n_trees=N_FLOWS)
     for key in range(1, N_FLOWS):
         identities.flows.index(key, 0)
         identities.trees.index(key, 0)

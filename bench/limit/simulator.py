@@ -213,18 +213,11 @@ class Simulation:
         task.is_waiting = True
         for tally in self.tally:
             tally.n_attempts += 1
-        arrival = Arrival(
-            flow=task.flow,
-            tree=task.flow,
-            fingerprint=task.flow,
-            attempt=task.attempt,
-            is_identified=True,
-        )
         self.push(now_s + self.patience_s, _LEAVE, (task, task.attempt))
-        decision = self.gate.arrive(int(now_s * 1e9), arrival, task)
+        decision = self.gate.arrive(int(now_s * 1e9), self._arrival_of(task), task)
         task.lease = decision.lease
         if decision.action is Action.ADMIT:
-            self.service.start(now_s, decision.lease)
+            self._start(now_s, decision.lease)
             return
         service = self.service
         for tally in self.tally:
@@ -233,6 +226,15 @@ class Simulation:
                 tally.n_held_free += 1
         if decision.action is Action.ANSWER:
             self._on_refusal(now_s, decision)
+
+    def _arrival_of(self, task: Task) -> Arrival:
+        return Arrival(
+            flow=task.flow,
+            tree=task.flow,
+            fingerprint=task.flow,
+            attempt=task.attempt,
+            is_identified=True,
+        )
 
     def _on_leave(self, now_s: float, who: tuple[Task, int]) -> None:
         task, attempt = who
@@ -244,30 +246,37 @@ class Simulation:
         self._apply_all(now_s, decisions)
         low, high = BACKOFF_JITTER
         backoff_s = min(BACKOFF_MAX_S, BACKOFF_S * 2.0**task.attempt)
-        self._again(now_s + backoff_s * (low + (high - low) * self.rng.random()), task)
+        self._again(now_s, backoff_s * (low + (high - low) * self.rng.random()), task)
 
     def _on_refusal(self, now_s: float, decision: Decision) -> None:
         task = decision.lease.owner
         task.is_waiting = False
-        self._again(now_s + decision.retry_after_ns * 1e-9, task)
+        self._again(now_s, decision.retry_after_ns * 1e-9, task)
 
-    def _again(self, at_s: float, task: Task) -> None:
+    def _on_end(self, now_s: float, task: Task) -> None:
+        """Take note that a task has ended, well or not."""
+
+    def _again(self, now_s: float, wait_s: float, task: Task) -> None:
         if task.attempt >= N_RETRIES:
             task.is_done = True
             for tally in self.tally:
                 tally.n_failed += 1
+            self._on_end(now_s, task)
             return
         task.attempt += 1
-        self.push(at_s, _RETURN, task)
+        self.push(now_s + wait_s, _RETURN, task)
 
     def _apply_all(self, now_s: float, decisions: Sequence[Decision]) -> None:
         for decision in decisions:
             if decision.action is Action.ADMIT:
-                self.service.start(now_s, decision.lease)
+                self._start(now_s, decision.lease)
             else:
                 self._on_refusal(now_s, decision)
 
     # -- service ---------------------------------------------------------------
+
+    def _start(self, now_s: float, lease: Lease) -> None:
+        self.service.start(now_s, lease)
 
     def _on_service(self, now_s: float) -> None:
         lease, is_first_byte = self.service.finish(now_s)
@@ -286,6 +295,7 @@ class Simulation:
                 for tally in self.tally:
                     tally.n_good += 1
                     tally.waits.append(now_s - task.sent_at_s)
+                self._on_end(now_s, task)
         for tally in self.tally:
             tally.n_finished += 1
             tally.n_orphaned += lease.has_left

@@ -160,8 +160,8 @@ class Talker:
         try:
             is_again = True
             while is_again:
-                call = member.call()
                 sent_at_ns = monotonic_ns()
+                call = member.call(sent_at_ns)
                 async with asyncio.timeout(self._timeout_s):
                     reply = await self._ask(call)
                 now_ns = monotonic_ns()

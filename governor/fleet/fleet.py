@@ -3,8 +3,8 @@
 *Rule of this file*: construction, life, and what people are shown.
 
 *Theory*: each upstream has keys of its own in one hash slot, so a cluster spreads upstreams over
-its nodes. Keys hold a digest of the endpoints: governors that were told differently of an upstream
-do not share it.
+its nodes. Keys hold a digest of the endpoints and of the format of rows and words: governors that
+were told differently of an upstream, or that tell each other differently, do not share it.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ def keys_of(fleet: str, upstream: str, endpoints: Sequence[str]) -> tuple[bytes,
     Examples
     --------
     >>> keys_of("governor", "search", ["http://10.0.0.1:80"])[0]
-    b'{governor:search:04d47a1a}:rows'
+    b'{governor:search:1ded6d33}:rows'
     """
-    told = hashlib.sha256("\n".join(endpoints).encode()).hexdigest()[:8]
+    told = hashlib.sha256("\n".join((at.FORMAT, *endpoints)).encode()).hexdigest()[:8]
     tag = f"{{{fleet}:{upstream}:{told}}}"
     return f"{tag}:rows".encode(), f"{tag}:lapses".encode()
 

@@ -32,6 +32,7 @@ from governor.core.others import N_WINDOWS, Wave, read_wave
 from governor.fleet import row as at
 from governor.fleet.row import ENDPOINTS, MILLI, PER_ENDPOINT, pack_changes, size_of
 from governor.fleet.word import Found, pack_word, unpack_word
+from policies.limit import AdaptiveLimit
 from policies.limit.shared import SharedLimit
 from policies.share import N_BINS, bin_of, fair_part
 
@@ -47,6 +48,9 @@ RAMP_NS = 2_000_000_000
 
 DEMAND_DECAY = 0.9
 """Demand is a peak that decays by a tenth an exchange: places are not given away between bursts."""
+
+REPLY_GAIN = 0.1
+"""Of the time that a reply takes: ten exchanges."""
 
 SCORE_GAIN = 0.1
 """Of the rate of dispatches that makes a leader: ten exchanges."""
@@ -70,6 +74,15 @@ class Call(NamedTuple):
     life_ms: int
     score: int
     word: bytes
+
+
+def found_by(limit: SharedLimit) -> Found:
+    """Return what a limit has found, for those who follow it."""
+    inner = limit.inner
+    found = Found(inner.has_knee, inner.limit, inner.level)
+    if isinstance(inner, AdaptiveLimit):
+        return found._replace(tag=inner.pool.tag, kind=inner.kind)
+    return found
 
 
 class Member:
@@ -128,6 +141,7 @@ class Member:
         self._part = 0.0
         self._score = 0.0
         self._n_departed = 0
+        self._reply_ns = 0.0
 
     def age_ns(self, now_ns: int) -> int:
         """Return how old the view is; -1 if there never was one."""
@@ -139,17 +153,15 @@ class Member:
 
     # -- out --------------------------------------------------------------------
 
-    def call(self) -> Call:
+    def call(self, now_ns: int) -> Call:
         """Return the exchange that is due."""
-        self.own = own = self._fill()
+        self.own = own = self._fill(now_ns)
         self._seq = (self._seq + 1) & 0xFFFFFFFF
         is_whole = self._base == WHOLE_ROW
         before = [0] * len(own) if is_whole else self._told
         word = b""
         if self.is_leader:
-            word = pack_word(
-                [Found(x.inner.has_knee, x.inner.limit, x.inner.level) for x in self.limits]
-            )
+            word = pack_word([found_by(x) for x in self.limits])
         return Call(
             self._seq,
             self._base,
@@ -159,7 +171,7 @@ class Member:
             word,
         )
 
-    def _fill(self) -> list[int]:
+    def _fill(self, now_ns: int) -> list[int]:
         """Return our row."""
         gate = self.gate
         row = [0] * len(self.sums)
@@ -190,6 +202,8 @@ class Member:
             row[first + at.IN_STALL] = row[first + at.IN_FLIGHT] if limit.inner.is_stalled else 0
             row[first + at.N_DEPARTED] = limit.n_departed
             row[first + at.HELD_MS] = limit.held_ns // 1_000_000
+            if limit.pool is not None:
+                row[first + at.POOL : first + PER_ENDPOINT] = limit.pool.tell(now_ns)
             n_departed += limit.n_departed
         rate_hz = (n_departed - self._n_departed) * 1e9 / self.tick_ns
         self._n_departed = n_departed
@@ -220,10 +234,11 @@ class Member:
         self.n_governors = max(1, n_governors)
         self.rank, self.n_ranks = rank, max(1, n_ranks)
         self.lead_ns = server_us * 1000 - (now_ns + sent_at_ns) // 2
+        self._reply_ns += REPLY_GAIN * (now_ns - sent_at_ns - self._reply_ns)
         self._fresh_at_ns = now_ns
         self.is_fresh = True
         self.is_leader = bool(is_leader)
-        self._see_endpoints(sums, before if is_same else sums, word)
+        self._see_endpoints(now_ns, sums, before if is_same else None, word)
         self._see_others(now_ns, sums, before if is_same else sums)
         self._divide(now_ns)
         return False
@@ -233,20 +248,48 @@ class Member:
         self.n_lost += 1
         self._base = WHOLE_ROW
 
-    def _see_endpoints(self, sums: Sequence[int], before: Sequence[int], word: bytes) -> None:
+    def _see_endpoints(
+        self, now_ns: int, sums: Sequence[int], before: Sequence[int] | None, word: bytes
+    ) -> None:
         led = [] if self.is_leader else unpack_word(word, len(self.limits))
+        exchange_ns = self.tick_ns + int(self._reply_ns) if self.n_governors > 1 else 0
         for idx, limit in enumerate(self.limits):
             first = ENDPOINTS + idx * PER_ENDPOINT
             limit.elsewhere = max(0, sums[first + at.IN_FLIGHT])
             limit.stalled_elsewhere = sums[first + at.IN_STALL]
-            n_departed = sums[first + at.N_DEPARTED] - before[first + at.N_DEPARTED]
-            held_ms = sums[first + at.HELD_MS] - before[first + at.HELD_MS]
-            if n_departed > 0 and held_ms >= 0:
-                limit.note_elsewhere(n_departed, held_ms * 1_000_000)
+            if limit.pool is not None:
+                limit.pool.share(exchange_ns)
+            if before is not None:
+                n_departed = sums[first + at.N_DEPARTED] - before[first + at.N_DEPARTED]
+                held_ms = sums[first + at.HELD_MS] - before[first + at.HELD_MS]
+                if n_departed > 0 and held_ms >= 0:
+                    limit.note_elsewhere(n_departed, held_ms * 1_000_000)
             if led and self.n_governors > 1:
-                limit.follow(led[idx].limit, led[idx].level, led[idx].has_knee)
+                found = led[idx]
+                limit.follow(
+                    now_ns, found.limit, found.level, found.has_knee, found.tag, found.kind
+                )
             else:
                 limit.lead()
+            self._hear(now_ns, limit, first, sums, before)
+
+    def _hear(
+        self,
+        now_ns: int,
+        limit: SharedLimit,
+        first: int,
+        sums: Sequence[int],
+        before: Sequence[int] | None,
+    ) -> None:
+        """Hear what the others have counted of the cohorts that all of us are in."""
+        pool = limit.pool
+        if pool is None:
+            return
+        if before is None:
+            pool.restart()
+            return
+        span = slice(first + at.POOL, first + PER_ENDPOINT)
+        pool.hear(now_ns, sums[span], before[span])
 
     def _see_others(self, now_ns: int, sums: Sequence[int], before: Sequence[int]) -> None:
         others, gate = self.gate.others, self.gate
@@ -323,6 +366,8 @@ class Member:
             for limit in self.limits:
                 limit.stalled_elsewhere = 0
                 limit.lead()
+                if limit.pool is not None:
+                    limit.pool.share(0)
             others = self.gate.others
             others.storm.is_on = False
             others.waiting = others.invited = 0

@@ -10,7 +10,9 @@ from collections.abc import Sequence
 from struct import Struct, error
 from typing import NamedTuple
 
-_ENTRY = Struct(">Bid")
+from policies.limit.phases import Kind
+
+_ENTRY = Struct(">BidIB")
 
 
 class Found(NamedTuple):
@@ -21,11 +23,17 @@ class Found(NamedTuple):
     """As it stands in this phase, swing included."""
     level: float
     """Around which it swings."""
+    tag: int = 0
+    """Count of its phases, this one included."""
+    kind: Kind = Kind.STEADY
+    """What this phase is for."""
 
 
 def pack_word(found: Sequence[Found]) -> bytes:
     """Return the bytes."""
-    return b"".join(_ENTRY.pack(x.has_knee, x.limit, x.level) for x in found)
+    return b"".join(
+        _ENTRY.pack(x.has_knee, x.limit, x.level, x.tag & 0xFFFFFFFF, x.kind) for x in found
+    )
 
 
 def unpack_word(word: bytes, n_endpoints: int) -> list[Found]:
@@ -33,7 +41,10 @@ def unpack_word(word: bytes, n_endpoints: int) -> list[Found]:
     if len(word) != n_endpoints * _ENTRY.size:
         return []
     try:
-        found = [Found(bool(knee), *rest) for knee, *rest in _ENTRY.iter_unpack(word)]
-    except error:  # pragma: no cover - the length was checked
+        found = [
+            Found(bool(knee), limit, level, tag, Kind(kind))
+            for knee, limit, level, tag, kind in _ENTRY.iter_unpack(word)
+        ]
+    except (error, ValueError):
         return []
     return found if all(x.limit >= 1 and 1.0 <= x.level < 1e9 for x in found) else []

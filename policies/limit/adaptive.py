@@ -21,7 +21,7 @@ from math import log, sqrt
 
 from policies.limit.control import INFLATED, Control
 from policies.limit.overdue import STALL_MIN, STALL_ROOM, Overdue
-from policies.limit.phases import FOLD_NS_MIN, Cohort, Phase
+from policies.limit.phases import FOLD_NS_MIN, N_MIN, Cohort, Kind, Phase
 from policies.limit.protocol import NS_PER_S
 from policies.limit.refusals import Refusals
 from policies.limit.ring import Ring
@@ -63,28 +63,10 @@ class AdaptiveLimit:
     """
 
     __slots__ = (
-        "_ceiling",
-        "_control",
-        "_grow_above",
-        "_grow_below",
-        "_grow_to",
-        "_in_flight",
-        "_initial",
-        "_is_pressed",
-        "_n_slow",
-        "_overdue",
-        "_phase",
-        "_phases",
-        "_refusals",
-        "_response_ns",
-        "_ring",
-        "_rng",
-        "_swing",
-        "_throughput",
-        "_top",
-        "_top_n",
-        "_usual",
-        "limit",
+        *("_ceiling", "_control", "_grow_above", "_grow_below", "_grow_to", "_in_flight"),
+        *("_initial", "_is_led", "_is_pressed", "_n_slow", "_overdue", "_phase", "_phases"),
+        *("_refusals", "_response_ns", "_ring", "_rng", "_swing", "_throughput", "_top"),
+        *("_top_n", "_usual", "limit", "pool"),
     )
 
     def __init__(
@@ -115,6 +97,8 @@ class AdaptiveLimit:
         self._ring = Ring()
         self._phases = self._ring.phases
         self._phase = self._ring.newest
+        self.pool = self._ring.pool
+        self._is_led = False
 
     # -- hot path -------------------------------------------------------------
 
@@ -215,6 +199,23 @@ class AdaptiveLimit:
         bound = self.limit if self._overdue.is_stalled else control.ceiling
         return max(1, min(limit, bound))
 
+    def step(self, now_ns: int, tag: int, kind: Kind) -> None:
+        """Open the phase that the leader has open, and no other until told."""
+        self._is_led = True
+        self._end_phase(now_ns)
+        self._begin_phase(now_ns, self._ring.open_led(kind, now_ns, tag))
+
+    def lead(self) -> None:
+        """Open phases by ourselves again."""
+        if self._is_led:
+            self._is_led = False
+            self._phase.n_target = max(N_MIN, self._phase.n_dispatched + 1)
+
+    @property
+    def kind(self) -> Kind:
+        """What the open phase is for."""
+        return self._phase.kind
+
     @property
     def level(self) -> float:
         """Where the limit should stand; it swings around it."""
@@ -259,18 +260,24 @@ class AdaptiveLimit:
         phase, ring = self._phase, self._ring
         if phase.opened_at_ns < 0:
             phase.opened_at_ns = now_ns
-        if phase.is_short(now_ns):
-            phase.n_target += phase.n_target
-            return
-        phase.closed_at_ns = now_ns
-        self._is_pressed = phase.is_bound
-        if ring.is_full:
-            self._judge(ring.take_oldest(), now_ns)
-        self._in_flight = in_flight
         control = self._control
+        if ring.goes_on(now_ns, control.has_knee):
+            return
+        self._end_phase(now_ns)
+        self._in_flight = in_flight
         kind = self._swing.next_kind(now_ns, phase.kind, self._is_pressed, control)
         n_waiting = in_flight * control.share
-        self._phase = ring.open(kind, now_ns, n_waiting, control.has_knee, self._rng)
+        phase = ring.open(kind, now_ns, n_waiting, control.has_knee, self._rng)
+        self._begin_phase(now_ns, phase)
+
+    def _end_phase(self, now_ns: int) -> None:
+        self._phase.closed_at_ns = now_ns
+        self._is_pressed = self._phase.is_bound
+        if self._ring.is_full:
+            self._judge(self._ring.take_oldest(), now_ns)
+
+    def _begin_phase(self, now_ns: int, phase: Phase) -> None:
+        self._phase = phase
         self._apply()
         self._judge_mature(now_ns)
 
@@ -322,7 +329,7 @@ class AdaptiveLimit:
         phase = self._phase
         if phase.opened_at_ns < 0:
             phase.opened_at_ns = now_ns
-        if phase.is_late(now_ns):
+        if phase.is_late(now_ns) and not self._is_led:
             self._close_phase(now_ns, in_flight)
         self._brake(now_ns)
         self._judge_mature(now_ns)
@@ -380,20 +387,12 @@ class AdaptiveLimit:
 
     def explain(self) -> dict[str, float | int | str]:
         """Return what the limit knows, for people."""
-        control = self._control
-        base = control.base
         return {
             "kind": "adaptive",
             "limit": self.limit,
-            "level": control.level,
             "phase": self._phase.kind.name.lower(),
-            "verdict": control.verdict,
-            "base_s": base.response_ns * 1e-9,
             "response_s": self._response_ns * 1e-9,
-            "elasticity": control.elasticity.value,
-            "elasticity_error": min(control.elasticity.error, 1e9),
-            "spread": control.spread,
             "departures_hz": self._throughput.rate_hz,
-            "is_overdue": int(control.is_overdue),
+            **self._control.explain(),
             **self._refusals.explain(),
         }

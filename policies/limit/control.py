@@ -95,34 +95,11 @@ class Control:
     """
 
     __slots__ = (
-        "_can_jump",
-        "_fall_seen",
-        "_has_fallen",
-        "_n_inflated",
-        "_n_spread",
-        "_settled_from",
-        "_step",
-        "base",
-        "best_hz",
-        "ceiling",
-        "elasticity",
-        "floor",
-        "has_knee",
-        "is_high_inflated",
-        "is_inflated",
-        "is_overdue",
-        "is_suspicious",
-        "level",
-        "low",
-        "n_served",
-        "open_number",
-        "proven",
-        "rate_hz",
-        "share",
-        "spread",
-        "steep_at_ns",
-        "verdict",
-        "wants_dip",
+        *("_can_jump", "_fall_seen", "_has_fallen", "_n_inflated", "_n_spread"),
+        *("_settled_from", "_step", "base", "best_hz", "ceiling", "elasticity", "floor"),
+        *("has_knee", "is_high_inflated", "is_inflated", "is_overdue", "is_suspicious"),
+        *("level", "low", "n_served", "open_number", "proven", "rate_hz", "share", "spread"),
+        *("steep_at_ns", "verdict", "wants_dip"),
     )
 
     def __init__(self, initial: int, floor: int, ceiling: int) -> None:
@@ -154,6 +131,18 @@ class Control:
         self.proven = 0.0
         self._can_jump = False
         self._fall_seen: Fall | None = None
+
+    def explain(self) -> dict[str, float | int | str]:
+        """Return what is known, for people."""
+        return {
+            "level": self.level,
+            "verdict": self.verdict,
+            "base_s": self.base.response_ns * 1e-9,
+            "elasticity": self.elasticity.value,
+            "elasticity_error": min(self.elasticity.error, 1e9),
+            "spread": self.spread,
+            "is_overdue": int(self.is_overdue),
+        }
 
     # -- one cohort ---------------------------------------------------------
 

@@ -128,11 +128,11 @@ class Phase:
         """Whether at least half of the dispatches met the limit."""
         return 2 * self.n_bound >= self.n_dispatched > 0
 
-    def is_short(self, now_ns: int) -> bool:
+    def is_short(self, now_ns: int, least_ns: int = PHASE_NS_MIN) -> bool:
         """Whether the phase must go on, though it has as many dispatches as it was to have."""
         if self.number < len(N_YOUNG):
             return False
-        return now_ns - self.opened_at_ns < PHASE_NS_MIN and self.n_dispatched < N_MAX
+        return now_ns - self.opened_at_ns < least_ns and self.n_dispatched < N_MAX
 
     def is_late(self, now_ns: int) -> bool:
         """Whether the phase must close by time."""

@@ -15,11 +15,23 @@ teaches nothing.
 
 from __future__ import annotations
 
-from policies.limit.phases import N_MIN_LATE, N_YOUNG, Kind, Phase, draw_length
+from policies.limit.phases import (
+    N_MIN_LATE,
+    N_MIN_START,
+    N_YOUNG,
+    PHASE_NS_MIN,
+    Kind,
+    Phase,
+    draw_length,
+)
+from policies.limit.pool import Pool
 from policies.xorshift import Xorshift
 
 N_RING = 64
 """Phases kept, a power of two; the oldest is judged as it is when the ring is full."""
+
+UNTIL_TOLD = 1 << 62
+"""Dispatches of a phase that another limit closes."""
 
 
 class Ring:
@@ -34,12 +46,15 @@ class Ring:
         The open one.
     oldest : int
         Number of the first phase not judged.
+    pool : Pool
+        What of them is counted together with other governors, if there are any.
     """
 
-    __slots__ = ("newest", "oldest", "phases")
+    __slots__ = ("newest", "oldest", "phases", "pool")
 
     def __init__(self) -> None:
         self.oldest = 0
+        self.pool = Pool()
         self.newest = Phase(0, Kind.STEADY, 0, N_YOUNG[0])
         self.newest.opened_at_ns = -1
         self.phases: list[Phase] = [self.newest] * N_RING
@@ -64,26 +79,56 @@ class Ring:
         self, kind: Kind, now_ns: int, n_waiting: float, has_knee: bool, rng: Xorshift
     ) -> Phase:
         """Open the next phase and return it; the one before must have been closed."""
-        number = self.newest.number + 1
-        phase = Phase(number, kind, now_ns, draw_length(number, n_waiting, has_knee, rng))
-        self.newest = self.phases[number & 63] = phase
+        number, pool = self.newest.number + 1, self.pool
+        n_target = draw_length(number, n_waiting, has_knee, rng)
+        if pool.is_on and has_knee and number >= len(N_YOUNG):
+            n_target = max(N_MIN_START, int(n_target * pool.part))
+        return self._begin(Phase(number, kind, now_ns, n_target), pool.tag + 1)
+
+    def open_led(self, kind: Kind, now_ns: int, tag: int) -> Phase:
+        """Open the phase that another limit has open under this tag; it closes when told."""
+        return self._begin(Phase(self.newest.number + 1, kind, now_ns, UNTIL_TOLD), tag)
+
+    def _begin(self, phase: Phase, tag: int) -> Phase:
+        self.newest = self.phases[phase.number & 63] = phase
+        self.pool.open(phase, tag)
         return phase
 
+    def goes_on(self, now_ns: int, has_knee: bool) -> bool:
+        """Return whether the open phase must not close yet; it shall then have more dispatches."""
+        phase = self.newest
+        is_pooled = self.pool.is_on and has_knee
+        least_ns = max(PHASE_NS_MIN, self.pool.phase_ns) if is_pooled else PHASE_NS_MIN
+        if not phase.is_short(now_ns, least_ns):
+            return False
+        phase.n_target += phase.n_target >> 2 if is_pooled else phase.n_target
+        return True
+
     def take_oldest(self) -> Phase:
-        """Return the oldest phase, to be judged now: no later answer counts for it."""
+        """Return the oldest phase, to be judged now with what is known of it from elsewhere: no
+        later answer counts for it.
+        """
         phase = self.phases[self.oldest & 63]
         phase.is_judged = True
         self.oldest += 1
-        return phase
+        return self.pool.whole(phase)
 
     def take_mature(self, now_ns: int, response_ns: float) -> Phase | None:
         """Return the oldest phase if it has closed and is mature or has no calls; else None."""
         if self.oldest >= self.newest.number:
             return None
         phase = self.phases[self.oldest & 63]
-        if phase.n_dispatched and not phase.is_mature(now_ns, response_ns):
+        if phase.n_dispatched and not self._is_mature(phase, now_ns, response_ns):
             return None
         return self.take_oldest()
+
+    def _is_mature(self, phase: Phase, now_ns: int, response_ns: float) -> bool:
+        pool = self.pool
+        if not pool.is_on:
+            return phase.is_mature(now_ns, response_ns)
+        if not pool.is_heard(now_ns, phase):
+            return False
+        return pool.whole(phase).is_mature(now_ns, response_ns)
 
     def unanswered(self, now_ns: int) -> tuple[int, float]:
         """Return how many calls have no first byte yet, and their mean age."""

@@ -7,7 +7,8 @@ everybody's. Who the others are and how the places are divided is not known here
 of it would read a third of its elasticity and would swing a third of what it means to. So the inner
 limit sees totals: ours and the others' as of the last exchange. One governor of the fleet leads,
 the one with the most traffic: its limit is the fleet's, swing and all, and what the others' limits
-have found is set to it, so that each can take over. Ours is a share of it.
+have found is set to it, so that each can take over. Ours is a share of it. What it learns from is
+everybody's answers: all count in step with it (:mod:`policies.limit.pool`).
 
 A stall is told by few answers, so a part of the calls tells it less surely than all of them: ours
 goes on while the governors with most of the others' calls see one.
@@ -16,14 +17,18 @@ Alone again, with knowledge: the others are taken to go on as we do. With a shar
 of ours in flight stand for n/s at the service. So nobody takes the others' places in the first
 moments, and nobody starves: the limit goes on to learn, from a service that looks 1/s as large.
 
-*Considered and rejected*: a limit each on its own share of calls (elasticity and swings of a third:
-slow services are taken for queues); the mean of all limits (their swings cancel).
+*Considered and rejected*: the leader's own answers alone (of three governors a third of the
+samples: what it has wrong stays wrong three times as long); a limit each on its own share of calls
+(elasticity and swings of a third: slow services are taken for queues); the mean of all limits
+(their swings cancel).
 """
 
 from __future__ import annotations
 
 from policies.limit.adaptive import AdaptiveLimit
 from policies.limit.fixed import FixedLimit
+from policies.limit.phases import Kind
+from policies.limit.pool import Pool
 from policies.share import whole_places
 
 
@@ -79,6 +84,11 @@ class SharedLimit:
         self._led = 0
         self._led_has_knee = False
 
+    @property
+    def pool(self) -> Pool | None:
+        """What is counted together with the others; None where nothing is learned."""
+        return self.inner.pool if isinstance(self.inner, AdaptiveLimit) else None
+
     # -- the fleet ------------------------------------------------------------
 
     def divide(self, share: float, rank: int, n_ranks: int) -> None:
@@ -86,16 +96,33 @@ class SharedLimit:
         self._share = share
         self._rank = rank
         self._n_ranks = n_ranks
+        if self.pool is not None:
+            self.pool.part = share
         self._fit()
 
     def lead(self) -> None:
         """Go by what our own limit finds."""
         self._led = 0
+        if isinstance(self.inner, AdaptiveLimit):
+            self.inner.lead()
         self._fit()
 
-    def follow(self, total: int, level: float, has_knee: bool) -> None:
-        """Go by what the leader's limit has found."""
+    def follow(
+        self,
+        now_ns: int,
+        total: int,
+        level: float,
+        has_knee: bool,
+        tag: int = 0,
+        kind: Kind = Kind.STEADY,
+    ) -> None:
+        """Go by what the leader's limit has found, in the phase that it has open."""
         self._led = self.inner.follow(total, level, has_knee)
+        if isinstance(self.inner, AdaptiveLimit):
+            if not has_knee:
+                self.inner.lead()
+            elif tag != self.inner.pool.tag:
+                self.inner.step(now_ns, tag, kind)
         self._led_has_knee = has_knee
         self._fit()
 

@@ -50,7 +50,7 @@ class World:
     def exchange(self, idx: int, member: Member) -> None:
         """Exchange until the row is known."""
         for _ in range(2):
-            reply = self.board.exchange(self.now_ns // 1000, str(idx), member.call())
+            reply = self.board.exchange(self.now_ns // 1000, str(idx), member.call(self.clock(idx)))
             if not member.take(self.clock(idx), self.clock(idx), reply):
                 return
         raise AssertionError("a whole row is always taken")
@@ -166,12 +166,14 @@ def test_each_endpoint_has_its_part_and_its_leader() -> None:
             arrival = Arrival(flow=key + 1, tree=0, is_identified=True)
             gate.arrive(START_NS, arrival)
         members.append(Member(gate, TICK_NS))
-        board.exchange(START_NS // 1000, str(idx), members[idx].call())
+        board.exchange(START_NS // 1000, str(idx), members[idx].call(START_NS))
         members[idx].lose()
     for turn in range(1, 4):
         now_ns = START_NS + turn * TICK_NS
         for idx, member in enumerate(members):
-            member.take(now_ns, now_ns, board.exchange(now_ns // 1000, str(idx), member.call()))
+            member.take(
+                now_ns, now_ns, board.exchange(now_ns // 1000, str(idx), member.call(now_ns))
+            )
     assert [[x.limit for x in member.limits] for member in members] == [[10, 5], [10, 5]]
     for one, other in (members, members[::-1]):
         in_flight = [x.in_flight for x in other.gate.endpoints]
@@ -188,6 +190,31 @@ def test_one_leads_and_another_takes_over() -> None:
     world.pass_time(12, is_up=lambda idx: idx != gone)
     again = [x.is_leader for idx, x in enumerate(world.crew.members) if idx != gone]
     assert sum(again) == 1
+
+
+def test_all_count_in_step_with_the_leader_until_the_view_is_old() -> None:
+    """An exchange later at most each has the leader's phase open; alone again, its own."""
+    world = World(3, 30)
+    world.crew = make_crew(3, 30, 1, is_shared=True)
+    limits = [member.limits[0] for member in world.crew.members]
+    pools = [limit.pool for limit in limits if limit.pool is not None]
+    for limit in limits:
+        limit.inner.follow(20, 20.0, True)
+    tags = []
+    for turn in range(80):
+        is_reached = turn < 50
+        for idx, limit in enumerate(limits):
+            for step in range(6):
+                at_ns = world.clock(idx) + step * 15 * MS
+                phase = limit.on_dispatch(at_ns, 7, True)
+                limit.on_answer(at_ns + 90 * MS, phase, at_ns, 7, 7)
+        world.pass_time(1, is_up=lambda idx, is_reached=is_reached: is_reached)
+        tags.append([pool.tag for pool in pools])
+    together = tags[10:50]
+    assert max(max(x) for x in together) > min(min(x) for x in together) + 5
+    assert all(max(later) - min(later) <= 1 for later in together)
+    assert not any(pool.is_on for pool in pools)
+    assert all(late > early + 2 for early, late in zip(tags[49], tags[-1], strict=True))
 
 
 def test_invitations_elsewhere_count() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from policies.limit import AdaptiveLimit, FixedLimit
+from policies.limit.phases import Kind
 from policies.limit.shared import SharedLimit
 
 MS = 1_000_000
@@ -37,7 +38,7 @@ def test_ranks_share_every_place() -> None:
 def test_a_follower_goes_by_the_leader_and_can_take_over() -> None:
     """Where a knee is known the leader's limit is ours, and our own limit begins there."""
     limit = SharedLimit(AdaptiveLimit(1))
-    limit.follow(17, 16.0, True)
+    limit.follow(0, 17, 16.0, True)
     assert limit.total == 17
     assert limit.inner.has_knee
     assert limit.inner.level == 16.0
@@ -48,7 +49,7 @@ def test_a_follower_goes_by_the_leader_and_can_take_over() -> None:
 def test_until_a_knee_is_met_our_own_answers_count() -> None:
     """In the start a follower may have proven more than the leader knows."""
     limit = SharedLimit(AdaptiveLimit(1))
-    limit.follow(8, 8.0, False)
+    limit.follow(0, 8, 8.0, False)
     assert limit.total == limit.inner.limit >= 32
 
 
@@ -75,3 +76,42 @@ def test_capacity_is_our_part_and_best_capacity_everybodys() -> None:
     limit.divide(1 / 3, 1, 3)
     assert limit.capacity_hz(now_ns) == whole_hz / 3
     assert limit.best_capacity_hz(now_ns) > 300.0 * 0.8, "three times our own 100 a second"
+
+
+def test_a_follower_opens_the_phase_that_the_leader_has_open() -> None:
+    """What it sends belongs to that phase until the leader names another, however much it is."""
+    limit = SharedLimit(AdaptiveLimit(1))
+    assert limit.pool is not None
+    limit.pool.share(100 * MS)
+    limit.follow(0, 22, 20.0, True, 7, Kind.HIGH)
+    phases = {limit.on_dispatch(step * MS, 20, True) for step in range(200)}
+    limit.tick(6_000 * MS, 20)
+    assert len(phases) == 1
+    assert limit.pool.tag == 7
+    assert isinstance(limit.inner, AdaptiveLimit)
+    assert limit.inner.kind is Kind.HIGH
+    limit.follow(6_000 * MS, 18, 20.0, True, 8, Kind.LOW)
+    assert limit.on_dispatch(6_001 * MS, 20, True) not in phases
+    assert limit.inner.kind is Kind.LOW
+
+
+def test_alone_again_it_opens_phases_by_itself() -> None:
+    """Who has followed goes on where it stands when there is nobody to follow any more."""
+    limit = SharedLimit(AdaptiveLimit(1))
+    assert limit.pool is not None
+    limit.pool.share(100 * MS)
+    limit.follow(0, 22, 20.0, True, 7, Kind.HIGH)
+    limit.lead()
+    limit.pool.share(0)
+    phases = {limit.on_dispatch(step * 5 * MS, 20, True) for step in range(200)}
+    assert len(phases) > 2
+
+
+def test_until_a_knee_is_met_phases_are_our_own() -> None:
+    """The slow start waits for nobody."""
+    limit = SharedLimit(AdaptiveLimit(1))
+    assert limit.pool is not None
+    limit.pool.share(100 * MS)
+    limit.follow(0, 32, 32.0, False, 7, Kind.STEADY)
+    phases = {limit.on_dispatch(step * 5 * MS, 20, True) for step in range(100)}
+    assert len(phases) > 2
