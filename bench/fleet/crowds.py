@@ -18,7 +18,6 @@ from bench.storm import herd, noisy
 from governor.core.arrival import Arrival
 from governor.core.gate import Gate
 from governor.core.lease import Lease
-from governor.fleet.member import Member
 from policies.decision import Outcome
 
 _BEGIN, _ROUND, _SETTLED, _REFUSED = 110, 111, 112, 113
@@ -236,20 +235,6 @@ class CrowdSimulation(FleetSimulation):
             self.push(at_s, _BEGIN, (group, agent))
 
 
-def run_crowd(
-    crowd: Crowd,
-    seed: int,
-    n: int,
-    *,
-    is_shared: bool = True,
-    tick_s: float = 0.1,
-    weather: Weather | None = None,
-) -> dict[str, float]:
-    """Play a crowd before n governors; return the figures."""
-    simulation = make_crowd(crowd, seed, n, is_shared=is_shared, tick_s=tick_s, weather=weather)
-    return play(simulation)
-
-
 def make_crowd(
     crowd: Crowd,
     seed: int,
@@ -266,7 +251,7 @@ def make_crowd(
             gate.identities.tenants.index(key, 0)
     crew = LoyalCrew(gates, [1.0] * n, seed)
     if is_shared:
-        crew.members = [Member(gate, int(tick_s * 1e9)) for gate in gates]
+        crew.share_view(tick_s)
     return CrowdSimulation(crowd, crew, seed, tick_s, weather or Weather())
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from bench.fleet.crowds import COLUMNS as CROWD_COLUMNS
-from bench.fleet.crowds import CROWDS, Crowd, run_crowd
+from bench.fleet.crowds import CROWDS, Crowd, make_crowd, play
 from bench.fleet.simulation import Weather, run
 from bench.limit.cells import Cell
 from bench.limit.scenarios import SCENARIOS
@@ -58,7 +58,8 @@ def print_crowd(crowd: Crowd, n_seeds: int) -> None:
     for variant in VARIANTS:
         if "weights" in variant.options:
             continue  # agents stay with their governor, so all have as many
-        rows = [run_crowd(crowd, seed, **variant.options) for seed in range(n_seeds)]
+        runs = (make_crowd(crowd, seed, **variant.options) for seed in range(n_seeds))
+        rows = [play(run) for run in runs]
         means = (sum(x[key] for x in rows) / n_seeds for key in CROWD_COLUMNS)
         cells = " | ".join(f"{x:.3f}" for x in means)
         print(f"| {variant.name} | {cells} |", flush=True)

@@ -81,6 +81,10 @@ class Crew:
     def _draw(self, _arrival: Arrival) -> Gate:
         return self._rng.choices(self.gates, self._weights)[0]
 
+    def share_view(self, tick_s: float) -> None:
+        """Exchange with each other once a tick."""
+        self.members = [Member(gate, int(tick_s * 1e9)) for gate in self.gates]
+
     def gate_of(self, lease: Lease) -> Gate:
         """Return whose call it is."""
         return self._of[lease]
@@ -177,7 +181,7 @@ def make_crew(
     gates = make_gates(n, slots, seed, is_shared=is_shared, limit=limit)
     crew = Crew(gates, weights or [1.0] * n, seed)
     if is_shared:
-        crew.members = [Member(gate, int(tick_s * 1e9)) for gate in gates]
+        crew.share_view(tick_s)
     return crew
 
 

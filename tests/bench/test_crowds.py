@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bench.fleet.crowds import COLUMNS, HERD, NOISY, run_crowd
+from bench.fleet.crowds import COLUMNS, HERD, NOISY, make_crowd, play
 
 
 def test_a_crowd_is_the_same_again() -> None:
     """One seed, one course; every figure is there."""
     crowd = replace(NOISY, seconds=3.0)
-    first = run_crowd(crowd, 1, 2)
-    assert first == run_crowd(crowd, 1, 2)
+    first = play(make_crowd(crowd, 1, 2))
+    assert first == play(make_crowd(crowd, 1, 2))
     assert tuple(first) == COLUMNS
     assert 0.5 < first["busy"] <= 1.0
 
@@ -19,6 +19,6 @@ def test_a_crowd_is_the_same_again() -> None:
 def test_a_full_service_refuses_and_its_callers_come_back() -> None:
     """With two places in its line and a herd before it, some are refused and none fails."""
     crowd = replace(HERD, seconds=7.0, queue_bound=2)
-    found = run_crowd(crowd, 1, 2)
+    found = play(make_crowd(crowd, 1, 2))
     assert found["refused"] > 0.0
     assert found["failed"] == 0.0
