@@ -43,18 +43,24 @@ def cpu_quota(cores: float, pids: Iterable[int]) -> Iterator[None]:
     except OSError as error:
         raise BenchError(f"a quota of processor time needs root and cgroups: {error}") from error
     try:
-        if is_unified:
-            (folder / "cpu.max").write_text(f"{quota_us} {PERIOD_US}")
-        else:
-            (folder / "cpu.cfs_period_us").write_text(str(PERIOD_US))
-            (folder / "cpu.cfs_quota_us").write_text(str(quota_us))
-        for pid in pids:
-            (folder / "cgroup.procs").write_text(str(pid))
+        try:
+            _bound(folder, is_unified, quota_us, pids)
+        except OSError as error:
+            raise BenchError(f"no quota of processor time: {error}") from error
         yield
-    except OSError as error:
-        raise BenchError(f"no quota of processor time: {error}") from error
     finally:
         _leave(folder)
+
+
+def _bound(folder: Path, is_unified: bool, quota_us: int, pids: Iterable[int]) -> None:
+    """Write the quota of a group, and put the processes into it."""
+    if is_unified:
+        (folder / "cpu.max").write_text(f"{quota_us} {PERIOD_US}")
+    else:
+        (folder / "cpu.cfs_period_us").write_text(str(PERIOD_US))
+        (folder / "cpu.cfs_quota_us").write_text(str(quota_us))
+    for pid in pids:
+        (folder / "cgroup.procs").write_text(str(pid))
 
 
 def _leave(folder: Path) -> None:
