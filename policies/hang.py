@@ -11,8 +11,8 @@ answers follows a lull of calls. Together, with more open than usual, they are: 
 Poisson stream of answers at the usual rate the first 7 are missing once in
 exp(7) = 1,100 times. A burst into an idle kind ends its first call within a
 holding time, so less than ``PATIENT`` of that is no silence yet, unless 7 are missing of those
-alone that were open when it began and were of all ages: n of them end n a holding time. How
-many those are is known from below: what is open becomes so at the usual rate of answers. And
+alone that were open when it began and were of all ages: of n such, n end in a holding time. How
+many they are is known from below: open calls become so at the usual rate of answers. And
 the others must be answered meanwhile: where all hang it is the upstream that has stopped, for
 which the adaptive limit is there, and holding a kind back would help nobody.
 
