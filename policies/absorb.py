@@ -13,7 +13,9 @@ tries, and the caller's patience over all of them.
 
 from __future__ import annotations
 
-N_TRIES_MAX = 3
+from typing import Final
+
+N_TRIES_MAX: Final = 3
 """Refusals of one request that are waited out; a fourth is the upstream's last word."""
 
 

@@ -19,20 +19,21 @@ the traffic tells such a limit from a quota before it has been broken.
 from __future__ import annotations
 
 from math import exp, log
+from typing import Final
 
-FLOOR_HZ = 1.0
+FLOOR_HZ: Final = 1.0
 """A rate that no provider calls steep."""
 
-HALF_LIFE_NS = 60_000_000_000
+HALF_LIFE_NS: Final = 60_000_000_000
 """How fast the envelope forgets demand that has gone."""
 
-MEAN_NS = 2_000_000_000
+MEAN_NS: Final = 2_000_000_000
 """Memory of what is used: a tick of 50 ms is too short to tell a rate."""
 
-USED_SHARE = 0.5
+USED_SHARE: Final = 0.5
 """The envelope rises only where at least half of it is used."""
 
-_NS_PER_MIN = 60_000_000_000
+_NS_PER_MIN: Final = 60_000_000_000
 
 
 class Acceleration:

@@ -26,11 +26,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from typing import Final
 
-METHODS = frozenset((b"GET", b"HEAD"))
+METHODS: Final = frozenset((b"GET", b"HEAD"))
 """Safe and without a body."""
 
-NEUTRAL = frozenset(
+NEUTRAL: Final = frozenset(
     (
         b"amz-sdk-invocation-id",
         b"amz-sdk-request",
@@ -58,8 +59,8 @@ NEUTRAL = frozenset(
 )
 """Ids of tracing and of retries: they name a request and do not shape its answer."""
 
-_EVENTS = b"text/event-stream"
-_DECIDING = re.compile(rb"\r\n(vary|set-cookie)[ \t]*:([^\r\n]*)", re.IGNORECASE)
+_EVENTS: Final = b"text/event-stream"
+_DECIDING: Final = re.compile(rb"\r\n(vary|set-cookie)[ \t]*:([^\r\n]*)", re.IGNORECASE)
 
 Field = tuple[bytes, bytes]
 Key = tuple[bytes, ...]

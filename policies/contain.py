@@ -43,28 +43,29 @@ share per route (idle when the route is).
 from __future__ import annotations
 
 from math import ceil, sqrt
+from typing import Final
 
 from policies.hang import Hang
 
-N_KINDS = 256
+N_KINDS: Final = 256
 """Kinds told apart, a power of two; those that collide count as one."""
 
-SPLIT = 4.0
+SPLIT: Final = 4.0
 """Factor between brief and long: below it, waiting for a long one is no catastrophe."""
 
-KEPT_SHARE = 0.5
+KEPT_SHARE: Final = 0.5
 """Of the limit at most is kept from the long."""
 
-GAIN = 0.1
+GAIN: Final = 0.1
 """Of the running means per tick of 50 ms with departures."""
 
-RATE_GAIN = 0.02
+RATE_GAIN: Final = 0.02
 """Of a kind's arrival rate per tick: 2.5 s."""
 
-RATE_MIN_HZ = 0.05
+RATE_MIN_HZ: Final = 0.05
 """A kind that comes less often than once in 20 s keeps no place for itself."""
 
-HELD_MIN_NS = 10_000_000
+HELD_MIN_NS: Final = 10_000_000
 """Briefer holding times are equal: nobody minds waiting for them."""
 
 

@@ -19,28 +19,29 @@ sweep every 10 s) are longer than a caller's patience; ours are HAProxy's order.
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import Final
 
 from policies.decision import Outcome
 
-REST_NS = 1_000_000_000
+REST_NS: Final = 1_000_000_000
 """The first rest: restarts of a process take about that long."""
 
-MAX_REST_NS = 60_000_000_000
+MAX_REST_NS: Final = 60_000_000_000
 """The longest: an endpoint that is back is found within a minute."""
 
-RAMP_NS = 10_000_000_000
+RAMP_NS: Final = 10_000_000_000
 """From the first share to the whole."""
 
-FIRST_SHARE = 0.1
+FIRST_SHARE: Final = 0.1
 """Of an endpoint's share, at the beginning of its ramp (Envoy: min_weight_percent 10)."""
 
-PROBE_TIMEOUT_NS = 10_000_000_000
+PROBE_TIMEOUT_NS: Final = 10_000_000_000
 """A probe without an answer for so long has failed; if its answer comes later, it counts."""
 
-_SICK_AT = 10
-_FAILED = 2
+_SICK_AT: Final = 10
+_FAILED: Final = 2
 """Five in a row."""
-_UNREACHED = 5
+_UNREACHED: Final = 5
 """Two in a row."""
 
 

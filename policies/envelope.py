@@ -26,7 +26,7 @@ of all seconds says nothing of those that matter.
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -34,7 +34,7 @@ import numpy.typing as npt
 Numbers = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 
-UNLIMITED = float("inf")
+UNLIMITED: Final = float("inf")
 
 
 class Measure(IntEnum):
@@ -52,27 +52,27 @@ class Measure(IntEnum):
     """Upstreams called within a minute that it may not call."""
 
 
-MEASURES = tuple(measure.name.lower() for measure in Measure)
+MEASURES: Final = tuple(measure.name.lower() for measure in Measure)
 """The words used in configuration, events and pages."""
-N_MEASURES = len(MEASURES)
+N_MEASURES: Final = len(MEASURES)
 
-RATE_KEPT = float(np.exp(-1.0 / 10.0))
+RATE_KEPT: Final = float(np.exp(-1.0 / 10.0))
 """Share of the rate's memory that is left after a second."""
-RETRIES_KEPT = float(np.exp(-1.0 / 60.0))
+RETRIES_KEPT: Final = float(np.exp(-1.0 / 60.0))
 """Retries are rarer than arrivals: their share needs a longer memory."""
 
-RATE_WEIGHT = (1.0 - RATE_KEPT) / (1.0 + RATE_KEPT)
+RATE_WEIGHT: Final = (1.0 - RATE_KEPT) / (1.0 + RATE_KEPT)
 """Variance of a decayed mean over that of one second's count."""
-RETRIES_WEIGHT = (1.0 - RETRIES_KEPT) / (1.0 + RETRIES_KEPT)
+RETRIES_WEIGHT: Final = (1.0 - RETRIES_KEPT) / (1.0 + RETRIES_KEPT)
 
-N_ERRORS = 4.0
+N_ERRORS: Final = 4.0
 """Standard errors above a limit. Poisson traffic exactly at 5/s deviates 0.26 times an hour with 3,
 0.012 times with 4 (1,000 agent-hours, simulated)."""
-N_CALLS_MIN = 10.0
+N_CALLS_MIN: Final = 10.0
 """Calls behind a share of retries before anything is said of it."""
-N_BEGIN = 5
+N_BEGIN: Final = 5
 """Seconds on end above before a deviation begins: longer than one burst of parallel tools."""
-N_END = 30
+N_END: Final = 30
 """Seconds on end within before it has ended: an agent that thinks for ten is not a new one."""
 
 
@@ -146,13 +146,13 @@ def advance(is_over: Flags, is_within: Flags, streak: Any, deviates: Flags) -> F
     return flips
 
 
-LEARNED = (Measure.IN_FLIGHT, Measure.RATE, Measure.FAN_OUT)
-LEARNED_MIN = np.array((4.0, 2.0, 8.0))
+LEARNED: Final = (Measure.IN_FLIGHT, Measure.RATE, Measure.FAN_OUT)
+LEARNED_MIN: Final = np.array((4.0, 2.0, 8.0))
 """No learned limit lies below: small numbers of calls harm nobody and scatter most."""
-N_LEARN_BLOCKS = 12
+N_LEARN_BLOCKS: Final = 12
 """Blocks in the time after which a past counts: 10 min of 2 h. What rises within one is not its
 own excuse: a decayed rate passes every value on its way up."""
-N_LEARN_CALLS = 200
+N_LEARN_CALLS: Final = 200
 """Calls before a past is one: a median recorded session has fewer, a day's work more."""
 
 

@@ -37,35 +37,36 @@ always old); the cap without a verdict (a surge would wait beside free places).
 from __future__ import annotations
 
 from math import ceil, sqrt
+from typing import Final
 
-MISSED = 7.0
+MISSED: Final = 7.0
 """Answers missing, at the usual rate, that are no chance: exp(-7) = 0.1 %."""
 
-PATIENT = 1.25
+PATIENT: Final = 1.25
 """Holding times without an answer that are no burst's first wait."""
 
-SUSPECT = 3.0
+SUSPECT: Final = 3.0
 """Answers missing from which nothing is learned of what is usual."""
 
-SPREAD = 3.0
+SPREAD: Final = 3.0
 """Standard deviations above the usual that are no chance: 0.1 %."""
 
-MEMORY_S = 10.0
+MEMORY_S: Final = 10.0
 """Of what is usual: a few hundred calls of a busy kind, ten of a rare one."""
 
-DRIFT_S = 60.0
+DRIFT_S: Final = 60.0
 """Within which what lasts becomes usual, hung or not."""
 
-TICK_S = 0.05
+TICK_S: Final = 0.05
 """Between two ticks that are on time."""
 
-LATE_S = 1.5 * TICK_S
+LATE_S: Final = 1.5 * TICK_S
 """After more it is as if ticks had been on time, while nothing is held and nothing ends."""
 
-OTHERS_SHARE = 0.5
+OTHERS_SHARE: Final = 0.5
 """Of their usual rate at which the others must be answered meanwhile."""
 
-OTHERS_MIN = 3
+OTHERS_MIN: Final = 3
 """Answers to others below which nothing is known of them."""
 
 

@@ -36,33 +36,34 @@ hour; within 20 ms it hardly is).
 from __future__ import annotations
 
 from math import ceil, sqrt
+from typing import Final
 
-WINDOW_NS = 20_000_000
+WINDOW_NS: Final = 20_000_000
 """Shorter than people and schedulers can agree by chance, longer than a loop turn."""
 
-HOLD_MAX_NS = 200_000_000
+HOLD_MAX_NS: Final = 200_000_000
 """Nobody is held longer for the sake of others: below what a caller of a tool notices."""
 
-SPREAD = 6.0
+SPREAD: Final = 6.0
 """Marks nobody in six of seven recordings of organic traffic at their own speed (22 h), one arrival
 in 2,300 in the seventh, whose clients send in bursts; played ten times as fast, one in 800."""
 
-BOUND_MIN = 8
+BOUND_MIN: Final = 8
 """A few agents of one program start together without being a storm."""
 
-GAIN = 0.05
+GAIN: Final = 0.05
 """Of the running mean per 50 ms: a second."""
 
-KEPT_SHARE = 0.25
+KEPT_SHARE: Final = 0.25
 """Of the limit at most is kept from the crowd."""
 
-CLIP = 4.0
+CLIP: Final = 4.0
 """A tick's windows count up to this many times the mean, and this much more."""
 
-LONE = 2
+LONE: Final = 2
 """Arrivals alone in a row that make a caller one that comes by itself."""
 
-_TICK_WINDOWS = 2.5
+_TICK_WINDOWS: Final = 2.5
 """Windows per tick of 50 ms."""
 
 

@@ -20,16 +20,16 @@ independent proportions", Statistics in Medicine 17 (1998), method 10.
 from __future__ import annotations
 
 from math import sqrt
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-Z = 1.96
+Z: Final = 1.96
 """Two-sided 95 %."""
 
-N_MIN = 30
+N_MIN: Final = 30
 """Fewer calls in an arm say nothing."""
 
-_BUCKETS = 1 << 16
-_MIX = 2654435761
+_BUCKETS: Final = 1 << 16
+_MIX: Final = 2654435761
 
 
 class Estimate(NamedTuple):

@@ -24,14 +24,15 @@ decay ends in a burst of calls to an endpoint about which nothing new is known;
 from __future__ import annotations
 
 from math import exp
+from typing import Final
 
-TAU_NS = 10_000_000_000
+TAU_NS: Final = 10_000_000_000
 """Memory of a peak (Finagle's default)."""
 
-PEAK_STEP = 4.0
+PEAK_STEP: Final = 4.0
 """Of the mean: the most that one sample, or the age of unanswered calls, counts."""
 
-N_OVERDUE = 3
+N_OVERDUE: Final = 3
 """Fewer unanswered calls may all be of a slow kind."""
 
 

@@ -41,63 +41,64 @@ the bucket's depth, the last one ends anywhere); pacing from the first refusal o
 from __future__ import annotations
 
 from collections import deque
+from typing import Final
 
-MARK_NS = 5_000_000
+MARK_NS: Final = 5_000_000
 """Refusals this close together are one mark: at 1,000/s five calls, an error of 5 in 100."""
 
-SPAN_NS_MIN = 100_000_000
-N_ACCEPTED_MIN = 8
+SPAN_NS_MIN: Final = 100_000_000
+N_ACCEPTED_MIN: Final = 8
 """Shortest measure, in time and in calls: an error of one call in eight. A bounded queue that
 fills refuses for some milliseconds, and then a ceiling holds."""
 
-WINDOW_NS = 2_000_000_000
+WINDOW_NS: Final = 2_000_000_000
 """Longest measure: how fast a quota that was lowered is followed."""
 
-MARGIN = 0.5
+MARGIN: Final = 0.5
 """Of a call: between two refusals the bucket was filled with up to one more than were accepted.
 What is too high mends itself with the next refusal, what is too low leaves the quota idle."""
 
-LULL_NS = 1_000_000_000
+LULL_NS: Final = 1_000_000_000
 """After a pause this long the bucket may have overflowed."""
 
-MEMORY_NS = 60_000_000_000
+MEMORY_NS: Final = 60_000_000_000
 """How long a quota binds after its last refusal: most are told per minute."""
 
-CREEP_HZ = 0.02
+CREEP_HZ: Final = 0.02
 """Growth of the pace per second of waiting, at first: two calls in a hundred."""
 
-BACK_S = 2.5
+BACK_S: Final = 2.5
 """A refusal takes the creep of so many seconds back, a twentieth of the rate. What is left unused
 then fills the bucket, and is spent when the pace is above the rate: nothing is lost, and one call
 in a hundred or less is refused."""
 
-CREEP_KNOWN_HZ = 0.005
-BACK_KNOWN_S = 5.0
+CREEP_KNOWN_HZ: Final = 0.005
+BACK_KNOWN_S: Final = 5.0
 """The same once a refusal at our own pace has confirmed the rate to a few per cent: the dip gives
 as many tokens back, and half as many calls are refused."""
 
-CONFIRMED = 0.05
+CONFIRMED: Final = 0.05
 """Relative difference between two measures that confirm each other."""
 
-BUSY_SHARE = 0.8
+BUSY_SHARE: Final = 0.8
 """Of a pause between refusals: if calls waited for so much of it, no bucket overflowed."""
 
-PLATEAU_S = 15.0
+PLATEAU_S: Final = 15.0
 """Seconds of waiting without a refusal after which the pace is doubled beside that."""
 
-CREPT_S = 8.0
+CREPT_S: Final = 8.0
 """Creep, seconds, that no error of the rate explains: the pace is a third above it."""
 
-BURST_S = 0.1
+BURST_S: Final = 0.1
 """Of the rate that may be sent at once: two ticks, so that a tick's jitter leaves no token."""
 
-WEIGH_NS = 250_000_000
-N_WEIGHED_MIN = 8
-REFUSED_SHARE = 0.25
+WEIGH_NS: Final = 250_000_000
+N_WEIGHED_MIN: Final = 8
+REFUSED_SHARE: Final = 0.25
 """If a quarter is refused of eight paced calls or more, what is short is no rate: the pace is an
 eighth above it at most, and what is paced for nothing waits for nothing."""
 
-DOUBT_NS = 60_000_000_000
+DOUBT_NS: Final = 60_000_000_000
 """How long no quota is suspected after one was not there."""
 
 

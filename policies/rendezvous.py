@@ -15,9 +15,10 @@ arcs, for a search that is only faster above some dozens of endpoints.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final
 
-_MASK = 0xFFFFFFFFFFFFFFFF
-_STEP = 0x9E3779B97F4A7C15
+_MASK: Final = 0xFFFFFFFFFFFFFFFF
+_STEP: Final = 0x9E3779B97F4A7C15
 
 
 def score(key: int, idx: int) -> int:

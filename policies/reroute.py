@@ -37,7 +37,7 @@ overload, which here their limits do; a call sent where nobody listens is lost t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 from policies.ejection import Health, Verdict
 from policies.limit.protocol import Limit
@@ -45,18 +45,18 @@ from policies.pace import Pace
 from policies.rendezvous import home, score
 from policies.xorshift import Xorshift
 
-SLOW_RATIO = 3.0
+SLOW_RATIO: Final = 3.0
 """Replicas of one service differ less than this while they are well (two in 1.25 at sigma 0.5)."""
 
-AGAIN_RATIO = 2.0
+AGAIN_RATIO: Final = 2.0
 """A slow endpoint is slow until it is nearer than this to its rival."""
 
-TRIAL_EVERY = 500
+TRIAL_EVERY: Final = 500
 """Choices between two calls to a slow endpoint: 0.2 %, out of sight of a p99. Simulated, one of
 three ten times slower, eight seeds: p99 at most 1.13 times the healthy one; with one in 200 and
 no ``AGAIN_RATIO`` it was up to 1.55 (the two were changed together)."""
 
-_UNIT = 1.0 / (1 << 64)
+_UNIT: Final = 1.0 / (1 << 64)
 
 
 class Replica:

@@ -34,27 +34,28 @@ from __future__ import annotations
 
 from collections import deque
 from math import log
+from typing import Final
 
-WINDOW_NS = 100_000_000
-N_WINDOWS = 32
+WINDOW_NS: Final = 100_000_000
+N_WINDOWS: Final = 32
 """Three seconds: calls whose refusals come only after a back end's time-out are still known."""
 
-JUDGE_NS = 200_000_000
+JUDGE_NS: Final = 200_000_000
 
-N_CLASSES = 64
+N_CLASSES: Final = 64
 """Tenants that fall on one class are taken together: less is seen, nothing that is not there."""
 
-CHANCE = 12.0
+CHANCE: Final = 12.0
 """Exponent of the chance: six in a million, for some hundred classes a second are looked at."""
 
-SPARED_SHARE = 0.25
+SPARED_SHARE: Final = 0.25
 """Of the expected refusals at most: a class that is merely luckier is the upstream's affair."""
 
-LULL_NS = 3_000_000_000
+LULL_NS: Final = 3_000_000_000
 """Without a refusal for so long nothing is counted any more."""
 
 
-MEMORY_NS = 10_000_000_000
+MEMORY_NS: Final = 10_000_000_000
 """How long a finding holds: a back end that is back has worked off what waited by then."""
 
 

@@ -19,8 +19,9 @@ With unequal parts they are more or less by fewer than n.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
-N_BINS = 16
+N_BINS: Final = 16
 """Demands of 1 to 65,535 places, and more in the last."""
 
 

@@ -31,14 +31,15 @@ more would lose their task, and the others give up by themselves).
 from __future__ import annotations
 
 from collections import deque
+from typing import Final
 
-N_STORM = 5
+N_STORM: Final = 5
 """Refusals within ``STORM_NS`` that make a storm."""
 
-STORM_NS = 1_000_000_000
+STORM_NS: Final = 1_000_000_000
 
-BACKOFF_NS = 500_000_000
-BACKOFF_MAX_NS = 8_000_000_000
+BACKOFF_NS: Final = 500_000_000
+BACKOFF_MAX_NS: Final = 8_000_000_000
 """First and longest back-off of the SDKs of OpenAI and Anthropic, which most others resemble."""
 
 

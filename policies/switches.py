@@ -15,14 +15,16 @@ stands with those who come by themselves.
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from policies.decision import Reason
 
-GOVERN, OBSERVE, OFF = range(3)
-STATES = ("govern", "observe", "off")
+GOVERN: Final = 0
+OBSERVE: Final = 1
+OFF: Final = 2
+STATES: Final = ("govern", "observe", "off")
 
-NO_SWITCHES = -1
+NO_SWITCHES: Final = -1
 """What a request carries whose route says nothing: as the file says."""
 
 
@@ -70,10 +72,10 @@ class Modes(NamedTuple):
         return sum(STATES.index(mode) << 2 * place for place, mode in enumerate(self))
 
 
-_ANY_OBSERVES = Modes(*["observe"] * len(Policy)).pack()
-_ANY_OFF = Modes(*["off"] * len(Policy)).pack()
+_ANY_OBSERVES: Final = Modes(*["observe"] * len(Policy)).pack()
+_ANY_OFF: Final = Modes(*["off"] * len(Policy)).pack()
 
-POLICY_OF = {
+POLICY_OF: Final = {
     Reason.HELD: Policy.HOLD,
     Reason.CONTAINED: Policy.CONTAIN,
     Reason.DOOMED: Policy.CONTAIN,

@@ -6,7 +6,9 @@ triple (13, 7, 17); period 2**64 - 1.
 
 from __future__ import annotations
 
-_MASK = 0xFFFFFFFFFFFFFFFF
+from typing import Final
+
+_MASK: Final = 0xFFFFFFFFFFFFFFFF
 
 
 class Xorshift:

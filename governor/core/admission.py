@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from governor.core.bands import NO_ROOM, Band, Room
 from governor.core.endpoint import Endpoint
 from governor.core.faults import Part
@@ -16,10 +18,10 @@ from governor.core.telling import Telling
 from policies.decision import Action, Reason
 from signals import REFUSED
 
-STATUS_WAIT = 429
+STATUS_WAIT: Final = 429
 """Capacity exists and is taken: come back at your slot (RFC 6585 section 4)."""
 
-_ADMIT = Action.ADMIT
+_ADMIT: Final = Action.ADMIT
 
 
 class Admission(Telling):

@@ -7,12 +7,14 @@ that line.
 
 from __future__ import annotations
 
+from typing import Final
+
 from policies.switches import NO_SWITCHES
 
-URGENCY_DEFAULT = 3
+URGENCY_DEFAULT: Final = 3
 """RFC 9218 section 4.1: the default urgency; 0 is the most urgent, 7 the least."""
 
-UNMARKED = -1
+UNMARKED: Final = -1
 """Attempt number of a request whose headers say nothing about retries."""
 
 

@@ -21,16 +21,16 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from enum import IntEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from governor.core.lease import Lease
 from governor.core.line import CLASSES_PER_URGENCY, N_TENANTS, Line
 from policies.herd import HOLD_MAX_NS
 
-N_BEFORE_CROWD = 7
+N_BEFORE_CROWD: Final = 7
 """Dispatches of others between two of the crowd, where all of them wait."""
 
-_KEYS_PER_BAND = 8 * CLASSES_PER_URGENCY
+_KEYS_PER_BAND: Final = 8 * CLASSES_PER_URGENCY
 
 
 class Band(IntEnum):
@@ -46,7 +46,7 @@ class Band(IntEnum):
     """Of a kind whose calls are not answered now, while those of others are."""
 
 
-_BANDS = tuple(Band)
+_BANDS: Final = tuple(Band)
 """By number; a look-up costs a fifth of making one anew."""
 
 
@@ -68,7 +68,7 @@ class Room(NamedTuple):
         return self.is_free and (self.for_crowd if band is Band.CROWD else self.for_hung)
 
 
-NO_ROOM = Room(False, False, False, False)
+NO_ROOM: Final = Room(False, False, False, False)
 """Every place is taken: nothing else needs to be weighed."""
 
 

@@ -10,13 +10,13 @@ nothing, for the gate does not call.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 if TYPE_CHECKING:
     from governor.core.gate import Gate
     from governor.core.lease import Decision
 
-CAPACITY = 1_000
+CAPACITY: Final = 1_000
 """Interventions kept: a storm's first seconds at hundreds a second; about 400 KB."""
 
 

@@ -14,25 +14,26 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from heapq import heapify, heappop, heappush
+from typing import Final
 
 from governor.core.bands import Band, Bands, Room
 from governor.core.lease import Lease, LeaseState
 from governor.core.line import N_TENANTS
 from governor.core.patience import Patience
 
-WAIT_SHARE = 0.5
+WAIT_SHARE: Final = 0.5
 """Send away when the expected wait passes this share of patience."""
 
-NEWEST_FIRST_SHARE = 0.25
+NEWEST_FIRST_SHARE: Final = 0.25
 """Expected wait, as a share of patience, from which the newest goes first."""
 
-FINISH_SHARE = 0.9
+FINISH_SHARE: Final = 0.9
 """A request must be expected to be answered within this share of its caller's patience."""
 
-N_EXPIRY_SLACK = 1024
+N_EXPIRY_SLACK: Final = 1024
 """Settled entries tolerated in the expiry heap before it is rebuilt."""
 
-_PENDING = LeaseState.PENDING
+_PENDING: Final = LeaseState.PENDING
 
 
 class Dispatcher:

@@ -6,7 +6,7 @@ how fast it is. Who may take a place is the gate's to decide.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from governor.core.faults import Faults, Part
 from governor.core.lease import Lease, LeaseState
@@ -15,7 +15,7 @@ from policies.reroute import Replica
 if TYPE_CHECKING:
     from policies.limit import Limit
 
-_OPEN = LeaseState.OPEN
+_OPEN: Final = LeaseState.OPEN
 
 
 class Endpoint(Replica):

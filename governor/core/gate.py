@@ -28,7 +28,7 @@ that is so of all of them, and every arrival is admitted.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from governor.core.adoption import Adoption
 from governor.core.arrival import Arrival
@@ -39,11 +39,11 @@ from governor.core.outlook import Outlook, look_ahead
 from policies.decision import Action, Outcome, Reason
 from signals import ANSWERED, FAILED, FIRST_BYTE, GONE, LEFT
 
-_ADMIT = Action.ADMIT
-_COMPLETED = Outcome.COMPLETED
-_PENDING = LeaseState.PENDING
-_OPEN = LeaseState.OPEN
-_CLOSED = LeaseState.CLOSED
+_ADMIT: Final = Action.ADMIT
+_COMPLETED: Final = Outcome.COMPLETED
+_PENDING: Final = LeaseState.PENDING
+_OPEN: Final = LeaseState.OPEN
+_CLOSED: Final = LeaseState.CLOSED
 
 
 class Gate(Adoption):

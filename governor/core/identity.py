@@ -20,27 +20,27 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from heapq import nlargest
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from governor.core.restraint import Restraint
 
 from governor.core.roots import Roots
 
-OVERFLOW = 0
+OVERFLOW: Final = 0
 """The entry shared by everybody for whom there was no place."""
 
-HALF_LIFE_NS = 30_000_000_000
+HALF_LIFE_NS: Final = 30_000_000_000
 """Service older than a few half-lives no longer ranks a caller behind others."""
 
-IDLE_NS = 60_000_000_000
+IDLE_NS: Final = 60_000_000_000
 """Unseen for this long, and with nothing open, an entry may be given away; no signal
 remembers a flow for longer."""
 
-N_PROBES = 8
+N_PROBES: Final = 8
 """Entries looked at per new name in a full table."""
 
-WEIGHT_MAX = 1e12
+WEIGHT_MAX: Final = 1e12
 """The landmark moves before sums lose precision: every 20 minutes."""
 
 

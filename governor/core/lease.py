@@ -8,7 +8,7 @@ looks into.
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import Any, TypeVar, overload
+from typing import Any, Final, TypeVar, overload
 
 from governor.core.arrival import Arrival
 from policies.decision import Action, Reason
@@ -23,7 +23,9 @@ class LeaseState(IntEnum):
     CLOSED = 2
 
 
-_PENDING = LeaseState.PENDING
+_PENDING: Final = LeaseState.PENDING
+_ADMIT: Final = Action.ADMIT
+_UNTOUCHED: Final = Reason.UNTOUCHED
 
 
 class Lease:
@@ -158,16 +160,16 @@ class Decision:
 
 
 class Wordless(Decision):
-    """A decision that says nothing but its action, which is its class's: made empty."""
+    """A decision that says nothing but its action, which is its class's."""
 
     __slots__ = ()
 
-    reason = Reason.UNTOUCHED
-    retry_after_ns = 0
-    status = 0
-    observed = None
-
-    __init__ = object.__init__
+    def __init__(self, action: Action) -> None:
+        self.action = action
+        self.reason = Reason.UNTOUCHED
+        self.retry_after_ns = 0
+        self.status = 0
+        self.observed = None
 
 
 class Asked(Wordless):
@@ -175,15 +177,21 @@ class Asked(Wordless):
 
     __slots__ = ()
 
-    action = Action.WAIT
+    def __init__(self) -> None:
+        super().__init__(Action.WAIT)
 
 
 class Untouched(Wordless):
     """What is decided of nearly every request: admitted on arrival, nothing else to say.
 
-    It has a lease and is otherwise always the same: made empty, it costs less than half.
+    It has a lease and is otherwise always the same.
     """
 
     __slots__ = ()
 
-    action = Action.ADMIT
+    def __init__(self) -> None:
+        self.action = _ADMIT  # as Wordless does, without the call
+        self.reason = _UNTOUCHED
+        self.retry_after_ns = 0
+        self.status = 0
+        self.observed = None

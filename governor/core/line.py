@@ -32,31 +32,32 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Collection, Iterator
 from heapq import heapify, heappop, heappush
+from typing import Final
 
 from governor.core.lease import Lease, LeaseState
 
-CLASSES_PER_URGENCY = 64
+CLASSES_PER_URGENCY: Final = 64
 """Room for attained-service classes below one urgency; 2**63 units never occur."""
 
-INVITED = -2
+INVITED: Final = -2
 """``line_key`` of a lease, before it is pushed, whose caller came at its slot."""
 
-CLASS_UNIT_HZ = 20.0
+CLASS_UNIT_HZ: Final = 20.0
 """One class unit is 50 ms of upstream time; classes double from there."""
 
-SWEEP_MIN = 64
+SWEEP_MIN: Final = 64
 """Dead entries tolerated before a sweep is worth its cost."""
 
-N_EQUALS = 32
+N_EQUALS: Final = 32
 """Equals looked at for one whose tree has lost a call already."""
 
-N_TENANTS = 4096
+N_TENANTS: Final = 4096
 """Tenants told apart, as in the identity tables."""
 
-N_STALE = 64
+N_STALE: Final = 64
 """Outdated entries tolerated in the tenants' order, beside four for each tenant."""
 
-N_FINISH_MAX = 4096
+N_FINISH_MAX: Final = 4096
 """Idle tenants remembered as served ahead of their share; beyond it all start level."""
 
 

@@ -16,11 +16,12 @@ of its own.
 from __future__ import annotations
 
 from math import exp2
+from typing import Final
 
-HALF_LIFE_NS = 5_000_000_000
+HALF_LIFE_NS: Final = 5_000_000_000
 """A burst of newcomers is over when they have been answered; a steady stream stays a stream."""
 
-N_TENANTS_MAX = 4_096
+N_TENANTS_MAX: Final = 4_096
 """Memory bound: beyond it all accounts begin anew."""
 
 

@@ -7,21 +7,21 @@ Alone, all of them are nought and nothing is decided otherwise than without a fl
 from __future__ import annotations
 
 from math import sqrt
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from signals import SignalBank
 from signals.forecast import BUCKETS
 from signals.storm import AWAITED_MIN, RETURN_SHARE
 
-N_WINDOWS = 8
+N_WINDOWS: Final = 8
 """Windows of half a second that the forecast is cut into."""
 
-WINDOW_BINS = 10
+WINDOW_BINS: Final = 10
 """Bins of the forecast in one of them."""
 
-WINDOW_S = 0.5
+WINDOW_S: Final = 0.5
 
-CALM_NS = 500_000_000
+CALM_NS: Final = 500_000_000
 """The alarm ends when nothing has spoken for it for so long."""
 
 

@@ -14,7 +14,7 @@ and everything is as without it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from policies.herd import HOLD_MAX_NS
 from signals.backoff import BIN_NS
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from governor.core.others import StormWatch
     from signals import SignalBank
 
-N_HOLD_BINS = HOLD_MAX_NS // BIN_NS
+N_HOLD_BINS: Final = HOLD_MAX_NS // BIN_NS
 """As far as a hold reaches."""
 
-N_SPILL_BINS = 10
+N_SPILL_BINS: Final = 10
 """As far as the alarm's own window reaches: 0.5 s."""
 
 

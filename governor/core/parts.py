@@ -7,7 +7,7 @@ a request is :mod:`governor.core.gate`'s.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Final, Protocol, cast
 
 from governor.core.bands import Room
 from governor.core.dispatcher import Dispatcher
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from signals import SignalBank
 
 
-_NOT_ACCEPTED = (Outcome.REFUSED, Outcome.UNSENT, Outcome.COALESCED)
+_NOT_ACCEPTED: Final = (Outcome.REFUSED, Outcome.UNSENT, Outcome.COALESCED)
 
 
 class InterventionLog(Protocol):

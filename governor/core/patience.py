@@ -12,17 +12,18 @@ it. A single leaver (somebody pressed Ctrl-C) teaches nothing.
 from __future__ import annotations
 
 from collections import deque
+from typing import Final
 
-N_LEAVERS = 32
+N_LEAVERS: Final = 32
 """Leavers remembered; a quartile of 32 moves within one storm."""
 
-N_LEAVERS_MIN = 5
+N_LEAVERS_MIN: Final = 5
 """Fewer than five leavers may be people, not a policy."""
 
-PATIENCE_MIN_NS = 100_000_000
+PATIENCE_MIN_NS: Final = 100_000_000
 """Nobody tunes a client below 100 ms; shorter sojourns are cancellations."""
 
-N_SURVIVORS_PER_LEAVER = 8
+N_SURVIVORS_PER_LEAVER: Final = 8
 """Callers served beyond the learned patience, per leaver, that disprove it."""
 
 

@@ -22,7 +22,7 @@ forty vector operations over n, at most ``N_FLOWS_A_TICK`` of them in one tick.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -30,22 +30,22 @@ from governor.core.identity import Identities
 from policies.envelope import N_MEASURES, RATE_KEPT, RETRIES_KEPT, RETRIES_WEIGHT, Measure
 from signals import Shared
 
-READ_NS = 1_000_000_000
+READ_NS: Final = 1_000_000_000
 """Between two readings; the decays of the envelope's measures count in it."""
 
-UPSTREAM_MEMORY_NS = 60_000_000_000
+UPSTREAM_MEMORY_NS: Final = 60_000_000_000
 """An upstream counts as called for a minute; rows are kept at least as long."""
 
-N_ROWS_A_TICK = 8_192
+N_ROWS_A_TICK: Final = 8_192
 """Rows looked at per tick: 0.1 ms; a full pool takes 16 ticks, less than a second."""
 
-N_FLOWS_A_TICK = 4_096
+N_FLOWS_A_TICK: Final = 4_096
 """Flows read per tick: a full table takes 16 of a second's 20 ticks."""
 
-N_UPSTREAMS = 63
+N_UPSTREAMS: Final = 63
 """Upstreams told apart: bits of one number. Those beyond are not seen here."""
 
-CALLS_FOR_RHYTHM = 10
+CALLS_FOR_RHYTHM: Final = 10
 """Calls within the memory of a minute before a rhythm is spoken of."""
 
 

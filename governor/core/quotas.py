@@ -13,18 +13,18 @@ table hear nothing of each other's.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from signals.quota import FRESH_S, N_KINDS, QUOTA_REQUESTS
 
 if TYPE_CHECKING:
     from governor.core.gate import Gate
 
-UNNAMED = 4
+UNNAMED: Final = 4
 """The kind of a quota whose header does not say what it counts; by default requests."""
 
-_NAMES = {QUOTA_REQUESTS: "requests", UNNAMED: "upstream"}
-_NS = 1e-9
+_NAMES: Final = {QUOTA_REQUESTS: "requests", UNNAMED: "upstream"}
+_NS: Final = 1e-9
 
 
 class QuotaLeft(NamedTuple):

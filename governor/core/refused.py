@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from heapq import heappop, heappush
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from governor.core.arrival import Arrival
 from governor.core.faults import Part
@@ -33,10 +33,10 @@ if TYPE_CHECKING:
     from governor.core.gate import Gate
     from governor.core.parts import GateParts
 
-NO_RETRY = 0
+NO_RETRY: Final = 0
 """In place of a slot: no retry can help."""
 
-_PENDING = LeaseState.PENDING
+_PENDING: Final = LeaseState.PENDING
 
 
 class Returning(Lease):

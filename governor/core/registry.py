@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -44,20 +44,20 @@ from policies.envelope import (
 )
 from signals import Shared
 
-N_EVENTS = 1_000
+N_EVENTS: Final = 1_000
 """Events kept; the audit file keeps all acts."""
-N_FLIPS_MAX = 1_000
+N_FLIPS_MAX: Final = 1_000
 """Deviations told of in one second; more are counted."""
-N_RESTRAINED_MAX = 1_024
+N_RESTRAINED_MAX: Final = 1_024
 """A person is to release each."""
-GRACE_S = 30
+GRACE_S: Final = 30
 """After a release, before the deviation that led to it counts again."""
-CAP_DEFAULT = 1
+CAP_DEFAULT: Final = 1
 """Calls in flight of a held flow whose envelope says nothing of them."""
 
-UNMET = -1
+UNMET: Final = -1
 """Rule of a flow that has not been compared with the rules."""
-NO_RULE = 0
+NO_RULE: Final = 0
 """Rule of a flow that none names: the default's place."""
 
 

@@ -36,35 +36,38 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from collections import deque
 from heapq import heappop, heappush
+from typing import Final
 
-LEAD_NS = 300_000_000
+LEAD_NS: Final = 300_000_000
 """Shortest invitation: what a caller needs to hear it and turn round."""
 
-OVERBOOKING = 1.3
+OVERBOOKING: Final = 1.3
 """rho: invitations per place; 1.1 idles, 2 repeats too often."""
 
-SPARE_SHARE_MIN = 0.1
+SPARE_SHARE_MIN: Final = 0.1
 """However busy organic demand keeps the service, a tenth is offered to returners."""
 
-OVERDUE_NS = 1_000_000_000
+OVERDUE_NS: Final = 1_000_000_000
 """An invited caller this late has made other plans; its place is free."""
 
-EARLY_NS = 50_000_000
+EARLY_NS: Final = 50_000_000
 """An unmarked caller this close before a slot of its own is taken to be keeping it."""
 
-STEP_NS = 1_000
+STEP_NS: Final = 1_000
 """Slots that would coincide are told apart by a microsecond."""
 
-UNKNOWN_HZ = 100.0
+UNKNOWN_HZ: Final = 100.0
 """Rate of invitations while no capacity is known: told apart to the millisecond."""
 
-N_OUTSTANDING_MAX = 65_536
+N_OUTSTANDING_MAX: Final = 65_536
 """Memory bound; beyond it nobody is invited."""
 
-N_FITS = 8
+N_FITS: Final = 8
 """Steps towards the first instant that is free behind an upstream's wish."""
 
-NO_SLOT, EARLY, AT_SLOT = 0, 1, 2
+NO_SLOT: Final = 0
+EARLY: Final = 1
+AT_SLOT: Final = 2
 """What an arrival redeems: nothing, an invitation before its time, or the slot it keeps."""
 
 

@@ -26,19 +26,19 @@ otherwise); no look at all (the first call after an hour would pay for the hour)
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Final, cast
 
 if TYPE_CHECKING:
     from governor.core.gate import Gate
     from governor.core.parts import GateParts
 
-TICK_NS = 50_000_000
+TICK_NS: Final = 50_000_000
 """Between two ticks that are on time."""
 
-QUIET_NS = 5_000_000_000
+QUIET_NS: Final = 5_000_000_000
 """Without a call for so long, a gate may rest: waking it costs as much as some ticks."""
 
-LOOK_TICKS = 100
+LOOK_TICKS: Final = 100
 """Ticks of which a gate that rests takes part in one."""
 
 

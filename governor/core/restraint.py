@@ -21,7 +21,7 @@ Exempt requests (health routes, idle event streams) are never touched.
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from governor.core.arrival import Arrival
 from governor.core.bands import Band
@@ -35,10 +35,10 @@ if TYPE_CHECKING:
     from governor.core.identity import Identities
     from governor.core.parts import GateParts
 
-STATUS_QUARANTINED = 403
+STATUS_QUARANTINED: Final = 403
 """Repeating it cannot help (RFC 9110 section 15.5.4), and no SDK does."""
 
-_PENDING = LeaseState.PENDING
+_PENDING: Final = LeaseState.PENDING
 
 
 class Restraint:

@@ -33,18 +33,20 @@ have a place already (their work would be lost, and may be worth something to a 
 
 from __future__ import annotations
 
+from typing import Final
+
 from governor.core.lease import Lease, LeaseState
 
-N_ROOTS = 4_096
+N_ROOTS: Final = 4_096
 """Roots remembered; beyond it those that ended are forgotten, then new ones not taken in."""
 
-GRACE_NS = 1_500_000_000
+GRACE_NS: Final = 1_500_000_000
 """A caller that repeats at once is back: the longest first back-off of the SDKs is about 1 s."""
 
-DOOMED_NS = 30_000_000_000
+DOOMED_NS: Final = 30_000_000_000
 """Nobody waits longer, unless configured to."""
 
-_CLOSED = LeaseState.CLOSED
+_CLOSED: Final = LeaseState.CLOSED
 
 
 class Root:

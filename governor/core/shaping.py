@@ -43,7 +43,7 @@ until a tick of it has gone well.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import ParamSpec
+from typing import Final, ParamSpec
 
 from governor.core.arrival import Arrival
 from governor.core.bands import Band, Room
@@ -61,11 +61,11 @@ from policies.switches import Modes as Modes
 
 P = ParamSpec("P")
 
-RETURNING_SHARE = 1.0 / 3.0
+RETURNING_SHARE: Final = 1.0 / 3.0
 """Of a kind's usual rate that is invited beside it, where its back end's capacity is unknown: one
 that cannot serve a third more than usual is saturated every day."""
 
-_REASONS = (Reason.OVER_LIMIT, Reason.CONTAINED, Reason.HELD, Reason.CONTAINED)
+_REASONS: Final = (Reason.OVER_LIMIT, Reason.CONTAINED, Reason.HELD, Reason.CONTAINED)
 """Why a request waits beside a free place, by band."""
 
 

@@ -18,11 +18,12 @@ scaling WeChat microservices" (SoCC 2018).
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Final
 
-SHED_NS = 2_000_000_000
+SHED_NS: Final = 2_000_000_000
 """As long as the calls of one tree keep coming side by side; its repeat is a new chance."""
 
-N_SHED = 256
+N_SHED: Final = 256
 """Trees remembered; the oldest is forgotten."""
 
 

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from governor.core.arrival import Arrival
 from governor.core.endpoint import Endpoint
@@ -18,7 +18,7 @@ from policies.decision import Reason
 from policies.switches import GOVERN, OFF, Policy, state_of
 from signals import ATTEMPT_MASK, PARENT
 
-_CLOSED = LeaseState.CLOSED
+_CLOSED: Final = LeaseState.CLOSED
 
 
 class Telling(GateParts):

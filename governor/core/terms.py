@@ -7,7 +7,7 @@ a route that lays nothing down has no terms and costs one test.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from governor.core.arrival import URGENCY_DEFAULT, Arrival
 from policies.switches import NO_SWITCHES
@@ -43,4 +43,4 @@ class Terms(NamedTuple):
             arrival.urgency = self.urgency
 
 
-NO_TERMS = Terms()
+NO_TERMS: Final = Terms()

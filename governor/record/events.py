@@ -54,7 +54,7 @@ from collections.abc import Callable
 from enum import IntEnum
 from operator import attrgetter
 from struct import Struct
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -85,31 +85,31 @@ class Kind(IntEnum):
     LATE = 17
 
 
-BOOKED = -1
+BOOKED: Final = -1
 """In place of the status of an arrival: nothing was decided, it was under way."""
 
 
-EVENT_DTYPE = ROW_DTYPE
+EVENT_DTYPE: Final = ROW_DTYPE
 """One record. The order is that of the structs below."""
 
-HEAD = Struct("<qIIqBBBBhh")
+HEAD: Final = Struct("<qIIqBBBBhh")
 """The first 32 bytes, all that most kinds need."""
 
-WHOLE = Struct("<qIIqBBBBhhiiiiqqqi????BBBxqqi")
+WHOLE: Final = Struct("<qIIqBBBBhhiiiiqqqi????BBBxqqi")
 """All of it."""
 
-END = Struct("<qI4xqHBxh2x")
+END: Final = Struct("<qI4xqHBxh2x")
 """As ``HEAD``, of a departure; kind and upstream as one number, zeros where they always are."""
 
-SAID = Struct("<qHBBhh")
+SAID: Final = Struct("<qHBBhh")
 """Of an arrival's record, from ``DELAY_AT`` on: what was decided about it."""
 
-DELAY_AT = 16
+DELAY_AT: Final = 16
 
-DECISION = Struct("<qI4xqHBBhh")
+DECISION: Final = Struct("<qI4xqHBBhh")
 """As ``HEAD``, of a decision about a lease that was there before."""
 
-BEGIN = Struct("<qI12xH2xh2x")
+BEGIN: Final = Struct("<qI12xH2xh2x")
 """As ``HEAD``, of a first byte."""
 
 assert {HEAD.size, END.size, DECISION.size, BEGIN.size} == {32}
@@ -122,14 +122,14 @@ get_shape: Callable[[Arrival], tuple[int, ...]] = attrgetter(
 )
 """An arrival's numbers in the order of a record; short to write, not fast."""
 
-EVENT_BYTES = WHOLE.size
+EVENT_BYTES: Final = WHOLE.size
 
-TAIL_FIELDS = tuple(EVENT_DTYPE.names or ())[10:]
+TAIL_FIELDS: Final = tuple(EVENT_DTYPE.names or ())[10:]
 """What only arrivals, quotas and absorbed refusals fill."""
 
-KINDS_WITH_TAIL = (Kind.ARRIVE, Kind.MEMBER, Kind.QUOTA, Kind.ABSORB)
+KINDS_WITH_TAIL: Final = (Kind.ARRIVE, Kind.MEMBER, Kind.QUOTA, Kind.ABSORB)
 
-REASONS = tuple(reason.value for reason in Reason)
+REASONS: Final = tuple(reason.value for reason in Reason)
 """A record's ``reason`` is an index of this; a file brings its own list."""
 
 REASON_CODE: dict[Any, int] = {reason: idx for idx, reason in enumerate(Reason)}

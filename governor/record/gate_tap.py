@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from governor.core.arrival import Arrival
 from governor.core.endpoint import Endpoint
@@ -46,11 +46,12 @@ from signals.kernel import get_entry
 if TYPE_CHECKING:
     from governor.record.tap import Tap
 
-_ARRIVE, _MEMBER = int(Kind.ARRIVE), int(Kind.MEMBER)
+_ARRIVE: Final = int(Kind.ARRIVE)
+_MEMBER: Final = int(Kind.MEMBER)
 _pack_whole, _pack_end, _pack_begin = WHOLE.pack_into, END.pack_into, BEGIN.pack_into
 _pack_decision, _pack_said = DECISION.pack_into, SAID.pack_into
 
-_METHODS = (
+_METHODS: Final = (
     *("adopt", "leave", "lose", "observe_quota", "reroute", "sent_late"),
     *("switch", "tick", "_consider", "_exempt", "_meet_exempt", "_part_exempt"),
     *("_spread", "_succeed"),

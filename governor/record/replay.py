@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
@@ -38,17 +38,20 @@ from governor.record.store import Recording, RecordingError
 from policies.decision import Action, Outcome, Reason
 from policies.ejection import Verdict
 
-MAX_SHOWN = 20
+MAX_SHOWN: Final = 20
 """Differences that are kept whole; all are counted."""
 
-_OUTCOMES = tuple(Outcome)
-_ARRIVE, _TICK = int(Kind.ARRIVE), int(Kind.TICK)
-_ANSWERED, _DEPART, _DECIDE = int(Kind.ANSWERED), int(Kind.DEPART), int(Kind.DECIDE)
-_OPEN = LeaseState.OPEN
-_UNTOUCHED = (int(Action.ADMIT), REASON_CODE[Reason.UNTOUCHED])
+_OUTCOMES: Final = tuple(Outcome)
+_ARRIVE: Final = int(Kind.ARRIVE)
+_TICK: Final = int(Kind.TICK)
+_ANSWERED: Final = int(Kind.ANSWERED)
+_DEPART: Final = int(Kind.DEPART)
+_DECIDE: Final = int(Kind.DECIDE)
+_OPEN: Final = LeaseState.OPEN
+_UNTOUCHED: Final = (int(Action.ADMIT), REASON_CODE[Reason.UNTOUCHED])
 assert _UNTOUCHED == (0, 0)
 
-NOBODY = Arrival()
+NOBODY: Final = Arrival()
 """In place of an arrival, of the kinds that have none."""
 
 Said = tuple[int, int, int, int, int, int]

@@ -15,7 +15,7 @@ goes is in memory that compiled code reads and writes too (:mod:`signals.tape`).
 from __future__ import annotations
 
 from itertools import repeat
-from typing import Any
+from typing import Any, Final
 from zlib import crc32
 
 import numpy as np
@@ -26,10 +26,13 @@ from signals.tape import ARRIVED, HEAD_DTYPE, LAST_NUMBER, get_tape, make_tape_r
 Events = np.ndarray[Any, Any]
 Sums = np.ndarray[Any, np.dtype[np.uint32]]
 
-_PLACE, _N_LAPS, _NUMBER, _ARRIVED = range(4)
+_PLACE: Final = 0
+_N_LAPS: Final = 1
+_NUMBER: Final = 2
+_ARRIVED: Final = 3
 assert HEAD_DTYPE.names == ("place", "n_laps", "number", "arrived")
 
-N_MIN = 64
+N_MIN: Final = 64
 """A ring smaller than this keeps nothing worth having."""
 
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from itertools import repeat
 from struct import Struct
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
@@ -24,17 +24,17 @@ from governor.core.arrival import Arrival
 from governor.record.events import EVENT_DTYPE, KINDS_WITH_TAIL
 from governor.record.ring import Events
 
-CHUNK_RECORDS = 1 << 15
+CHUNK_RECORDS: Final = 1 << 15
 """Read at a time: some megabytes, however long a recording is."""
 
 Head = tuple[int, int, int, int, int, int, int, int, int, int]
 """t_ns, number, request, delay_ns, kind, upstream, action, reason, status, endpoint."""
 
-_HEAD_NAMES = tuple(EVENT_DTYPE.names or ())[:10]
-_HEAD = np.dtype([(name, EVENT_DTYPE[name]) for name in _HEAD_NAMES])
+_HEAD_NAMES: Final = tuple(EVENT_DTYPE.names or ())[:10]
+_HEAD: Final = np.dtype([(name, EVENT_DTYPE[name]) for name in _HEAD_NAMES])
 _heads = Struct("<qIIqBBBBhh")
 
-_ARRIVAL_NAMES = (
+_ARRIVAL_NAMES: Final = (
     *("tenant", "flow", "tree", "fingerprint", "attempt", "urgency", "patience_ns"),
     *("is_identified", "is_exempt", "can_retry", "family", "parent_flow", "is_deadline"),
     *("call_kind", "affinity", "switches", "max_wait_ns", "source"),

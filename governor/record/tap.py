@@ -12,7 +12,7 @@ written (a number out of its range) is lost and counted with the faults.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
 from governor.core.gate import Gate
 from governor.core.identity import Identities, IdentityTable
@@ -23,7 +23,7 @@ from governor.record.ring import Ring
 
 _pack_head, _pack_whole = HEAD.pack_into, WHOLE.pack_into
 
-MAX_UPSTREAMS = 256
+MAX_UPSTREAMS: Final = 256
 
 
 class Tap:

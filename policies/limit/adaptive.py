@@ -18,6 +18,7 @@ upstream's queue several times over and orphans a third of its work).
 from __future__ import annotations
 
 from math import log, sqrt
+from typing import Final
 
 from policies.limit.control import INFLATED, Control
 from policies.limit.overdue import STALL_MIN, STALL_ROOM, Overdue
@@ -29,23 +30,23 @@ from policies.limit.swing import Swing, limit_in
 from policies.limit.throughput import Throughput
 from policies.xorshift import Xorshift
 
-INITIAL = 32
+INITIAL: Final = 32
 """Limit before anything is known."""
 
-CEILING = 1 << 16
+CEILING: Final = 1 << 16
 """No endpoint of one proxy has more sockets."""
 
-UNJUDGED_GROWTH = 4.0
+UNJUDGED_GROWTH: Final = 4.0
 """Answers alone may raise the limit to four times what a judged cohort has
 proven, or four times the first limit."""
 
-TOP_GAIN = 1.0 / 12.0
+TOP_GAIN: Final = 1.0 / 12.0
 """Gain of the running mean that brakes the growth per answer."""
 
-N_SLOW_MIN = 8
+N_SLOW_MIN: Final = 8
 """So many answers in a row a quarter slower than usual: a queue delays all, a long tail a few."""
 
-NEVER = 1 << 62
+NEVER: Final = 1 << 62
 """More than can be in flight."""
 
 

@@ -21,18 +21,19 @@ base far too low, and hold the limit down.
 from __future__ import annotations
 
 from math import exp, sqrt
+from typing import Final
 
-PROCESS_VARIANCE = 3e-4
+PROCESS_VARIANCE: Final = 3e-4
 """Variance added to the base per lesson: 1.7 % drift in e-folds."""
 
-COHORT_VARIANCE = 2e-4
+COHORT_VARIANCE: Final = 2e-4
 """Variance between cohorts beyond what the spread within them tells."""
 
-SURPRISE_SD = 4.0
+SURPRISE_SD: Final = 4.0
 """An innovation beyond this many standard deviations is taken whole."""
 
 
-SPREAD_GAIN_MIN = 0.1
+SPREAD_GAIN_MIN: Final = 0.1
 """Gain of the measured variance of ln R per cohort, once ten have been seen."""
 
 

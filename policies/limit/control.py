@@ -22,54 +22,61 @@ processor sharing base and limit ratchet up together).
 from __future__ import annotations
 
 from math import exp, log, sqrt
+from typing import Final
 
 from policies.limit.base import COHORT_VARIANCE, SPREAD_GAIN_MIN, Base
 from policies.limit.elasticity import Elasticity, LowLevel
 from policies.limit.phases import Cohort, Kind
 from policies.limit.proof import Fall
 
-SPREAD_START = 0.6
+SPREAD_START: Final = 0.6
 """Variance of ln R assumed before it is measured: between exponential and sigma 0.5."""
 
-TARGET = log(1.08)
+TARGET: Final = log(1.08)
 """Low phases may be 8 % above the base: less loses capacity to noise, more queues."""
 
-INFLATED = log(1.25)
+INFLATED: Final = log(1.25)
 """A cohort less than 25 % above the base is never called inflated."""
 
-SLACK_NORMAL = log(1.2)
+SLACK_NORMAL: Final = log(1.2)
 """A slack cohort within 20 % of the base proves its number in flight."""
 
-SLACK_DRIFT = 0.02
+SLACK_DRIFT: Final = 0.02
 """Share of a lasting rise in slack that the base takes per cohort."""
 
-STEP_MIN, STEP_GROWTH, STEP_MAX = 0.06, 1.6, 1.0
+STEP_MIN: Final = 0.06
+STEP_GROWTH: Final = 1.6
+STEP_MAX: Final = 1.0
 """Growth while calm: 6 %, times 1.6 at each repeat, at most a doubling."""
 
-STEP_DOWN_MAX = 0.03
+STEP_DOWN_MAX: Final = 0.03
 """Calm step down per cohort."""
 
-SWING_CALM, SWING_MIN, SWING_MAX = 0.06, 0.10, 0.25
+SWING_CALM: Final = 0.06
+SWING_MIN: Final = 0.10
+SWING_MAX: Final = 0.25
 """Half-width of the swing: calm, and its bounds when suspicious."""
 
-SLACK_ROOM, SLACK_ROOM_KNEE = 2.0, 1.0 + SWING_MAX
+SLACK_ROOM: Final = 2.0
+SLACK_ROOM_KNEE: Final = 1.0 + SWING_MAX
 """Room above what slack has proven: generous while nothing speaks against it. Where a queue has
 been met, no further than the limit would swing to ask: a cohort that begins in slack and ends in a
 burst is answered in time, and its mean in flight counts a burst that queues behind it."""
 
-STALE_PER_MOVE = 7.0
+STALE_PER_MOVE: Final = 7.0
 """Evidence fades by exp(-7 |d ln level|): a move of 10 % halves it."""
 
-PROVEN_DECAY = 0.998
+PROVEN_DECAY: Final = 0.998
 """Decay of the proven number in flight per cohort: half in 350."""
 
-KNOWN_RISE, KNOWN_EXCESS = log(1.5), 1.5
+KNOWN_RISE: Final = log(1.5)
+KNOWN_EXCESS: Final = 1.5
 """Answers 1.5 times slower and 1.5 times what best throughput needs: no need to ask."""
 
-START_FALL_MIN = 0.25
+START_FALL_MIN: Final = 0.25
 """The end of the slow start keeps at least this share, however far it overshot."""
 
-E_CALM = 0.3
+E_CALM: Final = 0.3
 """Elasticity below which a calm cohort may teach the base; above it, and its own standard error,
 the level may sink: small steps on noise alone led all the way down."""
 

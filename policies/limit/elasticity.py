@@ -17,28 +17,30 @@ against the next (two noisy rates: a random walk downward).
 from __future__ import annotations
 
 from math import log, sqrt
+from typing import Final
 
 from policies.limit.phases import Cohort, Kind
 
-THRESHOLD = 0.5
+THRESHOLD: Final = 0.5
 """Half-way between no queue (0) and a queue (>= 1)."""
 
-E_MIN, E_MAX = -1.0, 3.0
+E_MIN: Final = -1.0
+E_MAX: Final = 3.0
 """One contrast counts at most this much: a small denominator must not shout."""
 
-FORGETTING = 0.85
+FORGETTING: Final = 0.85
 """Weight that is kept per contrast: a memory of about 7."""
 
-STEEP_SD = 1.5
+STEEP_SD: Final = 1.5
 """Going down needs the better proof: e - 1.5 standard errors above the threshold."""
 
-BETWEEN_VARIANCE = 1e-3
+BETWEEN_VARIANCE: Final = 1e-3
 """Noise of a contrast beyond what the spread within phases tells."""
 
-WEIGHT_MAX = 12.0
+WEIGHT_MAX: Final = 12.0
 """One contrast counts at most as one with a standard error of 0.3, however far it swung."""
 
-CONTRAST_MIN = 0.02
+CONTRAST_MIN: Final = 0.02
 """Phases less than 2 % apart in ln n say nothing about elasticity."""
 
 
@@ -107,7 +109,7 @@ class Elasticity:
         self._old = self._older = None
 
 
-LOW_FORGETTING = 0.8
+LOW_FORGETTING: Final = 0.8
 """Weight that is kept per low phase: a memory of about 5."""
 
 

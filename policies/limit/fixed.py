@@ -6,10 +6,12 @@ the true capacity, and nothing adaptive is expected to do better.
 
 from __future__ import annotations
 
+from typing import Final
+
 from policies.limit.refusals import Refusals
 from policies.limit.throughput import Throughput
 
-RESPONSE_GAIN = 0.05
+RESPONSE_GAIN: Final = 0.05
 """Gain of the mean response time per answer: a memory of 20 answers."""
 
 

@@ -18,33 +18,34 @@ taken back: it is what the callers of a stall will not wait for.
 from __future__ import annotations
 
 from math import exp
+from typing import Final
 
 from policies.limit.base import Base
 
-AGE_FACTOR = 2.0
+AGE_FACTOR: Final = 2.0
 """Answers are overdue when those outstanding are twice as old as usual (E[R^2] / 2 E[R])."""
 
-SPREAD_AGE_MAX = 2.0
+SPREAD_AGE_MAX: Final = 2.0
 """Variance of ln R beyond which the usual age is not stretched further."""
 
-N_OVERDUE_MIN = 3
+N_OVERDUE_MIN: Final = 3
 """Fewer outstanding answers say nothing."""
 
-STALL_SHARE = 0.15
+STALL_SHARE: Final = 0.15
 """Answers at less than this share of the rate that Little's law expects are a stall."""
 
-STALL_ROOM = 1.25
+STALL_ROOM: Final = 1.25
 """In a stall, while no knee is known, the limit is this multiple of what was proven."""
 
-STALL_MIN = 32.0
+STALL_MIN: Final = 32.0
 """What few callers have proven is no measure of what a few more may do: organic traffic with long
 tails comes to a stand by chance at 10 in flight, not at 40."""
 
-MEMORY_NS = 300_000_000.0
+MEMORY_NS: Final = 300_000_000.0
 """Memory of the rate of answers: six ticks, three services of 0.1 s."""
 
 
-N_FOLLOWED = 10.0
+N_FOLLOWED: Final = 10.0
 """Answers that the memory spans at the usual rate: fewer come in lumps."""
 
 

@@ -22,49 +22,50 @@ from __future__ import annotations
 
 from enum import IntEnum
 from math import log
+from typing import Final
 
 from policies.xorshift import Xorshift
 
-N_MIN = 16
+N_MIN: Final = 16
 """Fewest dispatches of a phase: a mean of 16 logarithms has a standard error of 0.12-0.4."""
 
-N_MIN_START = 12
+N_MIN_START: Final = 12
 """Fewest dispatches of a phase in slow start, where the signal is a doubling."""
 
-N_MAX_START = 32
+N_MAX_START: Final = 32
 """Most dispatches of a phase in slow start: it asks for no contrast, so it needs no two response
 times, and 32 logarithms tell a doubling from noise at any spread seen."""
 
-SLOW_SHARE = 0.9
+SLOW_SHARE: Final = 0.9
 """Share of a cohort that a queue makes a quarter slower than usual; behind one of a whole response
 time all are, and without any 90 % of a cohort hardly ever at any spread."""
 
-N_YOUNG = (4, 6, 9)
+N_YOUNG: Final = (4, 6, 9)
 """Dispatches of the first phases: the base must be seen before a cold start has queued.
 They wait for all their answers: the first to come are the short ones."""
 
-N_MIN_LATE = 8
+N_MIN_LATE: Final = 8
 """Fewest dispatches of a phase that closes by time."""
 
-PHASE_NS_MAX = 5_000_000_000
+PHASE_NS_MAX: Final = 5_000_000_000
 """A phase closes after 5 s even if short: slow traffic must be judged too."""
 
-PHASE_NS_MIN = 20_000_000
+PHASE_NS_MIN: Final = 20_000_000
 """Services that answer within a millisecond need no verdict more often than 50 times a second."""
 
-N_MAX = 1 << 14
+N_MAX: Final = 1 << 14
 """Unless time stands still: then numbers close a phase."""
 
-MATURE_SHARE = 0.75
+MATURE_SHARE: Final = 0.75
 """Share of answers needed before the missing ones may be counted by age."""
 
-MATURE_RESPONSES = 1.2
+MATURE_RESPONSES: Final = 1.2
 """Mean response times to wait for stragglers after the phase closed."""
 
-LATE_RESPONSES = 12.0
+LATE_RESPONSES: Final = 12.0
 """After as many mean response times even a mostly unanswered phase is judged, by its ages."""
 
-FOLD_NS_MIN = 10_000_000
+FOLD_NS_MIN: Final = 10_000_000
 """Response times below 10 ms are all alike: a shorter queue is not worth governing, and it is
 what a busy event loop of our own adds, which fewer requests in flight would only move from
 the upstream's side to the line."""

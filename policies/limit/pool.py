@@ -27,24 +27,33 @@ known (the slow start must not wait for three exchanges).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from policies.limit.phases import N_MIN_START, Phase
 
-N_SLOTS = 4
+N_SLOTS: Final = 4
 """Phases told apart: one open, and those not judged yet."""
 
-MILLI, NS_PER_MS = 1000.0, 1e6
+MILLI: Final = 1000.0
+NS_PER_MS: Final = 1e6
 
-N_DISPATCHED, N_BOUND, N_ANSWERED, N_SLOW = 0, 1, 2, 3
-LOG_MILLI, LOG_SQ_MILLI, RESPONSE_MS, IN_FLIGHT = 4, 5, 6, 7
-N_TOTALS = 8
-AGE_MS = 8
+N_DISPATCHED: Final = 0
+N_BOUND: Final = 1
+N_ANSWERED: Final = 2
+N_SLOW: Final = 3
+LOG_MILLI: Final = 4
+LOG_SQ_MILLI: Final = 5
+RESPONSE_MS: Final = 6
+IN_FLIGHT: Final = 7
+N_TOTALS: Final = 8
+AGE_MS: Final = 8
 """The ages of all that are not answered yet: told as it is, no running total."""
 
-N_SUMS = 9
+N_SUMS: Final = 9
 """Integers of one slot."""
 
-N_EXCHANGES_OPEN, N_EXCHANGES_HEARD = 4, 3
+N_EXCHANGES_OPEN: Final = 4
+N_EXCHANGES_HEARD: Final = 3
 """Exchanges that a phase lasts at least, and from its end until it may be judged."""
 
 

@@ -17,17 +17,18 @@ noise is larger than a step of 15 %).
 from __future__ import annotations
 
 from math import exp, log, sqrt
+from typing import Final
 
 from policies.limit.phases import Cohort
 from policies.limit.protocol import NS_PER_S
 
-PROOF_SD = 2.0
+PROOF_SD: Final = 2.0
 """Standard errors by which throughput must have fallen."""
 
-PROOF_MIN = 0.15
+PROOF_MIN: Final = 0.15
 """A fall of throughput by less than 15 % proves nothing: arrivals vary too."""
 
-N_COHORTS_MAX = 8
+N_COHORTS_MAX: Final = 8
 """Cohorts after a fall for which the throughput before it is still news."""
 
 

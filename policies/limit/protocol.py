@@ -7,9 +7,9 @@ that a comparison changes nothing but the limit.
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Final, Protocol
 
-NS_PER_S = 1_000_000_000
+NS_PER_S: Final = 1_000_000_000
 
 
 class Limit(Protocol):

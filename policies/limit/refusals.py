@@ -29,47 +29,49 @@ bound only after many refusals).
 
 from __future__ import annotations
 
+from typing import Final
+
 from policies.limit.protocol import NS_PER_S
 
-N_REFUSED_MIN = 3
+N_REFUSED_MIN: Final = 3
 """Fewer refusals in a period are an accident."""
 
-PERIOD_NS = 200_000_000
+PERIOD_NS: Final = 200_000_000
 """Refusals this close together have one cause; also how often the ceiling is weighed."""
 
-PROBE_NS = 10_000_000_000
+PROBE_NS: Final = 10_000_000_000
 """From the last refusal to the first try for one more place."""
 
-PROBE_MAX_NS = 80_000_000_000
+PROBE_MAX_NS: Final = 80_000_000_000
 """However often it was in vain, a bound that has moved is found within minutes."""
 
-PROBED_NS = 2_000_000_000
+PROBED_NS: Final = 2_000_000_000
 """A try without a refusal for so long has succeeded."""
 
-LIFTED_NS = 60_000_000_000
+LIFTED_NS: Final = 60_000_000_000
 """How long places are not suspected again, once they were shown not to be what is short."""
 
-ABOVE = 1.1
+ABOVE: Final = 1.1
 """Answers to calls that found a tenth more before them, and two, speak against places: what
 was sent in one burst may have overtaken itself by that much, not by more."""
 
-N_ALONE = 3
+N_ALONE: Final = 3
 """Refusals of calls that were alone show it."""
 
-EPISODE_NS = 400_000_000
+EPISODE_NS: Final = 400_000_000
 """Refusals must go on for so long before a rate can be told from them."""
 
-LULL_NS = 2_000_000_000
+LULL_NS: Final = 2_000_000_000
 """A pause between refusals that ends an episode."""
 
-FADE = 0.99
+FADE: Final = 0.99
 """Of the accepted rate, per period: slots may leave a quota idle, and then less is accepted
 than could be."""
 
-MEMORY_NS = 10_000_000_000
+MEMORY_NS: Final = 10_000_000_000
 """How long the accepted rate binds after the last refusal."""
 
-NO_CEILING = 1 << 30
+NO_CEILING: Final = 1 << 30
 
 
 class Refusals:

@@ -15,6 +15,8 @@ teaches nothing.
 
 from __future__ import annotations
 
+from typing import Final
+
 from policies.limit.phases import (
     N_MIN_LATE,
     N_MIN_START,
@@ -27,10 +29,10 @@ from policies.limit.phases import (
 from policies.limit.pool import Pool
 from policies.xorshift import Xorshift
 
-N_RING = 64
+N_RING: Final = 64
 """Phases kept, a power of two; the oldest is judged as it is when the ring is full."""
 
-UNTIL_TOLD = 1 << 62
+UNTIL_TOLD: Final = 1 << 62
 """Dispatches of a phase that another limit closes."""
 
 

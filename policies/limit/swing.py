@@ -11,22 +11,24 @@ while the service is busy), a far reach where nothing steep was met for long.
 
 from __future__ import annotations
 
+from typing import Final
+
 from policies.limit.control import Control
 from policies.limit.phases import Kind
 
-DIP_NS = 10_000_000_000
+DIP_NS: Final = 10_000_000_000
 """Every 10 s while pressed one low phase is a dip."""
 
-DIP_SOON_NS = 2_000_000_000
+DIP_SOON_NS: Final = 2_000_000_000
 """The first dip, and one after a dip that found the base too high, come after 2 s."""
 
-DIP_SHARE = 0.7
+DIP_SHARE: Final = 0.7
 """Depth of a dip."""
 
-REACH_NS = 3_000_000_000
+REACH_NS: Final = 3_000_000_000
 """Without steep evidence for 3 s one high phase is a reach."""
 
-REACH_SHARE = 1.5
+REACH_SHARE: Final = 1.5
 """Height of a reach."""
 
 

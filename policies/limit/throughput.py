@@ -12,39 +12,41 @@ callers away from an idle service for 40 s).
 
 from __future__ import annotations
 
+from typing import Final
+
 from policies.limit.protocol import NS_PER_S
 
-STEP_NS = 200_000_000
+STEP_NS: Final = 200_000_000
 """Departures are counted over steps of 0.2 s: >= 6 departures at 32/s."""
 
-RATE_GAIN = 0.3
+RATE_GAIN: Final = 0.3
 """Gain of the departure rate per step: a memory of about 0.6 s."""
 
-LEASE_GAIN = 0.3
+LEASE_GAIN: Final = 0.3
 """Gain of the mean lease per step that closed leases."""
 
-BEST_DECAY = 0.999
+BEST_DECAY: Final = 0.999
 """Decay of the best capacity per step: half in about 2.5 min."""
 
-UNTRIED = 1.25
+UNTRIED: Final = 1.25
 """While nobody waits, the endpoint is taken to serve a quarter more than it is asked to."""
 
-STREAM_LEASES = 2.0
+STREAM_LEASES: Final = 2.0
 """Calls held for more than twice the time to their first byte hold places that wait for nothing."""
 
-PRESS_GAP_NS = 1_000_000_000
+PRESS_GAP_NS: Final = 1_000_000_000
 """A press that pauses for less than this goes on."""
 
-N_PRESSED_MIN = 16
+N_PRESSED_MIN: Final = 16
 """Departures under press before their rate is remembered as the best: noise of 25 %."""
 
-PRESS_NS_MIN = 500_000_000.0
+PRESS_NS_MIN: Final = 500_000_000.0
 """A press shorter than half a second measures nothing: a pause for memory is no standstill."""
 
-RATE_MIN_HZ = 0.01
+RATE_MIN_HZ: Final = 0.01
 """Capacity of an endpoint that lets nobody go: not 0, which would mean unknown."""
 
-N_STEPS_MAX = 600
+N_STEPS_MAX: Final = 600
 """Steps made up for after a silence; 2 min leave nothing of the old rate."""
 
 
