@@ -30,24 +30,30 @@ class Admission(Telling):
     def _consider(self, now_ns: int, lease: Lease, endpoint: Endpoint, is_crowd: bool) -> Decision:
         """Admit a request for which there is room, let it wait, or send it away."""
         shaping = self.shaping
+        reason, may_go = Reason.UNTOUCHED, True
+        unheeded: Reason | None = None
         if self.is_held_back(lease.arrival.flow):
-            return self._admit(now_ns, lease, endpoint, Reason.HELD_BACK)
-        try:
-            is_crowd = is_crowd and lease.line_key != INVITED  # what was promised is kept
-            band = shaping.band(lease, is_crowd)
-            has_place = endpoint.in_flight < endpoint.limit.limit or not shaping.is_limiting
-            is_full = not has_place and shaping.is_calm and self._only is not None
-            room = NO_ROOM if is_full else self._room()
-            unheeded: Reason | None = None
-            may_go = room.opens_to(band) and not self.line.n_ahead(band)
-            if may_go and shaping.observes(lease.arrival):
-                unheeded = self._unheeded(lease, endpoint, is_crowd)
-        except Exception:
-            self.faults.note(Part.SHAPING)
-            return self._admit(now_ns, lease, endpoint, Reason.UNTOUCHED)
+            reason = Reason.HELD_BACK
+        else:
+            try:
+                is_crowd = is_crowd and lease.line_key != INVITED  # what was promised is kept
+                band = shaping.band(lease, is_crowd)
+                has_place = endpoint.in_flight < endpoint.limit.limit or not shaping.is_limiting
+                is_full = not has_place and shaping.is_calm and self._only is not None
+                room = NO_ROOM if is_full else self._room()
+                may_go = room.opens_to(band) and not self.line.n_ahead(band)
+                if may_go and shaping.observes(lease.arrival):
+                    unheeded = self._unheeded(lease, endpoint, is_crowd)
+            except Exception:
+                self.faults.note(Part.SHAPING)
+                may_go = True
         if may_go:
-            return self._admit(now_ns, lease, endpoint, Reason.UNTOUCHED, unheeded)
-        return self._wait(now_ns, lease, band, shaping.reason(band, room, has_place))
+            decision = self._admit(now_ns, lease, endpoint, reason, unheeded)
+        else:
+            decision = self._wait(now_ns, lease, band, shaping.reason(band, room, has_place))
+        if self.recording is not None:
+            self.recording.note_said(decision)
+        return decision
 
     def _admit(
         self,

@@ -40,6 +40,8 @@ class Adoption(Admission):
 
     def lose(self, now_ns: int, lease: Lease) -> None:
         """Close a pending lease whose connection is lost, by no fault of its caller's."""
+        if self.recording is not None:
+            self.recording.note_leave(now_ns, lease, is_lost=True)
         self.settle(self._clamp(now_ns), lease, GONE)
 
     def sent_late(self, lease: Lease, late_ns: int) -> None:
@@ -48,6 +50,8 @@ class Adoption(Admission):
         Its place was taken meanwhile, but none of that time was the upstream's. Where several
         endpoints are compared the difference is the same for all, and is left.
         """
+        if self.recording is not None:
+            self.recording.note_late(self._now_ns, lease, late_ns)
         is_open = lease.state is LeaseState.OPEN and not lease.answered_at_ns
         if self._only is None or lease.arrival.is_exempt or not is_open or late_ns <= 0:
             return
@@ -62,8 +66,12 @@ class Adoption(Admission):
     ) -> Lease:
         """Take note of a request that is under way to an endpoint; return its open lease."""
         if self._only is not None and (arrival.is_exempt or self.n_lendable):
-            return cast("Gate", self).arrive(now_ns, arrival, owner).lease  # admitted: see above
-        return self._book(now_ns, arrival, owner, endpoint_idx)
+            lease = cast("Gate", self).arrive(now_ns, arrival, owner).lease  # admitted: see above
+        else:
+            lease = self._book(now_ns, arrival, owner, endpoint_idx)
+        if self.recording is not None:
+            self.recording.note_booked(arrival, endpoint_idx)
+        return lease
 
     def _book(self, now_ns: int, arrival: Arrival, owner: Any, endpoint_idx: int) -> Lease:
         """Book a request that would not have been admitted now."""

@@ -37,6 +37,7 @@ from governor.core.faults import Part
 from governor.core.lease import Decision, Lease, LeaseState, Untouched
 from governor.core.outlook import Outlook, look_ahead
 from policies.decision import Action, Outcome, Reason
+from policies.ejection import Verdict
 from signals import ANSWERED, FAILED, FIRST_BYTE, GONE, LEFT
 
 _ADMIT: Final = Action.ADMIT
@@ -135,6 +136,8 @@ class Gate(Adoption):
 
     def leave(self, now_ns: int, lease: Lease) -> Sequence[Decision]:
         """The caller is gone. A pending lease closes; an open one goes on as abandoned."""
+        if self.recording is not None:
+            self.recording.note_leave(now_ns, lease, is_lost=False)
         now_ns = self._clamp(now_ns)
         if lease.state is _CLOSED or lease.has_left:
             return ()
@@ -162,6 +165,8 @@ class Gate(Adoption):
         reset_ns : int
             From now until it is whole again; 0 if not told.
         """
+        if self.recording is not None:
+            self.recording.note_quota(now_ns, tenant, kind, limit, remaining, reset_ns)
         now_ns = self._clamp(now_ns)
         if self.rests:
             self._wake(now_ns)
@@ -259,6 +264,43 @@ class Gate(Adoption):
 
     def tick(self, now_ns: int) -> Sequence[Decision]:
         """Run what looks across a window (every 50 ms); return decisions about waiting leases."""
+        recording = self.recording
+        if recording is None:
+            return self._tick(now_ns)
+        recording.note_tick(now_ns)
+        decisions = self._tick(now_ns)
+        recording.note_all(now_ns, decisions)
+        return decisions
+
+    def reroute(
+        self, now_ns: int, lease: Lease, verdict: Verdict
+    ) -> tuple[Decision | None, Sequence[Decision]]:
+        """Move a call that its endpoint failed before the first byte of an answer.
+
+        Whoever asks knows that nothing was sent, or that what was may be sent again.
+
+        Returns
+        -------
+        decision : Decision or None
+            ADMIT or WAIT: the lease is as good as new. DIVERT: it is closed here. None: there
+            is nowhere to go; the lease is still open, and to be closed as failed.
+        followers : sequence of Decision
+            About those who waited for the place that it leaves.
+        """
+        recording = self.recording
+        if recording is None:
+            return self._reroute(now_ns, lease, verdict)
+        recording.note_reroute(now_ns, lease, verdict)
+        decision, followers = self._reroute(now_ns, lease, verdict)
+        if decision is not None:
+            recording.note_all(now_ns, (decision,))
+        recording.note_all(now_ns, followers)
+        return decision, followers
+
+    # -- parts ---------------------------------------------------------------
+
+    def _tick(self, now_ns: int) -> Sequence[Decision]:
+        """Do what is due at a tick, or at those that were left out."""
         now_ns = self._clamp(now_ns)
         faults = self.faults
         faults.tell(Part.SIGNALS, self.signals.tick, now_ns)
@@ -283,8 +325,6 @@ class Gate(Adoption):
         while lease := self._next_surplus(now_ns):
             decisions.append(self.send_away(now_ns, lease, Reason.LINE_TOO_LONG))
         return decisions
-
-    # -- parts ---------------------------------------------------------------
 
     def _learn_capacity(self, now_ns: int) -> None:
         """Let the limits and the quota tick; take from them what the line can be served at."""
@@ -316,18 +356,27 @@ class Gate(Adoption):
     def _succeed(self, now_ns: int, tenant: int) -> Sequence[Decision]:
         """Give a tenant's place that came free to those who wait."""
         self.faults.tell(Part.LINE, self.line.released, tenant)
-        return self._dispatch(now_ns)
+        decisions = self._dispatch(now_ns)
+        if self.recording is not None:
+            self.recording.note_all(now_ns, decisions)
+        return decisions
 
     def _exempt(self, now_ns: int, arrival: Arrival, owner: Any) -> Decision:
         """Admit what is never held, beside the limit and unseen by the signals."""
         lease = self._meet_exempt(now_ns, arrival, owner)
         (self._only or self._pick(now_ns, lease)).open_exempt(now_ns, lease)
-        return Decision(_ADMIT, Reason.EXEMPT, lease)
+        decision = Decision(_ADMIT, Reason.EXEMPT, lease)
+        if self.recording is not None:
+            self.recording.note_said(decision)
+        return decision
 
     def _part_exempt(
         self, now_ns: int, lease: Lease, outcome: Outcome, status: int
     ) -> Sequence[Decision]:
         """Close a lease that took no place and teaches nothing."""
+        recording = self.recording
+        if recording is not None:
+            recording.note_end(now_ns, lease, outcome, status, 0)
         if self.rests:
             self._wake(now_ns)
         arrival = lease.arrival
@@ -335,7 +384,10 @@ class Gate(Adoption):
         held_s = (now_ns - lease.dispatched_at_ns) * 1e-9
         self.ledger.close(outcome, held_s, lease.answered_at_ns != 0 or is_normal(status))
         self.identities.closed(arrival.tenant, arrival.flow, arrival.tree, held_s)
-        return self._dispatch(now_ns) if self.line.n_live else ()
+        decisions = self._dispatch(now_ns) if self.line.n_live else ()
+        if recording is not None:
+            recording.note_all(now_ns, decisions)
+        return decisions
 
     def _spread(self, now_ns: int, lease: Lease, is_crowd: bool) -> Decision:
         return self._consider(now_ns, lease, self._pick(now_ns, lease), is_crowd)

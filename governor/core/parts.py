@@ -79,7 +79,7 @@ class GateParts:
     fallback : Gate or None
         Of the upstream to ask where this one is out of use (:mod:`governor.core.spread`).
     recording : Recording or None
-        What writes down each arrival and end, where something does.
+        What writes down all that it is told and decides, where something does.
     """
 
     __slots__ = (  # more than a dictionary shared by instances holds: 4 % of the gate
@@ -257,10 +257,12 @@ class GateParts:
 
     def switch(self, switches: int, is_observing: bool) -> None:
         """Set every policy's state from now on; who waits already goes on waiting."""
+        if self.recording is not None:
+            self.recording.note_switch(self._now_ns, switches, is_observing)
         self.is_observing = is_observing
         self.shaping.switch(switches)
 
-    def reroute(
+    def _reroute(
         self, now_ns: int, lease: Lease, verdict: Verdict
     ) -> tuple[Decision | None, Sequence[Decision]]:
         """Move a call that its endpoint failed: not from a single one (governor.core.spread)."""
@@ -312,7 +314,8 @@ class GateParts:
         """Make up for the ticks that were left out, before anything happens."""
         n_missed = (now_ns - self.ticked_ns) // TICK_NS
         if n_missed > 0:
-            type(self).tick(self, self.ticked_ns + n_missed * TICK_NS)  # type: ignore[attr-defined]
+            # unrecorded: whoever replays what wakes it makes up for them likewise
+            cast("Gate", self)._tick(self.ticked_ns + n_missed * TICK_NS)
         self.rests = False
 
     def _clamp(self, now_ns: int) -> int:

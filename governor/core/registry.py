@@ -18,7 +18,7 @@ In ``observe`` mode the same is decided, and the gates do nothing of it.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -120,6 +120,8 @@ class Registry:
         Since the start.
     n_faults : int
         Ticks that raised; no request is touched by one.
+    on_restrained, on_released : Callable, optional
+        Told (now_ns, flow, cap) and (now_ns, flow) after each such act.
     """
 
     def __init__(
@@ -152,6 +154,8 @@ class Registry:
         self.events: deque[Event] = deque(maxlen=N_EVENTS)
         self.n_events = 0
         self.n_faults = 0
+        self.on_restrained: Callable[[int, int, int], None] | None = None
+        self.on_released: Callable[[int, int], None] | None = None
 
     def forget(self, flow: int) -> None:
         """Begin anew with a number that stands for another caller from now on."""
@@ -244,6 +248,8 @@ class Registry:
             return False
         impose(self._identities, flow, cap)
         self._tell(now_ns, "held" if cap else "quarantined", flow, by=by, why=why)
+        if self.on_restrained is not None:
+            self.on_restrained(now_ns, flow, cap)
         return True
 
     def release(self, now_ns: int, flow: int, by: str, why: str) -> bool:
@@ -253,6 +259,8 @@ class Registry:
         self.deviates[flow] = False
         self._streak[flow] = -(GRACE_S * READ_NS // 1_000_000_000)
         self._tell(now_ns, "released", flow, by=by, why=why)
+        if self.on_released is not None:
+            self.on_released(now_ns, flow)
         return True
 
     def agent_of(self, flow: int) -> str:

@@ -71,21 +71,10 @@ class SpreadGate(Gate):
 
     # -- events -----------------------------------------------------------
 
-    def reroute(
+    def _reroute(
         self, now_ns: int, lease: Lease, verdict: Verdict
     ) -> tuple[Decision | None, Sequence[Decision]]:
-        """Move a call that its endpoint failed before the first byte of an answer.
-
-        Whoever asks knows that nothing was sent, or that what was may be sent again.
-
-        Returns
-        -------
-        decision : Decision or None
-            ADMIT or WAIT: the lease is as good as new. DIVERT: it is closed here. None: there
-            is nowhere to go; the lease is still open, and to be closed as failed.
-        followers : sequence of Decision
-            About those who waited for the place that it leaves.
-        """
+        """Move a call that its endpoint failed: to another, or out of this upstream."""
         now_ns = self._clamp(now_ns)
         if lease.state is not LeaseState.OPEN or lease.has_left or lease.answered_at_ns:
             return None, ()
@@ -104,11 +93,11 @@ class SpreadGate(Gate):
         decision = self._move(now_ns, lease, other)
         return decision, self._dispatch(now_ns) if self.line.n_live else ()
 
-    def tick(self, now_ns: int) -> Sequence[Decision]:
-        """Run what looks across a window, and see who is fit again."""
+    def _tick(self, now_ns: int) -> Sequence[Decision]:
+        """Do what is due at a tick, and see who is fit again."""
         self.faults.tell(Part.REROUTE, self.routing.tick, self._clamp(now_ns))
         self._n_spare = 0 if self.fallback is None else self.fallback.n_free
-        decisions = super().tick(now_ns)
+        decisions = super()._tick(now_ns)
         self.faults.tell(Part.REROUTE, self._weigh_outlook)
         return decisions
 
@@ -220,25 +209,32 @@ class SpreadGate(Gate):
     # -- the gate's ways, with a way out --------------------------------------
 
     def _spread(self, now_ns: int, lease: Lease, is_crowd: bool) -> Decision:
-        if self.fallback is not None and self._is_down(now_ns):
-            if self.may(now_ns, lease, Reason.FALLBACK):
-                return self._divert(now_ns, lease)
-        endpoint = self._pick(now_ns, lease)
-        if is_crowd or self.line.n_live or not (self.shaping.is_calm and endpoint.has_room):
-            return self._consider(now_ns, lease, endpoint, is_crowd)
-        # nearly every request takes this way
-        endpoint.open(now_ns, lease, endpoint.in_flight + 1 >= endpoint.limit.limit)
-        self._opened(now_ns, lease)
-        self.ledger.n_untouched += 1
-        decision: Decision = Untouched()
-        decision.lease = lease
+        decision: Decision
+        is_down = self.fallback is not None and self._is_down(now_ns)
+        if is_down and self.may(now_ns, lease, Reason.FALLBACK):
+            decision = self._divert(now_ns, lease)
+        else:
+            endpoint = self._pick(now_ns, lease)
+            if is_crowd or self.line.n_live or not (self.shaping.is_calm and endpoint.has_room):
+                return self._consider(now_ns, lease, endpoint, is_crowd)
+            # nearly every request takes this way
+            endpoint.open(now_ns, lease, endpoint.in_flight + 1 >= endpoint.limit.limit)
+            self._opened(now_ns, lease)
+            self.ledger.n_untouched += 1
+            decision = Untouched()
+            decision.lease = lease
+        if self.recording is not None:  # which endpoint takes it, even if untouched
+            self.recording.note_said(decision)
         return decision
 
     def _exempt(self, now_ns: int, arrival: Arrival, owner: Any) -> Decision:
-        if self._moves and self._is_down(now_ns):
-            self.identities.opened(arrival.tenant, arrival.flow, arrival.tree)
-            return self._divert(now_ns, make_lease(arrival, now_ns, 0, owner))
-        return super()._exempt(now_ns, arrival, owner)
+        if not (self._moves and self._is_down(now_ns)):
+            return super()._exempt(now_ns, arrival, owner)
+        self.identities.opened(arrival.tenant, arrival.flow, arrival.tree)
+        decision = self._divert(now_ns, make_lease(arrival, now_ns, 0, owner))
+        if self.recording is not None:
+            self.recording.note_said(decision)
+        return decision
 
     def _dispatch(self, now_ns: int) -> list[Decision]:
         if not self._moves or not self._is_down(now_ns):

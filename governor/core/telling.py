@@ -77,6 +77,8 @@ class Telling(GateParts):
         if self.reservations.n_outstanding:
             self.refused.redeem(now_ns, lease)
         self.identities.opened(arrival.tenant, arrival.flow, arrival.tree)
+        if self.recording is not None:
+            lease.call = self.recording.note_arrival(now_ns, arrival, owner, lease.call)
         return lease
 
     def settle(self, now_ns: int, lease: Lease, how: int, retry_after_ns: int = 0) -> None:

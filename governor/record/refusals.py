@@ -86,11 +86,17 @@ class RecordedRestrained(Restrained):
 
     def turn_away(self, now_ns: int, arrival: Arrival, owner: Any) -> Decision | None:
         """Answer a request of a quarantined flow; None if it is not."""
-        return self._tap.note_said(super().turn_away(now_ns, arrival, owner))
+        decision = super().turn_away(now_ns, arrival, owner)
+        if decision is not None:
+            self._tap.note_said(decision)
+        return decision
 
     def park(self, now_ns: int, lease: Lease) -> Decision | None:
         """Let a request of a held flow wait if it has enough in flight; None if it goes on."""
-        return self._tap.note_said(super().park(now_ns, lease))
+        decision = super().park(now_ns, lease)
+        if decision is not None:
+            self._tap.note_said(decision)
+        return decision
 
 
 def number_of(lease: Lease) -> int:

@@ -63,22 +63,14 @@ class Tap:
 
     def attach_registry(self, registry: Registry) -> None:
         """Listen to who is held, quarantined and released, by people and by envelopes."""
-        restrain, release = registry.restrain, registry.release
+        registry.on_restrained = self._note_restrained
+        registry.on_released = self._note_released
 
-        def restrained(now_ns: int, flow: int, cap: int, by: str, why: str) -> bool:
-            is_done = restrain(now_ns, flow, cap, by, why)
-            if is_done:
-                self.note(now_ns, Kind.RESTRAIN, 0, flow, cap)
-            return is_done
+    def _note_restrained(self, now_ns: int, flow: int, cap: int) -> None:
+        self.note(now_ns, Kind.RESTRAIN, 0, flow, cap)
 
-        def released(now_ns: int, flow: int, by: str, why: str) -> bool:
-            is_done = release(now_ns, flow, by, why)
-            if is_done:
-                self.note(now_ns, Kind.RELEASE, 0, flow)
-            return is_done
-
-        registry.restrain = restrained  # type: ignore[method-assign]
-        registry.release = released  # type: ignore[method-assign]
+    def _note_released(self, now_ns: int, flow: int) -> None:
+        self.note(now_ns, Kind.RELEASE, 0, flow)
 
     def _watch(self, table: IdentityTable, number: int) -> None:
         told = table.on_handover

@@ -14,7 +14,9 @@ from governor.record.events import BOOKED, Kind
 from governor.record.ring import N_MIN, Ring
 from governor.record.tap import Tap
 from policies.decision import Action, Outcome
+from policies.ejection import Verdict
 from policies.limit import FixedLimit
+from policies.switches import observe_all
 from signals import SignalBank
 
 
@@ -88,4 +90,36 @@ def test_what_is_decided_otherwise_stands_in_the_arrivals_record() -> None:
         (Kind.ARRIVE, Action.ADMIT, 0, 0),
         (Kind.ARRIVE, Action.ADMIT, BOOKED, 0),
         (Kind.DEPART, Outcome.COMPLETED, 200, 0),
+    ]
+
+
+def test_every_other_event_is_a_record_before_what_it_leads_to() -> None:
+    """Even one that changes nothing; whoever gets the place that came free stands after it."""
+    scene = Scene()
+    gate = scene.gate
+    gate.arrive(1, Arrival())
+    exempt = gate.arrive(2, Arrival(is_exempt=True)).lease
+    gate.adopt(3, Arrival())
+    waiting = [gate.arrive(4, Arrival()).lease for _ in range(3)]
+    gate.lose(5, waiting[1])
+    gate.leave(6, waiting[2])
+    gate.leave(6, waiting[2])
+    gate.sent_late(exempt, 9)
+    assert gate.reroute(7, exempt, Verdict.FAILED) == (None, ())
+    gate.observe_quota(8, 1, 2, 30, 4, 5)
+    switches = observe_all(gate.shaping.switches)  # from now on nobody waits
+    gate.switch(switches, True)
+    gate.tick(9)
+    gate.depart(10, exempt, Outcome.COMPLETED, 200)
+    assert scene.rows("t_ns", "kind", "number", "action")[6:] == [
+        (5, Kind.LEAVE, 5, 1),
+        (6, Kind.LEAVE, 6, 0),
+        (6, Kind.LEAVE, 6, 0),
+        (6, Kind.LATE, 2, 0),
+        (7, Kind.REROUTE, 2, 0),
+        (8, Kind.QUOTA, 0, 0),
+        (8, Kind.SWITCH, switches, 1),
+        (9, Kind.TICK, 0, 0),
+        (9, Kind.DECIDE, 4, Action.ADMIT),
+        (10, Kind.DEPART, 2, Outcome.COMPLETED),
     ]
