@@ -10,6 +10,8 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import Any, Final, TypeVar, overload
 
+from mypy_extensions import mypyc_attr
+
 from governor.core.arrival import Arrival
 from policies.decision import Action, Reason
 from signals.calls import ATTEMPT_MASK
@@ -28,6 +30,7 @@ _ADMIT: Final = Action.ADMIT
 _UNTOUCHED: Final = Reason.UNTOUCHED
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)  # a worker's lease knows more
 class Lease:
     """An arrival's claim on an endpoint; closes exactly once.
 

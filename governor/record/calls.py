@@ -134,10 +134,10 @@ class _Reader:
 
     def take(self, chunk: Chunk) -> None:
         """Read some records."""
-        heads, arrivals = chunk
-        for event in heads:
+        for idx in range(chunk.n):
+            event = chunk.head(idx)
             kind, t_ns, number = event[4], event[0], event[1]
-            arrival = next(arrivals) if kind in KINDS_WITH_TAIL else None
+            arrival = chunk.next_arrival() if kind in KINDS_WITH_TAIL else None
             if arrival is not None and kind == Kind.ARRIVE:
                 self._arrive(event, arrival)
             elif kind == Kind.DECIDE:

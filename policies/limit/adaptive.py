@@ -23,7 +23,7 @@ from typing import Final
 from policies.limit.control import INFLATED, Control
 from policies.limit.overdue import STALL_MIN, STALL_ROOM, Overdue
 from policies.limit.phases import FOLD_NS_MIN, N_MIN, Cohort, Kind, Phase
-from policies.limit.protocol import NS_PER_S
+from policies.limit.protocol import NS_PER_S, Limit
 from policies.limit.refusals import Refusals
 from policies.limit.ring import Ring
 from policies.limit.swing import Swing, limit_in
@@ -50,7 +50,7 @@ NEVER: Final = 1 << 62
 """More than can be in flight."""
 
 
-class AdaptiveLimit:
+class AdaptiveLimit(Limit):
     """In-flight limit that finds the capacity of an endpoint from its answers.
 
     Parameters
@@ -67,7 +67,7 @@ class AdaptiveLimit:
         *("_ceiling", "_control", "_grow_above", "_grow_below", "_grow_to", "_in_flight"),
         *("_initial", "_is_led", "_is_pressed", "_n_slow", "_overdue", "_phase", "_phases"),
         *("_refusals", "_response_ns", "_ring", "_rng", "_swing", "_throughput", "_top"),
-        *("_top_n", "_usual", "limit", "pool"),
+        *("_top_n", "_usual", "pool"),
     )
 
     def __init__(

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from mypy_extensions import mypyc_attr
+
+from policies.limit.protocol import Limit
 from policies.limit.refusals import Refusals
 from policies.limit.throughput import Throughput
 
@@ -15,7 +18,8 @@ RESPONSE_GAIN: Final = 0.05
 """Gain of the mean response time per answer: a memory of 20 answers."""
 
 
-class FixedLimit:
+@mypyc_attr(allow_interpreted_subclasses=True)
+class FixedLimit(Limit):
     """Always ``limit`` requests in flight; measures throughput, decides nothing.
 
     Parameters
@@ -24,7 +28,7 @@ class FixedLimit:
         Requests in flight, >= 1. May be assigned later.
     """
 
-    __slots__ = ("_n_answered", "_refusals", "_response_ns", "_throughput", "limit")
+    __slots__ = ("_n_answered", "_refusals", "_response_ns", "_throughput")
 
     def __init__(self, limit: int) -> None:
         if limit < 1:

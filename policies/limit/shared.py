@@ -29,10 +29,11 @@ from policies.limit.adaptive import AdaptiveLimit
 from policies.limit.fixed import FixedLimit
 from policies.limit.phases import Kind
 from policies.limit.pool import Pool
+from policies.limit.protocol import Limit
 from policies.share import whole_places
 
 
-class SharedLimit:
+class SharedLimit(Limit):
     """A part of a limit; as :class:`policies.limit.Limit` says.
 
     Parameters
@@ -63,7 +64,6 @@ class SharedLimit:
         "held_ns",
         "in_flight",
         "inner",
-        "limit",
         "n_departed",
         "stalled_elsewhere",
         "total",

@@ -96,8 +96,8 @@ def test_every_number_of_an_arrival_comes_back(is_exempt: bool) -> None:
     assert (type(decision) is Untouched) is not is_exempt
     _, events = run.tap.ring.since(0)
     chunks = list(in_chunks(events))
-    heads = [head for chunk in chunks for head in chunk.heads]
-    found = [arrival for chunk in chunks for arrival in chunk.arrivals]
+    heads = [chunk.head(idx) for chunk in chunks for idx in range(chunk.n)]
+    found = [chunk.next_arrival() for chunk in chunks for _ in range(chunk.n_left)]
     reason, endpoint = REASON_CODE[decision.reason], decision.lease.endpoint_idx
     assert heads == [(0, 1, crc32(b"request-1", 7), 0, Kind.ARRIVE, 0, 0, reason, 0, endpoint)]
     assert [{name: getattr(one, name) for name in names} for one in found] == [
@@ -113,7 +113,8 @@ def test_an_end_and_a_first_byte_are_recorded_whole() -> None:
     lease = gate.arrive(5, Arrival()).lease
     gate.answered(6, lease, 200)
     gate.depart(7, lease, Outcome.FAILED, 503, 2_000)
-    heads = [head for chunk in in_chunks(ring.since(0)[1]) for head in chunk.heads]
+    chunks = in_chunks(ring.since(0)[1])
+    heads = [chunk.head(idx) for chunk in chunks for idx in range(chunk.n)]
     assert heads[0][4:] == (Kind.ARRIVE, 0, 0, 0, 0, lease.endpoint_idx)
     assert heads[1] == (6, 1, 0, 0, Kind.ANSWERED, 0, 0, 0, 200, 0)
     assert heads[2] == (7, 1, 0, 2_000, Kind.DEPART, 0, Outcome.FAILED, 0, 503, 0)

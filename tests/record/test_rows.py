@@ -6,7 +6,7 @@ import numpy as np
 
 from governor.core.arrival import Arrival
 from governor.record.events import EVENT_DTYPE, KINDS_WITH_TAIL, Kind, make_events
-from governor.record.rows import CHUNK_RECORDS, in_chunks
+from governor.record.rows import CHUNK_RECORDS, KIND_MASK, in_chunks
 
 
 def test_all_records_come_in_order_with_the_arrivals_of_those_that_have_one() -> None:
@@ -18,13 +18,20 @@ def test_all_records_come_in_order_with_the_arrivals_of_those_that_have_one() ->
         kind = EVENT_DTYPE[name]
         high = 2 if kind.kind == "b" else np.iinfo(kind).max
         events[name] = rng.integers(0, high, n)
+    for name in ("delay_ns", "action", "reason", "status"):
+        events[name][rng.random(n) < 0.7] = 0
     events["kind"] = rng.integers(1, len(Kind) + 1, n)
     events["patience_ns"], events["can_retry"] = 7, True  # as most columns are: one number
-    heads, arrivals = [], []
+    heads, arrivals, codes = [], [], []
     for chunk in in_chunks(events):
-        heads += list(chunk.heads)
-        arrivals += list(chunk.arrivals)
+        heads += [chunk.head(idx) for idx in range(chunk.n)]
+        codes += chunk.code
+        arrivals += [chunk.next_arrival() for _ in range(chunk.n_left)]
     assert heads == [row[:10] for row in events.tolist()]
+    says_more = [any(x[place] for place in (3, 6, 7, 8)) for x in heads]
+    assert [code > KIND_MASK for code in codes] == says_more
+    assert any(says_more)
+    assert not all(says_more)
     tails = events[np.isin(events["kind"], KINDS_WITH_TAIL)]
     assert len(arrivals) == len(tails)
     for name in Arrival.__slots__:
