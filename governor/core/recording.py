@@ -6,7 +6,7 @@ anybody; how it is written is the listener's (:mod:`governor.record`).
 *Theory*: a gate that gets the same events again decides the same. So an event is told before the
 gate acts on it, and what it decided after, in the order in which it decided; whoever listens knows
 the lease's number by then. What a gate does to itself on the way (the ticks that it makes up for
-when it wakes) is neither told of: the event that led to it leads to it again.
+when it wakes) is not told: the event that led to it leads to it again.
 
 *Cost*: arrivals, first bytes and ends, which every request makes, go the signals' way, once: the
 listener tells the signals, and they write. Where nobody listens, an untouched request looks twice

@@ -22,7 +22,7 @@ it runs finds it ready.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from governor.core.admission import STATUS_WAIT
 from governor.core.arrival import Arrival
@@ -39,6 +39,13 @@ from policies.reroute import Reroute
 from policies.switches import GOVERN, Policy, state_of
 from signals import GONE
 
+if TYPE_CHECKING:
+    from governor.core.identity import Identities
+    from governor.core.parts import InterventionLog
+    from governor.core.shaping import Shaping
+    from policies.limit import Limit
+    from signals import SignalBank
+
 
 class SpreadGate(Gate):
     """Admission control of one upstream with more than one place to go.
@@ -53,8 +60,35 @@ class SpreadGate(Gate):
     routing : Reroute
     """
 
-    def __init__(self, *parts: Any, reroute_seed: int = 1, **options: Any) -> None:
-        super().__init__(*parts, **options)
+    def __init__(
+        self,
+        name: str,
+        limits: Sequence[Limit],
+        signals: SignalBank,
+        identities: Identities,
+        *,
+        is_observing: bool = False,
+        patience_ns: int = 10_000_000_000,
+        max_wait_ns: int = 30_000_000_000,
+        max_waiting: int = 10_000,
+        slot_horizon_ns: int = 60_000_000_000,
+        shaping: Shaping | None = None,
+        log: InterventionLog | None = None,
+        reroute_seed: int = 1,
+    ) -> None:
+        super().__init__(  # one by one: compiled code does not pass on ``*parts`` to ``super()``
+            name,
+            limits,
+            signals,
+            identities,
+            is_observing=is_observing,
+            patience_ns=patience_ns,
+            max_wait_ns=max_wait_ns,
+            max_waiting=max_waiting,
+            slot_horizon_ns=slot_horizon_ns,
+            shaping=shaping,
+            log=log,
+        )
         self._only = None  # even a single endpoint may be out of use
         routed = [RoutedEndpoint(x.idx, x.limit, self.faults) for x in self.endpoints]
         self.endpoints = list(routed)
