@@ -27,8 +27,12 @@ from setuptools import setup
 PARTS = ("governor/core", "policies", "policies/limit")
 """Every module of these folders."""
 
-RECORD = ("events", "gate_tap", "refusals", "replay", "ring", "rows", "tap")
-"""Those of ``governor/record`` that go along with every event."""
+OTHERS = (
+    *("governor/record/events.py", "governor/record/gate_tap.py", "governor/record/refusals.py"),
+    *("governor/record/replay.py", "governor/record/ring.py", "governor/record/rows.py"),
+    *("governor/record/tap.py", "signals/bank.py"),
+)
+"""What goes along with every event besides."""
 
 FLAGS = ["--config-file=", "--ignore-missing-imports", "--follow-imports=silent"]
 """Of mypy: strictness is checked elsewhere, and where it is built numpy may be missing."""
@@ -37,7 +41,7 @@ FLAGS = ["--config-file=", "--ignore-missing-imports", "--follow-imports=silent"
 def find_modules() -> list[str]:
     """Return the modules to compile."""
     modules = [str(path) for part in PARTS for path in Path(part).glob("*.py")]
-    return sorted([*modules, *(f"governor/record/{name}.py" for name in RECORD)])
+    return sorted([*modules, *OTHERS])
 
 
 def why_not() -> str:

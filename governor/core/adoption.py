@@ -86,7 +86,7 @@ class Adoption(Admission):
             return lease
         flow = arrival.flow
         self._n_calls_by_flow[flow] += 1
-        self.faults.tell(Part.HOLD, self._is_crowd, now_ns, flow)
+        self.faults.tell(Part.HOLD, self._herd.note, now_ns, flow)
         lease = self._meet(now_ns, arrival, owner)
         self._admit(now_ns, lease, endpoint, Reason.UNTOUCHED)
         return lease

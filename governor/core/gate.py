@@ -74,7 +74,7 @@ class Gate(Adoption):
                 return decision
         is_crowd = False
         try:
-            is_crowd = self._is_crowd(now_ns, flow)
+            is_crowd = self._herd.note(now_ns, flow)
         except Exception:
             ledger.faults.note(Part.HOLD)
         lease = self._meet(now_ns, arrival, owner)
@@ -215,7 +215,7 @@ class Gate(Adoption):
         endpoint.in_flight -= 1
         held_s = held_ns * 1e-9
         self._n_held_by_tenant[arrival.tenant] -= 1
-        self._closed(arrival.tenant, arrival.flow, arrival.tree, held_s)
+        self.identities.closed(arrival.tenant, arrival.flow, arrival.tree, held_s)
         try:
             endpoint.limit.on_depart(now_ns, held_ns, has_sample)
         except Exception:

@@ -84,10 +84,9 @@ class GateParts:
 
     __slots__ = (  # more than a dictionary shared by instances holds: 4 % of the gate
         "_active_ns",
-        "_closed",
         "_compare",
         "_compares",
-        "_is_crowd",
+        "_herd",
         "_kinds",
         "_known_vain",
         "_meet_kind",
@@ -181,8 +180,7 @@ class GateParts:
         self._n_retries_by_flow = identities.flows.n_retries
         self._restraints = identities.restraints
         self.restrained.by_flow = identities.restraints
-        self._closed = identities.closed
-        self._is_crowd = self.shaping.herd.note
+        self._herd = self.shaping.herd
         self._kinds = self.shaping.containment.kinds
         self._meet_kind = self.shaping.containment.meet
         self._compares = self.shaping.holdback.share > 0.0

@@ -123,7 +123,7 @@ class Player:
     """Plays events through gates and compares."""
 
     def __init__(self, gates: Sequence[Gate], identities: Identities) -> None:
-        self._gates = gates
+        self._gates = list(gates)
         self._identities = identities
         self._tables: tuple[IdentityTable, ...] = (
             identities.tenants,
@@ -207,7 +207,8 @@ class Player:
                     expected.append(said_at(chunk, idx))
                     self._heard((decision,))
                 elif kind == _DEPART:
-                    lease = leases.pop(number)
+                    lease = leases[number]
+                    del leases[number]
                     if lease.state is not _OPEN:
                         self._n_faults += 1
                         continue

@@ -22,8 +22,8 @@ from governor.core.arrival import Arrival
 from governor.record.events import KINDS_WITH_TAIL
 from governor.record.ring import Events
 
-CHUNK_RECORDS: Final = 1 << 15
-"""Read at a time: some megabytes, however long a recording is."""
+CHUNK_RECORDS: Final = 1 << 12
+"""Read at a time: what a processor's cache holds, however long a recording is."""
 
 SAYS_MORE: Final = 1 << 8
 """Added to the kind of a record that has more in its head than when, who and where."""

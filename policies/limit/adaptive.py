@@ -141,7 +141,7 @@ class AdaptiveLimit(Limit):
             return
         if sample_ns < FOLD_NS_MIN:
             sample_ns = FOLD_NS_MIN
-        log_sample = log(sample_ns)
+        log_sample = log(float(sample_ns))  # of a float it is no call once compiled
         cohort.n_answered += 1
         cohort.sent_sum_ns -= dispatched_at_ns
         cohort.response_sum_ns += sample_ns
