@@ -81,7 +81,7 @@ def found_by(limit: SharedLimit) -> Found:
     inner = limit.inner
     found = Found(inner.has_knee, inner.limit, inner.level)
     if isinstance(inner, AdaptiveLimit):
-        return found._replace(tag=inner.pool.tag, kind=inner.kind)
+        return found._replace(tag=inner.pool.tag, kind=inner.kind, ceiling=inner.taught)
     return found
 
 
@@ -202,6 +202,9 @@ class Member:
             row[first + at.IN_STALL] = row[first + at.IN_FLIGHT] if limit.inner.is_stalled else 0
             row[first + at.N_DEPARTED] = limit.n_departed
             row[first + at.HELD_MS] = limit.held_ns // 1_000_000
+            if isinstance(limit.inner, AdaptiveLimit) and limit.inner.is_taught(now_ns):
+                row[first + at.N_TAUGHT] = 1
+                row[first + at.CEILING] = limit.inner.taught
             if limit.pool is not None:
                 row[first + at.POOL : first + PER_ENDPOINT] = limit.pool.tell(now_ns)
             n_departed += limit.n_departed
@@ -255,7 +258,8 @@ class Member:
         exchange_ns = self.tick_ns + int(self._reply_ns) if self.n_governors > 1 else 0
         for idx, limit in enumerate(self.limits):
             first = ENDPOINTS + idx * PER_ENDPOINT
-            limit.elsewhere = max(0, sums[first + at.IN_FLIGHT])
+            n_taught, ceilings = sums[first + at.N_TAUGHT], sums[first + at.CEILING]
+            limit.hear(now_ns, max(0, sums[first + at.IN_FLIGHT]), n_taught, ceilings)
             limit.stalled_elsewhere = sums[first + at.IN_STALL]
             if limit.pool is not None:
                 limit.pool.share(exchange_ns)
@@ -267,7 +271,13 @@ class Member:
             if led and self.n_governors > 1:
                 found = led[idx]
                 limit.follow(
-                    now_ns, found.limit, found.level, found.has_knee, found.tag, found.kind
+                    now_ns,
+                    found.limit,
+                    found.level,
+                    found.has_knee,
+                    found.tag,
+                    found.kind,
+                    found.ceiling,
                 )
             else:
                 limit.lead()

@@ -23,7 +23,7 @@ from policies.limit.control import INFLATED, Control
 from policies.limit.overdue import STALL_MIN, STALL_ROOM, Overdue
 from policies.limit.phases import FOLD_NS_MIN, N_MIN, Cohort, Kind, Phase
 from policies.limit.protocol import NS_PER_S
-from policies.limit.refusals import Refusals
+from policies.limit.refusals import NO_CEILING, Refusals
 from policies.limit.ring import Ring
 from policies.limit.swing import Swing, limit_in
 from policies.limit.throughput import Throughput
@@ -222,9 +222,39 @@ class AdaptiveLimit:
         return self._control.level
 
     @property
+    def ceiling(self) -> int:
+        """What refusals have taught, and the most that is possible."""
+        return self._control.ceiling
+
+    @property
+    def taught(self) -> int:
+        """The ceiling that refusals have taught; 0 if none."""
+        ceiling = self._refusals.ceiling
+        return 0 if ceiling == NO_CEILING else ceiling
+
+    @property
     def has_knee(self) -> bool:
         """Whether a queue has been met, ever."""
         return self._control.has_knee
+
+    def is_taught(self, now_ns: int) -> bool:
+        """Whether refusals of our own calls have shown the ceiling lately."""
+        return self._refusals.is_taught(now_ns, self.pool.heard_ns)
+
+    def correct(self, since_ns: int, n_more: int) -> None:
+        """Take note that calls refused since then found so many more in flight."""
+        if self._refusals.correct(since_ns, n_more):
+            self._bound()
+
+    def hear_ceiling(self, now_ns: int, ceiling: int) -> None:
+        """Learn from the refusals that others have met."""
+        if self._refusals.hear(now_ns, ceiling):
+            self._bound()
+
+    def follow_ceiling(self, now_ns: int, ceiling: int) -> None:
+        """Believe the ceiling that the leader believes; 0: none."""
+        if self._refusals.follow(now_ns, ceiling or NO_CEILING, self.pool.heard_ns):
+            self._bound()
 
     def _bound(self) -> None:
         """Obey the ceiling that refusals have taught."""

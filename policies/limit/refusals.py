@@ -98,6 +98,7 @@ class Refusals:
         "_probe_after_ns",
         "_rate_at_ns",
         "_refused_at_ns",
+        "_taught_at_ns",
         "_top_before",
         "_weighed_at_ns",
         "ceiling",
@@ -117,6 +118,7 @@ class Refusals:
         self._rate_at_ns = -1
         self._weighed_at_ns = -1
         self._refused_at_ns = -1
+        self._taught_at_ns = -1
         self._lifted_until_ns = -1
         self._partial_until_ns = -1
         self._probe_after_ns = PROBE_NS
@@ -147,11 +149,50 @@ class Refusals:
         if self._is_probing:
             self._is_probing = False
             self._probe_after_ns = min(2 * self._probe_after_ns, PROBE_MAX_NS)
+        self._taught_at_ns = now_ns
         ceiling = max(1, self._lowest - 1)
         if ceiling >= self.ceiling:
             return False
         self.ceiling = ceiling
         return True
+
+    # -- several governors before one endpoint ----------------------------------------
+
+    def is_taught(self, now_ns: int, within_ns: int) -> bool:
+        """Whether refusals of our own calls have shown the ceiling that lately."""
+        if self._taught_at_ns < 0 or self.ceiling == NO_CEILING:
+            return False
+        return now_ns - self._taught_at_ns < within_ns
+
+    def correct(self, since_ns: int, n_more: int) -> bool:
+        """Take note that the calls refused since then found so many more before them."""
+        if self._taught_at_ns < since_ns or self.ceiling == NO_CEILING:
+            return False
+        self.ceiling += n_more
+        if self._n_refused:
+            self._lowest += n_more
+        return True
+
+    def hear(self, now_ns: int, ceiling: int) -> bool:
+        """Learn from refusals that others have met; return whether the ceiling has changed."""
+        if now_ns < self._lifted_until_ns or ceiling >= self.ceiling:
+            return False
+        if self._is_probing:
+            self._is_probing = False
+            self._probe_after_ns = min(2 * self._probe_after_ns, PROBE_MAX_NS)
+        self._refused_at_ns = now_ns
+        self.ceiling = ceiling
+        return True
+
+    def follow(self, now_ns: int, ceiling: int, within_ns: int) -> bool:
+        """Believe what another one believes, but for what was seen here that lately."""
+        if now_ns < self._lifted_until_ns:
+            return False
+        if self.is_taught(now_ns, within_ns):
+            ceiling = min(ceiling, self.ceiling)
+        was, self.ceiling = self.ceiling, ceiling
+        self._is_probing = False
+        return was != ceiling
 
     @property
     def is_settled(self) -> bool:

@@ -29,6 +29,7 @@ from policies.limit.adaptive import AdaptiveLimit
 from policies.limit.fixed import FixedLimit
 from policies.limit.phases import Kind
 from policies.limit.pool import Pool
+from policies.limit.refusals import N_REFUSED_MIN, NO_CEILING
 from policies.share import whole_places
 
 
@@ -53,9 +54,13 @@ class SharedLimit:
     """
 
     __slots__ = (
+        "_heard_at_ns",
+        "_held_to",
+        "_held_until_ns",
         "_led",
         "_led_has_knee",
         "_n_ranks",
+        "_n_refused",
         "_rank",
         "_share",
         "_stall_bound",
@@ -83,6 +88,10 @@ class SharedLimit:
         self._n_ranks = 1
         self._led = 0
         self._led_has_knee = False
+        self._heard_at_ns = 0
+        self._n_refused = 0
+        self._held_to = NO_CEILING
+        self._held_until_ns = -1
 
     @property
     def pool(self) -> Pool | None:
@@ -115,15 +124,37 @@ class SharedLimit:
         has_knee: bool,
         tag: int = 0,
         kind: Kind = Kind.STEADY,
+        ceiling: int = 0,
     ) -> None:
         """Go by what the leader's limit has found, in the phase that it has open."""
         self._led = self.inner.follow(total, level, has_knee)
         if isinstance(self.inner, AdaptiveLimit):
+            self.inner.follow_ceiling(now_ns, ceiling)
             if not has_knee:
                 self.inner.lead()
             elif tag != self.inner.pool.tag:
                 self.inner.step(now_ns, tag, kind)
         self._led_has_knee = has_knee
+        self._fit()
+
+    def hear(self, now_ns: int, elsewhere: int, n_taught: int, ceilings: int) -> None:
+        """Take what the others have in flight, and what refusals have taught them.
+
+        Parameters
+        ----------
+        n_taught, ceilings : int
+            How many of them have met refusals lately, and their ceilings summed.
+        """
+        inner = self.inner
+        n_more = elsewhere - self.elsewhere
+        self.elsewhere = elsewhere
+        if isinstance(inner, AdaptiveLimit):
+            if n_more > 0:
+                inner.correct(self._heard_at_ns, n_more)
+            if n_taught > 0:
+                inner.hear_ceiling(now_ns, max(1, ceilings // n_taught))
+        self._heard_at_ns = now_ns
+        self._n_refused = 0
         self._fit()
 
     def note_elsewhere(self, n_departed: int, held_ns: int) -> None:
@@ -133,7 +164,7 @@ class SharedLimit:
     def _fit(self) -> None:
         total = self.inner.limit
         if self._led and (self._led_has_knee or total < self._led):
-            total = self._led
+            total = min(self._led, self.inner.ceiling)
         if self.inner.is_stalled:
             self._stall_bound = total
         elif self._stall_bound:
@@ -144,6 +175,8 @@ class SharedLimit:
             self.limit = total
         else:
             self.limit = whole_places(self._share * total, self._rank, self._n_ranks)
+            if self._held_until_ns >= 0:
+                self.limit = min(self.limit, self._held_to)
 
     # -- as a limit -----------------------------------------------------------
 
@@ -186,7 +219,19 @@ class SharedLimit:
     def on_refused(self, now_ns: int, in_flight_at_dispatch: int) -> None:
         """Note that the upstream turned a call away for want of capacity."""
         self.inner.on_refused(now_ns, in_flight_at_dispatch + self.elsewhere)
+        pool = self.pool
+        if pool is not None and pool.is_on:
+            self._hold(now_ns, in_flight_at_dispatch - 1, pool.heard_ns)
         self._fit()
+
+    def _hold(self, now_ns: int, n_found: int, for_ns: int) -> None:
+        """Keep to what the refused calls found of ours, until the others have told anew."""
+        self._n_refused += 1
+        if now_ns >= self._held_until_ns:
+            self._held_to = NO_CEILING
+        self._held_to = max(1, min(self._held_to, n_found))
+        if self._n_refused >= N_REFUSED_MIN or now_ns < self._held_until_ns:
+            self._held_until_ns = now_ns + for_ns
 
     def lift(self, now_ns: int) -> None:
         """Take note that what the upstream is short of is a rate, not places."""
@@ -201,6 +246,8 @@ class SharedLimit:
     def tick(self, now_ns: int, in_flight: int) -> None:
         """Do what depends on time alone."""
         self.in_flight = in_flight
+        if 0 <= self._held_until_ns <= now_ns:
+            self._held_until_ns = -1
         total = in_flight + self.elsewhere
         if in_flight >= self.limit:  # who waits here waits for a place of the fleet's
             total = max(total, self.inner.limit)
