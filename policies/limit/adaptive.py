@@ -342,6 +342,7 @@ class AdaptiveLimit:
         self._control.rate_hz = self._throughput.rate_hz
         self._control.open_number = self._phase.number
         self._control.share = self._throughput.share
+        self._control.is_shared = self.pool.is_on
         if self._control.share < 1.0:
             self._count_served(self._ring.unanswered(now_ns)[0])
         self._control.judge(cohort, now_ns)

@@ -89,6 +89,9 @@ class Control:
         Set by the owner: answers are overdue, so nothing may grow.
     n_served : float
         Set by the owner: calls past their first byte, and those that prefill beside them.
+    is_shared : bool
+        Set by the owner: others send calls as well, and may have let in more than our level, for
+        until a knee is known each goes by what its own answers prove.
     share : float
         Set by the owner: share of what is in flight that waits for its first byte, 1.0 unless
         answers hold their places long after it. All moves are relative to that part.
@@ -97,8 +100,8 @@ class Control:
     __slots__ = (
         *("_can_jump", "_fall_seen", "_has_fallen", "_n_inflated", "_n_spread"),
         *("_settled_from", "_step", "base", "best_hz", "ceiling", "elasticity", "floor"),
-        *("has_knee", "is_high_inflated", "is_inflated", "is_overdue", "is_suspicious"),
-        *("level", "low", "n_served", "open_number", "proven", "rate_hz", "share", "spread"),
+        *("has_knee", "is_high_inflated", "is_inflated", "is_overdue", "is_shared"),
+        *("is_suspicious", "level", "low", "n_served", "open_number", "proven", "rate_hz", "share", "spread"),
         *("steep_at_ns", "verdict", "wants_dip"),
     )
 
@@ -119,6 +122,7 @@ class Control:
         self.best_hz = 0.0
         self.rate_hz = 0.0
         self.n_served = 0.0
+        self.is_shared = False
         self.share = 1.0
         self.steep_at_ns = 0
         self.verdict = "starting"
@@ -211,7 +215,8 @@ class Control:
             self.fall_to_served()
             return
         keep = max(START_FALL_MIN, self.base.response_ns / cohort.response_ns)
-        served = min(self.level, cohort.in_flight) * keep
+        reached = cohort.in_flight if self.is_shared else min(self.level, cohort.in_flight)
+        served = reached * keep
         self._move(min(self.level, max(served, self.proven)))
         self._note_fall(cohort)
         self._settled_from = self.open_number + 1
