@@ -176,7 +176,8 @@ class Member:
         gate = self.gate
         row = [0] * len(self.sums)
         in_flight = sum(x.in_flight for x in gate.endpoints)
-        self._demand = max(float(in_flight + gate.line_length), DEMAND_DECAY * self._demand)
+        held = min(self._demand, float(gate.limit))
+        self._demand = max(float(in_flight + gate.line_length), DEMAND_DECAY * held)
         demand = int(self._demand)
         organic_hz, ledger = gate.own_organic_hz, gate.ledger
         wave = read_wave(gate.signals, organic_hz)
