@@ -236,6 +236,9 @@ class Control:
         self, cohort: Cohort, rise: float, deviation: float, error2: float, now_ns: int
     ) -> None:
         base, elasticity = self.base, self.elasticity
+        if self.is_shared and cohort.number < self._settled_from:
+            elasticity.restart()
+            return
         elasticity.learn(cohort, self.spread, self.share)
         if elasticity.is_steep:
             self.steep_at_ns = now_ns
