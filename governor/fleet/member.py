@@ -81,7 +81,8 @@ def found_by(limit: SharedLimit) -> Found:
     inner = limit.inner
     found = Found(inner.has_knee, inner.limit, inner.level)
     if isinstance(inner, AdaptiveLimit):
-        return found._replace(tag=inner.pool.tag, kind=inner.kind, ceiling=inner.taught)
+        ceiling = inner.refusals.taught
+        return found._replace(tag=inner.pool.tag, kind=inner.kind, ceiling=ceiling)
     return found
 
 
@@ -203,9 +204,8 @@ class Member:
             row[first + at.IN_STALL] = row[first + at.IN_FLIGHT] if limit.inner.is_stalled else 0
             row[first + at.N_DEPARTED] = limit.n_departed
             row[first + at.HELD_MS] = limit.held_ns // 1_000_000
-            if isinstance(limit.inner, AdaptiveLimit) and limit.inner.is_taught(now_ns):
-                row[first + at.N_TAUGHT] = 1
-                row[first + at.CEILING] = limit.inner.taught
+            row[first + at.CEILING] = ceiling = limit.taught(now_ns)
+            row[first + at.N_TAUGHT] = int(ceiling > 0)
             if limit.pool is not None:
                 row[first + at.POOL : first + PER_ENDPOINT] = limit.pool.tell(now_ns)
             n_departed += limit.n_departed
@@ -387,4 +387,4 @@ class Member:
         self._share_out(now_ns, share)
         self._share_slots((self.n_governors - 1) * self.gate.reservations.n_outstanding)
         for limit in self.limits:
-            limit.elsewhere = limit.in_flight * (limit.total - limit.limit) // limit.limit
+            limit.assume(now_ns, limit.in_flight * (limit.total - limit.limit) // limit.limit)

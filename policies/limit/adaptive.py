@@ -23,7 +23,7 @@ from policies.limit.control import INFLATED, Control
 from policies.limit.overdue import STALL_MIN, STALL_ROOM, Overdue
 from policies.limit.phases import FOLD_NS_MIN, N_MIN, Cohort, Kind, Phase
 from policies.limit.protocol import NS_PER_S
-from policies.limit.refusals import NO_CEILING, Refusals
+from policies.limit.refusals import Refusals
 from policies.limit.ring import Ring
 from policies.limit.swing import Swing, limit_in
 from policies.limit.throughput import Throughput
@@ -65,8 +65,8 @@ class AdaptiveLimit:
     __slots__ = (
         *("_ceiling", "_control", "_grow_above", "_grow_below", "_grow_to", "_in_flight"),
         *("_initial", "_is_led", "_is_pressed", "_n_slow", "_overdue", "_phase", "_phases"),
-        *("_refusals", "_response_ns", "_ring", "_rng", "_swing", "_throughput", "_top"),
-        *("_top_n", "_usual", "limit", "pool"),
+        *("_response_ns", "_ring", "_rng", "_swing", "_throughput", "_top"),
+        *("_top_n", "_usual", "limit", "pool", "refusals"),
     )
 
     def __init__(
@@ -79,7 +79,7 @@ class AdaptiveLimit:
         self._control = Control(initial, floor, ceiling)
         self._overdue = Overdue()
         self._throughput = Throughput()
-        self._refusals = Refusals()
+        self.refusals = Refusals()
         self._ceiling = ceiling
         self._rng = Xorshift(rng_seed)
         self._in_flight = 0
@@ -129,8 +129,8 @@ class AdaptiveLimit:
     ) -> None:
         """Note the first byte of a normal answer."""
         self._overdue.n_answered += 1
-        if in_flight_at_dispatch > self._refusals.top:
-            self._refusals.top = in_flight_at_dispatch
+        if in_flight_at_dispatch > self.refusals.top:
+            self.refusals.top = in_flight_at_dispatch
         sample_ns = now_ns - dispatched_at_ns
         throughput = self._throughput
         throughput.n_answered += 1
@@ -168,18 +168,18 @@ class AdaptiveLimit:
 
     def on_refused(self, now_ns: int, in_flight_at_dispatch: int) -> None:
         """Note that the upstream turned a call away for want of capacity."""
-        if self._refusals.on_refused(now_ns, in_flight_at_dispatch):
-            self._bound()
+        if self.refusals.on_refused(now_ns, in_flight_at_dispatch):
+            self.obey()
 
     def lift(self, now_ns: int) -> None:
         """Take note that what the upstream is short of is a rate, not places."""
-        if self._refusals.lift(now_ns):
-            self._bound()
+        if self.refusals.lift(now_ns):
+            self.obey()
 
     def disbelieve(self, now_ns: int) -> None:
         """Take note that the refusals spare some callers."""
-        if self._refusals.disbelieve(now_ns):
-            self._bound()
+        if self.refusals.disbelieve(now_ns):
+            self.obey()
 
     def note_elsewhere(self, n_departed: int, held_ns: int) -> None:
         """Count answered calls that others sent to the endpoint, and how long they held it."""
@@ -227,39 +227,14 @@ class AdaptiveLimit:
         return self._control.ceiling
 
     @property
-    def taught(self) -> int:
-        """The ceiling that refusals have taught; 0 if none."""
-        ceiling = self._refusals.ceiling
-        return 0 if ceiling == NO_CEILING else ceiling
-
-    @property
     def has_knee(self) -> bool:
         """Whether a queue has been met, ever."""
         return self._control.has_knee
 
-    def is_taught(self, now_ns: int) -> bool:
-        """Whether refusals of our own calls have shown the ceiling lately."""
-        return self._refusals.is_taught(now_ns, self.pool.heard_ns)
-
-    def correct(self, since_ns: int, n_more: int) -> None:
-        """Take note that calls refused since then found so many more in flight."""
-        if self._refusals.correct(since_ns, n_more):
-            self._bound()
-
-    def hear_ceiling(self, now_ns: int, ceiling: int) -> None:
-        """Learn from the refusals that others have met."""
-        if self._refusals.hear(now_ns, ceiling):
-            self._bound()
-
-    def follow_ceiling(self, now_ns: int, ceiling: int) -> None:
-        """Believe the ceiling that the leader believes; 0: none."""
-        if self._refusals.follow(now_ns, ceiling or NO_CEILING, self.pool.heard_ns):
-            self._bound()
-
-    def _bound(self) -> None:
+    def obey(self) -> None:
         """Obey the ceiling that refusals have taught."""
         control = self._control
-        control.ceiling = max(control.floor, min(self._ceiling, self._refusals.ceiling))
+        control.ceiling = max(control.floor, min(self._ceiling, self.refusals.ceiling))
         control.level = min(control.level, float(control.ceiling))
         self._apply()
 
@@ -355,8 +330,8 @@ class AdaptiveLimit:
         self._in_flight = in_flight
         throughput = self._throughput
         throughput.advance(now_ns, in_flight >= self.limit)
-        if self._refusals.tick(now_ns, in_flight, self._overdue.n_answered):
-            self._bound()
+        if self.refusals.tick(now_ns, in_flight, self._overdue.n_answered):
+            self.obey()
         phase = self._phase
         if phase.opened_at_ns < 0:
             phase.opened_at_ns = now_ns
@@ -393,7 +368,7 @@ class AdaptiveLimit:
             self._ring.is_settled
             and not self._control.is_overdue
             and self._throughput.is_settled
-            and self._refusals.is_settled
+            and self.refusals.is_settled
         )
 
     @property
@@ -405,12 +380,12 @@ class AdaptiveLimit:
 
     def capacity_hz(self, now_ns: int) -> float:
         """Return what the endpoint can serve, requests per second; 0.0 if unknown."""
-        return self._refusals.bound_hz(now_ns, self._throughput.capacity_hz(self.limit))
+        return self.refusals.bound_hz(now_ns, self._throughput.capacity_hz(self.limit))
 
     def best_capacity_hz(self, now_ns: int) -> float:
         """Return the best known capacity; 0.0 if unknown."""
         best_hz = self._throughput.best_capacity_hz(self.limit, max(1.0, self._control.proven))
-        return self._refusals.bound_best_hz(now_ns, best_hz, self._control.base.response_ns)
+        return self.refusals.bound_best_hz(now_ns, best_hz, self._control.base.response_ns)
 
     def response_ns(self) -> int:
         """Return the mean response time of the last judged cohort; 0 if unknown."""
@@ -425,5 +400,5 @@ class AdaptiveLimit:
             "response_s": self._response_ns * 1e-9,
             "departures_hz": self._throughput.rate_hz,
             **self._control.explain(),
-            **self._refusals.explain(),
+            **self.refusals.explain(),
         }

@@ -158,6 +158,11 @@ class Refusals:
 
     # -- several governors before one endpoint ----------------------------------------
 
+    @property
+    def taught(self) -> int:
+        """The ceiling; 0 where there is none."""
+        return 0 if self.ceiling == NO_CEILING else self.ceiling
+
     def is_taught(self, now_ns: int, within_ns: int) -> bool:
         """Whether refusals of our own calls have shown the ceiling that lately."""
         if self._taught_at_ns < 0 or self.ceiling == NO_CEILING:
@@ -185,7 +190,11 @@ class Refusals:
         return True
 
     def follow(self, now_ns: int, ceiling: int, within_ns: int) -> bool:
-        """Believe what another one believes, but for what was seen here that lately."""
+        """Believe the ceiling that another one believes, but for what was seen here that lately.
+
+        0 is none. Returns whether the ceiling has changed.
+        """
+        ceiling = ceiling or NO_CEILING
         if now_ns < self._lifted_until_ns:
             return False
         if self.is_taught(now_ns, within_ns):

@@ -25,12 +25,18 @@ samples: what it has wrong stays wrong three times as long); a limit each on its
 
 from __future__ import annotations
 
+from collections import deque
+
 from policies.limit.adaptive import AdaptiveLimit
 from policies.limit.fixed import FixedLimit
 from policies.limit.phases import Kind
 from policies.limit.pool import Pool
 from policies.limit.refusals import N_REFUSED_MIN, NO_CEILING
 from policies.share import whole_places
+
+N_HEARD = 8
+"""Exchanges back to which it is known what the others had in flight: longer than most calls take,
+and of the others the oldest is taken."""
 
 
 class SharedLimit:
@@ -54,6 +60,7 @@ class SharedLimit:
     """
 
     __slots__ = (
+        "_heard",
         "_heard_at_ns",
         "_held_to",
         "_held_until_ns",
@@ -88,6 +95,7 @@ class SharedLimit:
         self._n_ranks = 1
         self._led = 0
         self._led_has_knee = False
+        self._heard: deque[tuple[int, int]] = deque(maxlen=N_HEARD)
         self._heard_at_ns = 0
         self._n_refused = 0
         self._held_to = NO_CEILING
@@ -97,6 +105,14 @@ class SharedLimit:
     def pool(self) -> Pool | None:
         """What is counted together with the others; None where nothing is learned."""
         return self.inner.pool if isinstance(self.inner, AdaptiveLimit) else None
+
+    def taught(self, now_ns: int) -> int:
+        """Return the ceiling that refusals of our own calls have shown lately; 0 if none."""
+        inner = self.inner
+        if not isinstance(inner, AdaptiveLimit):
+            return 0
+        refusals = inner.refusals
+        return refusals.taught if refusals.is_taught(now_ns, inner.pool.heard_ns) else 0
 
     # -- the fleet ------------------------------------------------------------
 
@@ -129,7 +145,8 @@ class SharedLimit:
         """Go by what the leader's limit has found, in the phase that it has open."""
         self._led = self.inner.follow(total, level, has_knee)
         if isinstance(self.inner, AdaptiveLimit):
-            self.inner.follow_ceiling(now_ns, ceiling)
+            if self.inner.refusals.follow(now_ns, ceiling, self.inner.pool.heard_ns):
+                self.inner.obey()
             if not has_knee:
                 self.inner.lead()
             elif tag != self.inner.pool.tag:
@@ -147,15 +164,31 @@ class SharedLimit:
         """
         inner = self.inner
         n_more = elsewhere - self.elsewhere
-        self.elsewhere = elsewhere
+        self.assume(now_ns, elsewhere)
         if isinstance(inner, AdaptiveLimit):
-            if n_more > 0:
-                inner.correct(self._heard_at_ns, n_more)
+            refusals = inner.refusals
+            is_new = n_more > 0 and refusals.correct(self._heard_at_ns, n_more)
             if n_taught > 0:
-                inner.hear_ceiling(now_ns, max(1, ceilings // n_taught))
+                is_new = refusals.hear(now_ns, max(1, ceilings // n_taught)) or is_new
+            if is_new:
+                inner.obey()
         self._heard_at_ns = now_ns
-        self._n_refused = 0
+        if self._held_until_ns < 0:
+            self._let_go()  # fewer refusals between two exchanges are an accident
         self._fit()
+
+    def assume(self, now_ns: int, elsewhere: int) -> None:
+        """Take it that the others have so many in flight from now on."""
+        self.elsewhere = elsewhere
+        self._heard.appendleft((now_ns, elsewhere))
+
+    def _elsewhere_at(self, then_ns: int) -> int:
+        """Return what the others had in flight then, as far as it was known then."""
+        elsewhere = self.elsewhere
+        for heard_at_ns, elsewhere in self._heard:
+            if heard_at_ns <= then_ns:
+                return elsewhere
+        return elsewhere
 
     def note_elsewhere(self, n_departed: int, held_ns: int) -> None:
         """Count answered calls of others that have ended."""
@@ -199,13 +232,12 @@ class SharedLimit:
         in_flight: int,
     ) -> None:
         """Note the first byte of a normal answer."""
-        elsewhere = self.elsewhere
         self.inner.on_answer(
             now_ns,
             phase,
             dispatched_at_ns,
-            in_flight_at_dispatch + elsewhere,
-            in_flight + elsewhere,
+            in_flight_at_dispatch + self._elsewhere_at(dispatched_at_ns),
+            in_flight + self.elsewhere,
         )
         self._fit()
 
@@ -227,27 +259,32 @@ class SharedLimit:
     def _hold(self, now_ns: int, n_found: int, for_ns: int) -> None:
         """Keep to what the refused calls found of ours, until the others have told anew."""
         self._n_refused += 1
-        if now_ns >= self._held_until_ns:
-            self._held_to = NO_CEILING
         self._held_to = max(1, min(self._held_to, n_found))
-        if self._n_refused >= N_REFUSED_MIN or now_ns < self._held_until_ns:
+        if self._n_refused >= N_REFUSED_MIN or self._held_until_ns >= 0:
             self._held_until_ns = now_ns + for_ns
+
+    def _let_go(self) -> None:
+        self._n_refused = 0
+        self._held_to = NO_CEILING
+        self._held_until_ns = -1
 
     def lift(self, now_ns: int) -> None:
         """Take note that what the upstream is short of is a rate, not places."""
         self.inner.lift(now_ns)
+        self._let_go()
         self._fit()
 
     def disbelieve(self, now_ns: int) -> None:
         """Take note that the refusals spare some callers."""
         self.inner.disbelieve(now_ns)
+        self._let_go()
         self._fit()
 
     def tick(self, now_ns: int, in_flight: int) -> None:
         """Do what depends on time alone."""
         self.in_flight = in_flight
         if 0 <= self._held_until_ns <= now_ns:
-            self._held_until_ns = -1
+            self._let_go()
         total = in_flight + self.elsewhere
         if in_flight >= self.limit:  # who waits here waits for a place of the fleet's
             total = max(total, self.inner.limit)
