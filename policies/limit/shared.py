@@ -257,11 +257,20 @@ class SharedLimit:
         self._fit()
 
     def _hold(self, now_ns: int, n_found: int, for_ns: int) -> None:
-        """Keep to what the refused calls found of ours, until the others have told anew."""
+        """Keep to what the refused calls found of ours, until the others have told anew.
+
+        Not where a rate is what is short, for then no ceiling is believed.
+        """
         self._n_refused += 1
         self._held_to = max(1, min(self._held_to, n_found))
-        if self._n_refused >= N_REFUSED_MIN or self._held_until_ns >= 0:
+        if self._n_refused >= N_REFUSED_MIN and not self._has_ceiling:
+            self._let_go()
+        elif self._n_refused >= N_REFUSED_MIN or self._held_until_ns >= 0:
             self._held_until_ns = now_ns + for_ns
+
+    @property
+    def _has_ceiling(self) -> bool:
+        return isinstance(self.inner, AdaptiveLimit) and self.inner.refusals.taught > 0
 
     def _let_go(self) -> None:
         self._n_refused = 0
