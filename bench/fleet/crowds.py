@@ -262,7 +262,6 @@ class CrowdSimulation(FleetSimulation):
             at_s = now_s + self.rng.expovariate(1.0 / group.think_s)
             self.push(at_s, _BEGIN, (group, agent))
 
-
     def herd_over_work(self) -> float:
         """Return the worst round's time over its work on the slots that the others leave."""
         left = self.crowd.slots - self.work_s / self.crowd.seconds

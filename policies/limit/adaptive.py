@@ -222,11 +222,6 @@ class AdaptiveLimit:
         return self._control.level
 
     @property
-    def ceiling(self) -> int:
-        """What refusals have taught, and the most that is possible."""
-        return self._control.ceiling
-
-    @property
     def has_knee(self) -> bool:
         """Whether a queue has been met, ever."""
         return self._control.has_knee

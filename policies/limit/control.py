@@ -101,8 +101,8 @@ class Control:
         *("_can_jump", "_fall_seen", "_has_fallen", "_n_inflated", "_n_spread"),
         *("_settled_from", "_step", "base", "best_hz", "ceiling", "elasticity", "floor"),
         *("has_knee", "is_high_inflated", "is_inflated", "is_overdue", "is_shared"),
-        *("is_suspicious", "level", "low", "n_served", "open_number", "proven", "rate_hz", "share", "spread"),
-        *("steep_at_ns", "verdict", "wants_dip"),
+        *("is_suspicious", "level", "low", "n_served", "open_number", "proven", "rate_hz"),
+        *("share", "spread", "steep_at_ns", "verdict", "wants_dip"),
     )
 
     def __init__(self, initial: int, floor: int, ceiling: int) -> None:

@@ -87,11 +87,6 @@ class FixedLimit:
         return float(self.limit)
 
     @property
-    def ceiling(self) -> int:
-        """What was told, whatever is refused."""
-        return self.limit
-
-    @property
     def has_knee(self) -> bool:
         """What was told is where it stands."""
         return True

@@ -10,6 +10,12 @@ the one with the most traffic: its limit is the fleet's, swing and all, and what
 have found is set to it, so that each can take over. Ours is a share of it. What it learns from is
 everybody's answers: all count in step with it (:mod:`policies.limit.pool`).
 
+Refusals are weighed by each at once, on its own calls and what the others had told; a third one
+also holds our own places to what found room (:mod:`policies.limit.held`). When the others have told
+anew, the ceiling is corrected by what they had more. Then it is told, the leader takes the mean of
+those that were found lately where that is lower than its own, and what the leader believes is
+believed by all. A ceiling of our own binds us whatever the leader's limit.
+
 A stall is told by few answers, so a part of the calls tells it less surely than all of them: ours
 goes on while the governors with most of the others' calls see one.
 
@@ -29,9 +35,10 @@ from collections import deque
 
 from policies.limit.adaptive import AdaptiveLimit
 from policies.limit.fixed import FixedLimit
+from policies.limit.held import Held
 from policies.limit.phases import Kind
 from policies.limit.pool import Pool
-from policies.limit.refusals import N_REFUSED_MIN, NO_CEILING
+from policies.limit.refusals import NO_CEILING
 from policies.share import whole_places
 
 N_HEARD = 8
@@ -61,13 +68,10 @@ class SharedLimit:
 
     __slots__ = (
         "_heard",
-        "_heard_at_ns",
-        "_held_to",
-        "_held_until_ns",
+        "_held",
         "_led",
         "_led_has_knee",
         "_n_ranks",
-        "_n_refused",
         "_rank",
         "_share",
         "_stall_bound",
@@ -96,15 +100,18 @@ class SharedLimit:
         self._led = 0
         self._led_has_knee = False
         self._heard: deque[tuple[int, int]] = deque(maxlen=N_HEARD)
-        self._heard_at_ns = 0
-        self._n_refused = 0
-        self._held_to = NO_CEILING
-        self._held_until_ns = -1
+        self._held = Held()
 
     @property
     def pool(self) -> Pool | None:
         """What is counted together with the others; None where nothing is learned."""
         return self.inner.pool if isinstance(self.inner, AdaptiveLimit) else None
+
+    @property
+    def _ceiling(self) -> int:
+        """Calls of all at most, by what refusals have taught."""
+        inner = self.inner
+        return inner.refusals.ceiling if isinstance(inner, AdaptiveLimit) else NO_CEILING
 
     def taught(self, now_ns: int) -> int:
         """Return the ceiling that refusals of our own calls have shown lately; 0 if none."""
@@ -164,17 +171,16 @@ class SharedLimit:
         """
         inner = self.inner
         n_more = elsewhere - self.elsewhere
+        since_ns = self._heard[0][0] if self._heard else now_ns
         self.assume(now_ns, elsewhere)
+        self._held.heard()
         if isinstance(inner, AdaptiveLimit):
             refusals = inner.refusals
-            is_new = n_more > 0 and refusals.correct(self._heard_at_ns, n_more)
+            is_new = n_more > 0 and refusals.correct(since_ns, n_more)
             if n_taught > 0:
                 is_new = refusals.hear(now_ns, max(1, ceilings // n_taught)) or is_new
             if is_new:
                 inner.obey()
-        self._heard_at_ns = now_ns
-        if self._held_until_ns < 0:
-            self._let_go()  # fewer refusals between two exchanges are an accident
         self._fit()
 
     def assume(self, now_ns: int, elsewhere: int) -> None:
@@ -197,7 +203,7 @@ class SharedLimit:
     def _fit(self) -> None:
         total = self.inner.limit
         if self._led and (self._led_has_knee or total < self._led):
-            total = min(self._led, self.inner.ceiling)
+            total = min(self._led, self._ceiling)
         if self.inner.is_stalled:
             self._stall_bound = total
         elif self._stall_bound:
@@ -207,9 +213,8 @@ class SharedLimit:
         if self._share >= 1.0:
             self.limit = total
         else:
-            self.limit = whole_places(self._share * total, self._rank, self._n_ranks)
-            if self._held_until_ns >= 0:
-                self.limit = min(self.limit, self._held_to)
+            part = whole_places(self._share * total, self._rank, self._n_ranks)
+            self.limit = min(part, self._held.places)
 
     # -- as a limit -----------------------------------------------------------
 
@@ -250,50 +255,30 @@ class SharedLimit:
 
     def on_refused(self, now_ns: int, in_flight_at_dispatch: int) -> None:
         """Note that the upstream turned a call away for want of capacity."""
-        self.inner.on_refused(now_ns, in_flight_at_dispatch + self.elsewhere)
-        pool = self.pool
-        if pool is not None and pool.is_on:
-            self._hold(now_ns, in_flight_at_dispatch - 1, pool.heard_ns)
+        inner = self.inner
+        inner.on_refused(now_ns, in_flight_at_dispatch + self.elsewhere)
+        if isinstance(inner, AdaptiveLimit) and inner.pool.is_on:
+            self._held.on_refused(now_ns, in_flight_at_dispatch, inner.pool.heard_ns)
+            if not inner.refusals.taught:
+                self._held.doubt()
         self._fit()
-
-    def _hold(self, now_ns: int, n_found: int, for_ns: int) -> None:
-        """Keep to what the refused calls found of ours, until the others have told anew.
-
-        Not where a rate is what is short, for then no ceiling is believed.
-        """
-        self._n_refused += 1
-        self._held_to = max(1, min(self._held_to, n_found))
-        if self._n_refused >= N_REFUSED_MIN and not self._has_ceiling:
-            self._let_go()
-        elif self._n_refused >= N_REFUSED_MIN or self._held_until_ns >= 0:
-            self._held_until_ns = now_ns + for_ns
-
-    @property
-    def _has_ceiling(self) -> bool:
-        return isinstance(self.inner, AdaptiveLimit) and self.inner.refusals.taught > 0
-
-    def _let_go(self) -> None:
-        self._n_refused = 0
-        self._held_to = NO_CEILING
-        self._held_until_ns = -1
 
     def lift(self, now_ns: int) -> None:
         """Take note that what the upstream is short of is a rate, not places."""
         self.inner.lift(now_ns)
-        self._let_go()
+        self._held.release()
         self._fit()
 
     def disbelieve(self, now_ns: int) -> None:
         """Take note that the refusals spare some callers."""
         self.inner.disbelieve(now_ns)
-        self._let_go()
+        self._held.release()
         self._fit()
 
     def tick(self, now_ns: int, in_flight: int) -> None:
         """Do what depends on time alone."""
         self.in_flight = in_flight
-        if 0 <= self._held_until_ns <= now_ns:
-            self._let_go()
+        self._held.tick(now_ns)
         total = in_flight + self.elsewhere
         if in_flight >= self.limit:  # who waits here waits for a place of the fleet's
             total = max(total, self.inner.limit)
