@@ -47,7 +47,9 @@ RAMP_NS = 2_000_000_000
 """From no share to the whole, after a view was lost."""
 
 DEMAND_DECAY = 0.9
-"""Demand is a peak that decays by a tenth an exchange: places are not given away between bursts."""
+"""Demand is a peak that decays by a tenth an exchange: places are not given away between bursts. Of
+a peak only as much as it has places: the wish of a line that is gone would keep a part from those
+whose line is not, for two seconds and more after a herd."""
 
 REPLY_GAIN = 0.1
 """Of the time that a reply takes: ten exchanges."""

@@ -20,6 +20,11 @@ not at the one that the places could serve. Nothing is paced by it: that needs a
 quota, which :mod:`policies.quota` finds, more exactly, from the same refusals, and
 gives up where what is short is no quota. This rate stays then.
 
+Where several governors send to one upstream, what was in flight is ours, known to the call, and the
+others' as they told it last: in a herd too few. So a ceiling found is lower than the bound, and is
+corrected when they have told anew; one that another of them has found is heard, and what their
+leader believes is followed (:mod:`policies.limit.shared`).
+
 *Cost*: a comparison per answer and per refusal.
 
 *Considered and rejected*: telling the two by status (429 and 503 stand for
