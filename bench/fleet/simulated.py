@@ -51,7 +51,7 @@ def measure(cell: Cell, variant: Variant, seeds: Sequence[int]) -> dict[str, dic
 
 
 def print_crowd(crowd: Crowd, n_seeds: int) -> None:
-    """Print the table of a crowd: mean figures, watched groups' times by themselves, worst seeds."""
+    """Print the table of a crowd: mean figures, watched groups' times apart, worst seeds."""
     print(f"\n### {crowd.name} ({crowd.slots} slots, {n_seeds} seeds)\n")
     columns = (*CROWD_COLUMNS, *(f"worst {x}" for x in WORST))
     print("| in front | " + " | ".join(columns) + " |")
