@@ -152,10 +152,16 @@ class Herd:
         self._mean += (1.0 - (1.0 - GAIN) ** n_ticks) * (per_window - self._mean)
         self.bound = ceil(self._mean + SPREAD * sqrt(self._mean)) + BOUND_MIN
 
-    def kept_places(self, limit: int, own_hz: float) -> int:
+    def kept_places(self, limit: int, own_hz: float, offset: float = 0.0) -> int:
         """Return how many places of ``limit`` the crowd leaves to those who come by themselves.
 
         As many as are expected to come while it is held.
+
+        Parameters
+        ----------
+        offset : float
+            Below 1: where ``limit`` is one of several parts, their whole places add up to the
+            share of the sum by it (:func:`policies.share.whole_places`).
         """
         expected = ceil(own_hz * HOLD_MAX_NS * 1e-9)
-        return min(expected, int(KEPT_SHARE * limit))
+        return min(expected, int(KEPT_SHARE * limit + offset))

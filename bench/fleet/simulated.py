@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from bench.fleet.crowds import COLUMNS as CROWD_COLUMNS
-from bench.fleet.crowds import CROWDS, Crowd, make_crowd, play
+from bench.fleet.crowds import CROWDS, WORST, Crowd, make_crowd, play
 from bench.fleet.simulation import Weather, run
 from bench.limit.cells import Cell
 from bench.limit.scenarios import SCENARIOS
@@ -51,17 +51,19 @@ def measure(cell: Cell, variant: Variant, seeds: Sequence[int]) -> dict[str, dic
 
 
 def print_crowd(crowd: Crowd, n_seeds: int) -> None:
-    """Print the table of a crowd: mean figures, watched groups' times by themselves."""
+    """Print the table of a crowd: mean figures, watched groups' times apart, worst seeds."""
     print(f"\n### {crowd.name} ({crowd.slots} slots, {n_seeds} seeds)\n")
-    print("| in front | " + " | ".join(CROWD_COLUMNS) + " |")
-    print("|" + "---|" * (len(CROWD_COLUMNS) + 1))
+    columns = (*CROWD_COLUMNS, *(f"worst {x}" for x in WORST))
+    print("| in front | " + " | ".join(columns) + " |")
+    print("|" + "---|" * (len(columns) + 1))
     for variant in VARIANTS:
         if "weights" in variant.options:
             continue  # agents stay with their governor, so all have as many
         runs = (make_crowd(crowd, seed, **variant.options) for seed in range(n_seeds))
         rows = [play(run) for run in runs]
-        means = (sum(x[key] for x in rows) / n_seeds for key in CROWD_COLUMNS)
-        cells = " | ".join(f"{x:.3f}" for x in means)
+        means = [sum(x[key] for x in rows) / n_seeds for key in CROWD_COLUMNS]
+        worst = [max(x[key] for x in rows) for key in WORST]
+        cells = " | ".join(f"{x:.3f}" for x in (*means, *worst))
         print(f"| {variant.name} | {cells} |", flush=True)
 
 

@@ -309,7 +309,8 @@ class Gate(Adoption):
         self.outlook = faults.ask(
             Part.SIGNALS, Outlook(), look_ahead, self.signals, self.others.storm
         )
-        faults.tell(Part.SHAPING, self.shaping.tick, now_ns, self.limit, self.outlook.held_hz)
+        weighed = (now_ns, self.limit, self.outlook.held_hz, self.others.offset)
+        faults.tell(Part.SHAPING, self.shaping.tick, *weighed)
         faults.tell(Part.SLOTS, self.reservations.expire, now_ns)
         released = self.refused.release(now_ns)
         released += self.restrained.release(now_ns)

@@ -115,6 +115,11 @@ class Others:
         self.rank = 0
         self.alone()
 
+    @property
+    def offset(self) -> float:
+        """What is added to our part of places before it is cut to whole ones, by our rank."""
+        return self.rank % self.n_governors / self.n_governors
+
     def alone(self) -> None:
         """Forget them: nothing is known of anybody else."""
         self.n_governors = 1

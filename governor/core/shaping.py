@@ -266,16 +266,18 @@ class Shaping:
         """Places that a crowd leaves to those who come by themselves."""
         return self._kept_from_crowd
 
-    def tick(self, now_ns: int, limit: int, own_hz: float) -> None:
+    def tick(self, now_ns: int, limit: int, own_hz: float, offset: float = 0.0) -> None:
         """Weigh anew what is kept for whom.
 
         Parameters
         ----------
         own_hz : float
             Arrivals per second that are expected of those who come by themselves.
+        offset : float
+            As of :meth:`Herd.kept_places`.
         """
         self._kept_from_crowd = self.faults.ask(
-            Part.HOLD, 0, self._weigh_crowd, now_ns, limit, own_hz
+            Part.HOLD, 0, self._weigh_crowd, now_ns, limit, own_hz, offset
         )
         self._ask_again(Part.CONTAIN, self.containment.tick, now_ns, limit)
         if (ramp := self._ramp) is not None:
@@ -326,9 +328,9 @@ class Shaping:
             return capacity_hz
         return self.faults.ask(Part.QUOTA, capacity_hz, self.quota.bound_hz, capacity_hz)
 
-    def _weigh_crowd(self, now_ns: int, limit: int, own_hz: float) -> int:
+    def _weigh_crowd(self, now_ns: int, limit: int, own_hz: float, offset: float) -> int:
         self.herd.tick(now_ns)
-        return self.herd.kept_places(limit, own_hz)
+        return self.herd.kept_places(limit, own_hz, offset)
 
     def _step_aside(self, part: Part) -> None:
         """Count a fault; what raised binds nobody until a tick of it has gone well."""

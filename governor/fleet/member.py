@@ -47,7 +47,9 @@ RAMP_NS = 2_000_000_000
 """From no share to the whole, after a view was lost."""
 
 DEMAND_DECAY = 0.9
-"""Demand is a peak that decays by a tenth an exchange: places are not given away between bursts."""
+"""Demand is a peak that decays by a tenth an exchange: places are not given away between bursts. Of
+a peak only as much as it has places: the wish of a line that is gone would keep a part from those
+whose line is not, for two seconds and more after a herd."""
 
 REPLY_GAIN = 0.1
 """Of the time that a reply takes: ten exchanges."""
@@ -81,7 +83,8 @@ def found_by(limit: SharedLimit) -> Found:
     inner = limit.inner
     found = Found(inner.has_knee, inner.limit, inner.level)
     if isinstance(inner, AdaptiveLimit):
-        return found._replace(tag=inner.pool.tag, kind=inner.kind)
+        ceiling = inner.refusals.taught
+        return found._replace(tag=inner.pool.tag, kind=inner.kind, ceiling=ceiling)
     return found
 
 
@@ -176,7 +179,8 @@ class Member:
         gate = self.gate
         row = [0] * len(self.sums)
         in_flight = sum(x.in_flight for x in gate.endpoints)
-        self._demand = max(float(in_flight + gate.line_length), DEMAND_DECAY * self._demand)
+        held = min(self._demand, float(gate.limit))
+        self._demand = max(float(in_flight + gate.line_length), DEMAND_DECAY * held)
         demand = int(self._demand)
         organic_hz, ledger = gate.own_organic_hz, gate.ledger
         wave = read_wave(gate.signals, organic_hz)
@@ -202,6 +206,8 @@ class Member:
             row[first + at.IN_STALL] = row[first + at.IN_FLIGHT] if limit.inner.is_stalled else 0
             row[first + at.N_DEPARTED] = limit.n_departed
             row[first + at.HELD_MS] = limit.held_ns // 1_000_000
+            row[first + at.CEILING] = ceiling = limit.taught(now_ns)
+            row[first + at.N_TAUGHT] = int(ceiling > 0)
             if limit.pool is not None:
                 row[first + at.POOL : first + PER_ENDPOINT] = limit.pool.tell(now_ns)
             n_departed += limit.n_departed
@@ -255,7 +261,8 @@ class Member:
         exchange_ns = self.tick_ns + int(self._reply_ns) if self.n_governors > 1 else 0
         for idx, limit in enumerate(self.limits):
             first = ENDPOINTS + idx * PER_ENDPOINT
-            limit.elsewhere = max(0, sums[first + at.IN_FLIGHT])
+            n_taught, ceilings = sums[first + at.N_TAUGHT], sums[first + at.CEILING]
+            limit.hear(now_ns, max(0, sums[first + at.IN_FLIGHT]), n_taught, ceilings)
             limit.stalled_elsewhere = sums[first + at.IN_STALL]
             if limit.pool is not None:
                 limit.pool.share(exchange_ns)
@@ -267,7 +274,13 @@ class Member:
             if led and self.n_governors > 1:
                 found = led[idx]
                 limit.follow(
-                    now_ns, found.limit, found.level, found.has_knee, found.tag, found.kind
+                    now_ns,
+                    found.limit,
+                    found.level,
+                    found.has_knee,
+                    found.tag,
+                    found.kind,
+                    found.ceiling,
                 )
             else:
                 limit.lead()
@@ -376,4 +389,4 @@ class Member:
         self._share_out(now_ns, share)
         self._share_slots((self.n_governors - 1) * self.gate.reservations.n_outstanding)
         for limit in self.limits:
-            limit.elsewhere = limit.in_flight * (limit.total - limit.limit) // limit.limit
+            limit.assume(now_ns, limit.in_flight * (limit.total - limit.limit) // limit.limit)

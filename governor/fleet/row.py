@@ -4,7 +4,7 @@
 that the sum over governors means something; fractions are told in thousandths. A running total
 counts as a difference between two exchanges, and only while the membership is the same.
 
-*Cost*: a change is 10 bytes, and only what changed is told: of an endpoint's 40 numbers about 16
+*Cost*: a change is 10 bytes, and only what changed is told: of an endpoint's 42 numbers about 16
 while it is busy, for of its four cohorts one or two change (:mod:`policies.limit.pool`).
 """
 
@@ -17,7 +17,7 @@ from governor.core.others import N_WINDOWS
 from policies.limit.pool import N_SLOTS, N_SUMS
 from policies.share import N_BINS
 
-FORMAT = "2"
+FORMAT = "3"
 """Of rows and words; part of the key, for sums over two formats would mean nothing."""
 
 MILLI = 1000
@@ -42,7 +42,10 @@ IN_FLIGHT = 0
 N_DEPARTED = 1
 HELD_MS = 2
 IN_STALL = 3
-POOL = 4
+N_TAUGHT = 4
+CEILING = 5
+"""Whether refusals have taught a ceiling lately, and which."""
+POOL = 6
 """Where the sums of cohorts begin."""
 PER_ENDPOINT = POOL + N_SLOTS * N_SUMS
 

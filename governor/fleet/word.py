@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from policies.limit.phases import Kind
 
-_ENTRY = Struct(">BidIB")
+_ENTRY = Struct(">BidIBI")
 
 
 class Found(NamedTuple):
@@ -27,12 +27,15 @@ class Found(NamedTuple):
     """Count of its phases, this one included."""
     kind: Kind = Kind.STEADY
     """What this phase is for."""
+    ceiling: int = 0
+    """What refusals have taught: calls in flight at most; 0 if nothing."""
 
 
 def pack_word(found: Sequence[Found]) -> bytes:
     """Return the bytes."""
     return b"".join(
-        _ENTRY.pack(x.has_knee, x.limit, x.level, x.tag & 0xFFFFFFFF, x.kind) for x in found
+        _ENTRY.pack(x.has_knee, x.limit, x.level, x.tag & 0xFFFFFFFF, x.kind, x.ceiling)
+        for x in found
     )
 
 
@@ -42,8 +45,8 @@ def unpack_word(word: bytes, n_endpoints: int) -> list[Found]:
         return []
     try:
         found = [
-            Found(bool(knee), limit, level, tag, Kind(kind))
-            for knee, limit, level, tag, kind in _ENTRY.iter_unpack(word)
+            Found(bool(knee), limit, level, tag, Kind(kind), ceiling)
+            for knee, limit, level, tag, kind, ceiling in _ENTRY.iter_unpack(word)
         ]
     except (error, ValueError):
         return []

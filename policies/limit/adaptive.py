@@ -37,8 +37,7 @@ CEILING: Final = 1 << 16
 """No endpoint of one proxy has more sockets."""
 
 UNJUDGED_GROWTH: Final = 4.0
-"""Answers alone may raise the limit to four times what a judged cohort has
-proven, or four times the first limit."""
+"""Answers alone may raise the limit to four times what a judged cohort has proven, or the first."""
 
 TOP_GAIN: Final = 1.0 / 12.0
 """Gain of the running mean that brakes the growth per answer."""
@@ -66,8 +65,8 @@ class AdaptiveLimit(Limit):
     __slots__ = (
         *("_ceiling", "_control", "_grow_above", "_grow_below", "_grow_to", "_in_flight"),
         *("_initial", "_is_led", "_is_pressed", "_n_slow", "_overdue", "_phase", "_phases"),
-        *("_refusals", "_response_ns", "_ring", "_rng", "_swing", "_throughput", "_top"),
-        *("_top_n", "_usual", "pool"),
+        *("_response_ns", "_ring", "_rng", "_swing", "_throughput", "_top"),
+        *("_top_n", "_usual", "pool", "refusals"),
     )
 
     def __init__(
@@ -80,7 +79,7 @@ class AdaptiveLimit(Limit):
         self._control = Control(initial, floor, ceiling)
         self._overdue = Overdue()
         self._throughput = Throughput()
-        self._refusals = Refusals()
+        self.refusals = Refusals()
         self._ceiling = ceiling
         self._rng = Xorshift(rng_seed)
         self._in_flight = 0
@@ -130,8 +129,8 @@ class AdaptiveLimit(Limit):
     ) -> None:
         """Note the first byte of a normal answer."""
         self._overdue.n_answered += 1
-        if in_flight_at_dispatch > self._refusals.top:
-            self._refusals.top = in_flight_at_dispatch
+        if in_flight_at_dispatch > self.refusals.top:
+            self.refusals.top = in_flight_at_dispatch
         sample_ns = now_ns - dispatched_at_ns
         throughput = self._throughput
         throughput.n_answered += 1
@@ -169,18 +168,18 @@ class AdaptiveLimit(Limit):
 
     def on_refused(self, now_ns: int, in_flight_at_dispatch: int) -> None:
         """Note that the upstream turned a call away for want of capacity."""
-        if self._refusals.on_refused(now_ns, in_flight_at_dispatch):
-            self._bound()
+        if self.refusals.on_refused(now_ns, in_flight_at_dispatch):
+            self.obey()
 
     def lift(self, now_ns: int) -> None:
         """Take note that what the upstream is short of is a rate, not places."""
-        if self._refusals.lift(now_ns):
-            self._bound()
+        if self.refusals.lift(now_ns):
+            self.obey()
 
     def disbelieve(self, now_ns: int) -> None:
         """Take note that the refusals spare some callers."""
-        if self._refusals.disbelieve(now_ns):
-            self._bound()
+        if self.refusals.disbelieve(now_ns):
+            self.obey()
 
     def note_elsewhere(self, n_departed: int, held_ns: int) -> None:
         """Count answered calls that others sent to the endpoint, and how long they held it."""
@@ -227,10 +226,10 @@ class AdaptiveLimit(Limit):
         """Whether a queue has been met, ever."""
         return self._control.has_knee
 
-    def _bound(self) -> None:
+    def obey(self) -> None:
         """Obey the ceiling that refusals have taught."""
         control = self._control
-        control.ceiling = max(control.floor, min(self._ceiling, self._refusals.ceiling))
+        control.ceiling = max(control.floor, min(self._ceiling, self.refusals.ceiling))
         control.level = min(control.level, float(control.ceiling))
         self._apply()
 
@@ -313,6 +312,7 @@ class AdaptiveLimit(Limit):
         self._control.rate_hz = self._throughput.rate_hz
         self._control.open_number = self._phase.number
         self._control.share = self._throughput.share
+        self._control.is_shared = self.pool.is_on
         if self._control.share < 1.0:
             self._count_served(self._ring.unanswered(now_ns)[0])
         self._control.judge(cohort, now_ns)
@@ -325,8 +325,8 @@ class AdaptiveLimit(Limit):
         self._in_flight = in_flight
         throughput = self._throughput
         throughput.advance(now_ns, in_flight >= self.limit)
-        if self._refusals.tick(now_ns, in_flight, self._overdue.n_answered):
-            self._bound()
+        if self.refusals.tick(now_ns, in_flight, self._overdue.n_answered):
+            self.obey()
         phase = self._phase
         if phase.opened_at_ns < 0:
             phase.opened_at_ns = now_ns
@@ -363,7 +363,7 @@ class AdaptiveLimit(Limit):
             self._ring.is_settled
             and not self._control.is_overdue
             and self._throughput.is_settled
-            and self._refusals.is_settled
+            and self.refusals.is_settled
         )
 
     @property
@@ -375,12 +375,12 @@ class AdaptiveLimit(Limit):
 
     def capacity_hz(self, now_ns: int) -> float:
         """Return what the endpoint can serve, requests per second; 0.0 if unknown."""
-        return self._refusals.bound_hz(now_ns, self._throughput.capacity_hz(self.limit))
+        return self.refusals.bound_hz(now_ns, self._throughput.capacity_hz(self.limit))
 
     def best_capacity_hz(self, now_ns: int) -> float:
         """Return the best known capacity; 0.0 if unknown."""
         best_hz = self._throughput.best_capacity_hz(self.limit, max(1.0, self._control.proven))
-        return self._refusals.bound_best_hz(now_ns, best_hz, self._control.base.response_ns)
+        return self.refusals.bound_best_hz(now_ns, best_hz, self._control.base.response_ns)
 
     def response_ns(self) -> int:
         """Return the mean response time of the last judged cohort; 0 if unknown."""
@@ -395,5 +395,5 @@ class AdaptiveLimit(Limit):
             "response_s": self._response_ns * 1e-9,
             "departures_hz": self._throughput.rate_hz,
             **self._control.explain(),
-            **self._refusals.explain(),
+            **self.refusals.explain(),
         }

@@ -14,9 +14,8 @@
   nothing: 32 slots at a tenth of their speed still want 32 in flight.
 
 *Source*: ours (a simulation study; ``python -m bench limit`` repeats it).
-*Considered and rejected*: down on inflation without elasticity (one base
-estimate too low is never repaired: 4 % of capacity); up without it (under
-processor sharing base and limit ratchet up together).
+*Considered and rejected*: down on inflation without elasticity (one base estimate too low is never
+repaired: 4 % of capacity); up without it (under processor sharing both ratchet up together).
 """
 
 from __future__ import annotations
@@ -59,9 +58,8 @@ SWING_MAX: Final = 0.25
 
 SLACK_ROOM: Final = 2.0
 SLACK_ROOM_KNEE: Final = 1.0 + SWING_MAX
-"""Room above what slack has proven: generous while nothing speaks against it. Where a queue has
-been met, no further than the limit would swing to ask: a cohort that begins in slack and ends in a
-burst is answered in time, and its mean in flight counts a burst that queues behind it."""
+"""Room above what slack has proven: generous until a queue has been met, then as far as the limit
+would swing to ask: a cohort that ends in a burst is answered in time, and counts its queue."""
 
 STALE_PER_MOVE: Final = 7.0
 """Evidence fades by exp(-7 |d ln level|): a move of 10 % halves it."""
@@ -77,8 +75,8 @@ START_FALL_MIN: Final = 0.25
 """The end of the slow start keeps at least this share, however far it overshot."""
 
 E_CALM: Final = 0.3
-"""Elasticity below which a calm cohort may teach the base; above it, and its own standard error,
-the level may sink: small steps on noise alone led all the way down."""
+"""Elasticity below which a calm cohort may teach the base, and above which (and above its own
+standard error) the level may sink: small steps on noise alone led all the way down."""
 
 
 class Control:
@@ -96,6 +94,8 @@ class Control:
         Set by the owner: answers are overdue, so nothing may grow.
     n_served : float
         Set by the owner: calls past their first byte, and those that prefill beside them.
+    is_shared : bool
+        Set by the owner: others send calls as well, and until a knee is known by their own level.
     share : float
         Set by the owner: share of what is in flight that waits for its first byte, 1.0 unless
         answers hold their places long after it. All moves are relative to that part.
@@ -104,9 +104,9 @@ class Control:
     __slots__ = (
         *("_can_jump", "_fall_seen", "_has_fallen", "_n_inflated", "_n_spread"),
         *("_settled_from", "_step", "base", "best_hz", "ceiling", "elasticity", "floor"),
-        *("has_knee", "is_high_inflated", "is_inflated", "is_overdue", "is_suspicious"),
-        *("level", "low", "n_served", "open_number", "proven", "rate_hz", "share", "spread"),
-        *("steep_at_ns", "verdict", "wants_dip"),
+        *("has_knee", "is_high_inflated", "is_inflated", "is_overdue", "is_shared"),
+        *("is_suspicious", "level", "low", "n_served", "open_number", "proven", "rate_hz"),
+        *("share", "spread", "steep_at_ns", "verdict", "wants_dip"),
     )
 
     def __init__(self, initial: int, floor: int, ceiling: int) -> None:
@@ -126,6 +126,7 @@ class Control:
         self.best_hz = 0.0
         self.rate_hz = 0.0
         self.n_served = 0.0
+        self.is_shared = False
         self.share = 1.0
         self.steep_at_ns = 0
         self.verdict = "starting"
@@ -218,7 +219,8 @@ class Control:
             self.fall_to_served()
             return
         keep = max(START_FALL_MIN, self.base.response_ns / cohort.response_ns)
-        served = min(self.level, cohort.in_flight) * keep
+        reached = cohort.in_flight if self.is_shared else min(self.level, cohort.in_flight)
+        served = reached * keep
         self._move(min(self.level, max(served, self.proven)))
         self._note_fall(cohort)
         self._settled_from = self.open_number + 1
@@ -238,6 +240,9 @@ class Control:
         self, cohort: Cohort, rise: float, deviation: float, error2: float, now_ns: int
     ) -> None:
         base, elasticity = self.base, self.elasticity
+        if self.is_shared and cohort.number < self._settled_from:
+            elasticity.restart()
+            return
         elasticity.learn(cohort, self.spread, self.share)
         if elasticity.is_steep:
             self.steep_at_ns = now_ns

@@ -20,6 +20,11 @@ not at the one that the places could serve. Nothing is paced by it: that needs a
 quota, which :mod:`policies.quota` finds, more exactly, from the same refusals, and
 gives up where what is short is no quota. This rate stays then.
 
+Where several governors send to one upstream, what was in flight is ours, known to the call, and the
+others' as they told it last: in a herd too few. So a ceiling found is lower than the bound, and is
+corrected when they have told anew; one that another of them has found is heard, and what their
+leader believes is followed (:mod:`policies.limit.shared`).
+
 *Cost*: a comparison per answer and per refusal.
 
 *Considered and rejected*: telling the two by status (429 and 503 stand for
@@ -100,6 +105,7 @@ class Refusals:
         "_probe_after_ns",
         "_rate_at_ns",
         "_refused_at_ns",
+        "_taught_at_ns",
         "_top_before",
         "_weighed_at_ns",
         "ceiling",
@@ -119,6 +125,7 @@ class Refusals:
         self._rate_at_ns = -1
         self._weighed_at_ns = -1
         self._refused_at_ns = -1
+        self._taught_at_ns = -1
         self._lifted_until_ns = -1
         self._partial_until_ns = -1
         self._probe_after_ns = PROBE_NS
@@ -149,11 +156,59 @@ class Refusals:
         if self._is_probing:
             self._is_probing = False
             self._probe_after_ns = min(2 * self._probe_after_ns, PROBE_MAX_NS)
+        self._taught_at_ns = now_ns
         ceiling = max(1, self._lowest - 1)
         if ceiling >= self.ceiling:
             return False
         self.ceiling = ceiling
         return True
+
+    # -- several governors before one endpoint ----------------------------------------
+
+    @property
+    def taught(self) -> int:
+        """The ceiling; 0 where there is none."""
+        return 0 if self.ceiling == NO_CEILING else self.ceiling
+
+    def is_taught(self, now_ns: int, within_ns: int) -> bool:
+        """Whether refusals of our own calls have shown the ceiling that lately."""
+        if self._taught_at_ns < 0 or self.ceiling == NO_CEILING:
+            return False
+        return now_ns - self._taught_at_ns < within_ns
+
+    def correct(self, since_ns: int, n_more: int) -> bool:
+        """Take note that the calls refused since then found so many more before them."""
+        if self._taught_at_ns < since_ns or self.ceiling == NO_CEILING:
+            return False
+        self.ceiling += n_more
+        if self._n_refused:
+            self._lowest += n_more
+        return True
+
+    def hear(self, now_ns: int, ceiling: int) -> bool:
+        """Learn from refusals that others have met; return whether the ceiling has changed."""
+        if now_ns < self._lifted_until_ns or ceiling >= self.ceiling:
+            return False
+        if self._is_probing:
+            self._is_probing = False
+            self._probe_after_ns = min(2 * self._probe_after_ns, PROBE_MAX_NS)
+        self._refused_at_ns = now_ns
+        self.ceiling = ceiling
+        return True
+
+    def follow(self, now_ns: int, ceiling: int, within_ns: int) -> bool:
+        """Believe the ceiling that another one believes, but for what was seen here that lately.
+
+        0 is none. Returns whether the ceiling has changed.
+        """
+        ceiling = ceiling or NO_CEILING
+        if now_ns < self._lifted_until_ns:
+            return False
+        if self.is_taught(now_ns, within_ns):
+            ceiling = min(ceiling, self.ceiling)
+        was, self.ceiling = self.ceiling, ceiling
+        self._is_probing = False
+        return was != ceiling
 
     @property
     def is_settled(self) -> bool:

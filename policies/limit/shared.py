@@ -10,6 +10,12 @@ the one with the most traffic: its limit is the fleet's, swing and all, and what
 have found is set to it, so that each can take over. Ours is a share of it. What it learns from is
 everybody's answers: all count in step with it (:mod:`policies.limit.pool`).
 
+Refusals are weighed by each at once, on its own calls and what the others had told; a third one
+also holds our own places to what found room (:mod:`policies.limit.held`). When the others have told
+anew, the ceiling is corrected by what they had more. Then it is told, the leader takes the mean of
+those that were found lately where that is lower than its own, and what the leader believes is
+believed by all. A ceiling of our own binds us whatever the leader's limit.
+
 A stall is told by few answers, so a part of the calls tells it less surely than all of them: ours
 goes on while the governors with most of the others' calls see one.
 
@@ -25,12 +31,21 @@ samples: what it has wrong stays wrong three times as long); a limit each on its
 
 from __future__ import annotations
 
+from collections import deque
+from typing import Final
+
 from policies.limit.adaptive import AdaptiveLimit
 from policies.limit.fixed import FixedLimit
+from policies.limit.held import Held
 from policies.limit.phases import Kind
 from policies.limit.pool import Pool
 from policies.limit.protocol import Limit
+from policies.limit.refusals import NO_CEILING
 from policies.share import whole_places
+
+N_HEARD: Final = 8
+"""Exchanges back to which it is known what the others had in flight: longer than most calls take,
+and of the others the oldest is taken."""
 
 
 class SharedLimit(Limit):
@@ -54,6 +69,8 @@ class SharedLimit(Limit):
     """
 
     __slots__ = (
+        "_heard",
+        "_held",
         "_led",
         "_led_has_knee",
         "_n_ranks",
@@ -83,11 +100,27 @@ class SharedLimit(Limit):
         self._n_ranks = 1
         self._led = 0
         self._led_has_knee = False
+        self._heard: deque[tuple[int, int]] = deque(maxlen=N_HEARD)
+        self._held = Held()
 
     @property
     def pool(self) -> Pool | None:
         """What is counted together with the others; None where nothing is learned."""
         return self.inner.pool if isinstance(self.inner, AdaptiveLimit) else None
+
+    @property
+    def _ceiling(self) -> int:
+        """Calls of all at most, by what refusals have taught."""
+        inner = self.inner
+        return inner.refusals.ceiling if isinstance(inner, AdaptiveLimit) else NO_CEILING
+
+    def taught(self, now_ns: int) -> int:
+        """Return the ceiling that refusals of our own calls have shown lately; 0 if none."""
+        inner = self.inner
+        if not isinstance(inner, AdaptiveLimit):
+            return 0
+        refusals = inner.refusals
+        return refusals.taught if refusals.is_taught(now_ns, inner.pool.heard_ns) else 0
 
     # -- the fleet ------------------------------------------------------------
 
@@ -115,16 +148,54 @@ class SharedLimit(Limit):
         has_knee: bool,
         tag: int = 0,
         kind: Kind = Kind.STEADY,
+        ceiling: int = 0,
     ) -> None:
         """Go by what the leader's limit has found, in the phase that it has open."""
         self._led = self.inner.follow(total, level, has_knee)
         if isinstance(self.inner, AdaptiveLimit):
+            if self.inner.refusals.follow(now_ns, ceiling, self.inner.pool.heard_ns):
+                self.inner.obey()
             if not has_knee:
                 self.inner.lead()
             elif tag != self.inner.pool.tag:
                 self.inner.step(now_ns, tag, kind)
         self._led_has_knee = has_knee
         self._fit()
+
+    def hear(self, now_ns: int, elsewhere: int, n_taught: int, ceilings: int) -> None:
+        """Take what the others have in flight, and what refusals have taught them.
+
+        Parameters
+        ----------
+        n_taught, ceilings : int
+            How many of them have met refusals lately, and their ceilings summed.
+        """
+        inner = self.inner
+        n_more = elsewhere - self.elsewhere
+        since_ns = self._heard[0][0] if self._heard else now_ns
+        self.assume(now_ns, elsewhere)
+        self._held.heard()
+        if isinstance(inner, AdaptiveLimit):
+            refusals = inner.refusals
+            is_new = n_more > 0 and refusals.correct(since_ns, n_more)
+            if n_taught > 0:
+                is_new = refusals.hear(now_ns, max(1, ceilings // n_taught)) or is_new
+            if is_new:
+                inner.obey()
+        self._fit()
+
+    def assume(self, now_ns: int, elsewhere: int) -> None:
+        """Take it that the others have so many in flight from now on."""
+        self.elsewhere = elsewhere
+        self._heard.appendleft((now_ns, elsewhere))
+
+    def _elsewhere_at(self, then_ns: int) -> int:
+        """Return what the others had in flight then, as far as it was known then."""
+        elsewhere = self.elsewhere
+        for heard_at_ns, elsewhere in self._heard:
+            if heard_at_ns <= then_ns:
+                return elsewhere
+        return elsewhere
 
     def note_elsewhere(self, n_departed: int, held_ns: int) -> None:
         """Count answered calls of others that have ended."""
@@ -133,7 +204,7 @@ class SharedLimit(Limit):
     def _fit(self) -> None:
         total = self.inner.limit
         if self._led and (self._led_has_knee or total < self._led):
-            total = self._led
+            total = min(self._led, self._ceiling)
         if self.inner.is_stalled:
             self._stall_bound = total
         elif self._stall_bound:
@@ -143,7 +214,8 @@ class SharedLimit(Limit):
         if self._share >= 1.0:
             self.limit = total
         else:
-            self.limit = whole_places(self._share * total, self._rank, self._n_ranks)
+            part = whole_places(self._share * total, self._rank, self._n_ranks)
+            self.limit = min(part, self._held.places)
 
     # -- as a limit -----------------------------------------------------------
 
@@ -166,13 +238,12 @@ class SharedLimit(Limit):
         in_flight: int,
     ) -> None:
         """Note the first byte of a normal answer."""
-        elsewhere = self.elsewhere
         self.inner.on_answer(
             now_ns,
             phase,
             dispatched_at_ns,
-            in_flight_at_dispatch + elsewhere,
-            in_flight + elsewhere,
+            in_flight_at_dispatch + self._elsewhere_at(dispatched_at_ns),
+            in_flight + self.elsewhere,
         )
         self._fit()
 
@@ -185,22 +256,30 @@ class SharedLimit(Limit):
 
     def on_refused(self, now_ns: int, in_flight_at_dispatch: int) -> None:
         """Note that the upstream turned a call away for want of capacity."""
-        self.inner.on_refused(now_ns, in_flight_at_dispatch + self.elsewhere)
+        inner = self.inner
+        inner.on_refused(now_ns, in_flight_at_dispatch + self.elsewhere)
+        if isinstance(inner, AdaptiveLimit) and inner.pool.is_on:
+            self._held.on_refused(now_ns, in_flight_at_dispatch, inner.pool.heard_ns)
+            if not inner.refusals.taught:
+                self._held.doubt()
         self._fit()
 
     def lift(self, now_ns: int) -> None:
         """Take note that what the upstream is short of is a rate, not places."""
         self.inner.lift(now_ns)
+        self._held.release()
         self._fit()
 
     def disbelieve(self, now_ns: int) -> None:
         """Take note that the refusals spare some callers."""
         self.inner.disbelieve(now_ns)
+        self._held.release()
         self._fit()
 
     def tick(self, now_ns: int, in_flight: int) -> None:
         """Do what depends on time alone."""
         self.in_flight = in_flight
+        self._held.tick(now_ns)
         total = in_flight + self.elsewhere
         if in_flight >= self.limit:  # who waits here waits for a place of the fleet's
             total = max(total, self.inner.limit)

@@ -11,10 +11,10 @@ from bench.limit.cells import Cell
 from governor.core.arrival import Arrival
 from governor.core.gate import Gate
 from governor.core.identity import Identities
-from governor.core.lease import Lease
+from governor.core.lease import Lease, LeaseState
 from governor.core.others import StormWatch, Wave
 from governor.core.spread import SpreadGate
-from governor.fleet.member import RAMP_NS, Member
+from governor.fleet.member import RAMP_NS, Member, found_by
 from policies.decision import Outcome
 from policies.limit import FixedLimit
 from policies.limit.shared import SharedLimit
@@ -282,3 +282,49 @@ def test_the_limit_of_three_is_that_of_one() -> None:
     assert three["herd"]["goodput_hz"] > 0.95 * one["herd"]["goodput_hz"]
     assert three["herd"]["limit"] < 1.3 * one["herd"]["limit"]
     assert sum(x.is_leader for x in simulation.crew.members) == 1
+
+
+def test_a_ceiling_that_one_has_found_is_everybodys() -> None:
+    """A follower meets refusals: it obeys at once, the leader an exchange later, then all."""
+    world = World(3, 30)
+    world.crew = make_crew(3, 30, 1, is_shared=True)
+    world.pass_time(3)
+    members = world.crew.members
+    idx = next(x for x, member in enumerate(members) if not member.is_leader)
+    limit = members[idx].limits[0]
+    for _ in range(4):
+        limit.on_refused(world.clock(idx), 9)
+    assert limit.total == 8
+    world.pass_time(2)
+    assert [x.limits[0].total for x in members] == [8, 8, 8]
+    world.pass_time(10)
+    assert [x.limits[0].total for x in members] == [8, 8, 8], "the leader keeps it"
+    leader = next(x for x in members if x.is_leader)
+    leader.limits[0].lift(world.now_ns + 60_000 * MS)
+    world.pass_time(2)
+    assert not any(found_by(x.limits[0]).ceiling for x in members), "and forgets it for all"
+
+
+def test_what_is_kept_for_bursts_is_places_held_not_places_wished_for() -> None:
+    """Once its line is gone, a governor's demand falls from its own places, a tenth at a time."""
+    world = World(2, 20)
+    world.demand(0, 200)
+    world.demand(1, 200)
+    world.pass_time(3)
+    assert world.limits == [10, 10]
+    gate = world.crew.gates[1]
+    for lease in world.leases[1]:
+        gate.leave(world.clock(1), lease)
+        if lease.state is LeaseState.OPEN:
+            gate.depart(world.clock(1), lease, Outcome.ORPHANED, 200)
+    world.pass_time(8)
+    assert world.limits[1] <= 5
+    assert world.limits[0] >= 15
+
+
+def test_offsets_cut_the_parts_of_all_ranks_to_the_whole() -> None:
+    """Each governor's offset follows from its rank; alone it is nought."""
+    world = World(3, 30)
+    assert [x.others.offset for x in world.crew.gates] == [0.0, 0.0, 0.0]
+    world.pass_time(3)
+    assert sorted(x.others.offset for x in world.crew.gates) == [0.0, 1 / 3, 2 / 3]

@@ -95,6 +95,14 @@ def test_the_crowd_leaves_places_to_those_who_come_by_themselves() -> None:
     assert herd.kept_places(3, 20.0) == 0
 
 
+@given(st.integers(1, 40), st.integers(1, 400))
+def test_what_parts_keep_is_what_the_whole_keeps(n_parts: int, part: int) -> None:
+    """Whole places of equal parts add up, though each by itself would be cut down."""
+    herd = Herd()
+    kept = [herd.kept_places(part, 1e6, rank / n_parts) for rank in range(n_parts)]
+    assert sum(kept) == herd.kept_places(part * n_parts, 1e6)
+
+
 @given(st.lists(st.integers(0, 5 * S), max_size=400), st.integers(1, 1000))
 def test_a_window_has_no_mark_below_its_bound(arrivals_ns: list[int], limit: int) -> None:
     """Unless a crowd goes on, the first of each window go free, up to its bound."""

@@ -160,3 +160,29 @@ def test_floor_and_ceiling_hold(level: float) -> None:
     control.ceiling = 3
     feed(control, slope=2.0, shift=2.0, n_phases=30)
     assert 1.0 <= control.level <= 3.0
+
+
+@pytest.mark.parametrize(("is_shared", "level"), [(False, 18.0), (True, 24.0)])
+def test_the_start_of_several_ends_at_what_all_had_in_flight(is_shared: bool, level: float) -> None:
+    """48 in flight, twice as slow: 24 are served, though our own level had come to 36 only."""
+    control = Control(36, 1, 1000)
+    control.is_shared = is_shared
+    control.judge(cohort(1, level=BASE, in_flight=6.0, n=64, is_bound=False), 1)
+    for number in (2, 3):
+        inflated = cohort(number, level=BASE + log(2.0), in_flight=48.0, n=64)
+        control.level = 36.0
+        control.judge(inflated, number)
+    assert control.has_knee
+    assert control.level == pytest.approx(level, rel=0.02)
+
+
+def test_what_several_sent_before_a_fall_was_known_everywhere_tells_nothing_of_it() -> None:
+    """Phases of before and after are no contrast: the elasticity of a queue that is gone."""
+    control = pressed_control(32.0, BASE)
+    control.is_shared = True
+    control.open_number = 104
+    control.wants_dip = False
+    control._settled_from = 105
+    feed(control, slope=1.0, shift=log(2.0), n_phases=5)
+    assert control.elasticity.error == float("inf")
+    assert control.level == 32.0

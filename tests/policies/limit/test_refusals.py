@@ -186,3 +186,44 @@ def test_whatever_comes_the_ceiling_is_positive(events: list[tuple[int, int, boo
             refusals.tick(now_ns, in_flight, in_flight)
         assert 1 <= refusals.ceiling <= NO_CEILING
         assert refusals.bound_hz(now_ns, 10.0) >= 0.0
+
+
+def test_a_ceiling_is_corrected_by_what_others_had_more() -> None:
+    """What was refused since they told last found so many more before it; what was earlier not."""
+    refusals = Refusals()
+    burst(refusals, S, 40, 30)
+    assert refusals.correct(S, 7)
+    assert refusals.ceiling == 37
+    assert not refusals.on_refused(S + MS, 41), "the evidence is corrected with it"
+    assert not refusals.correct(2 * S, 7)
+    assert not Refusals().correct(0, 7)
+
+
+def test_what_others_have_met_lowers_a_ceiling_and_never_raises_it() -> None:
+    """The lowest holds; a try for one more that met refusals elsewhere was in vain."""
+    refusals = Refusals()
+    assert refusals.hear(0, 40)
+    assert not refusals.hear(0, 41)
+    assert refusals.ceiling == 40
+    assert refusals.tick(PROBE_NS, 40, 10) or refusals.tick(2 * PROBE_NS, 40, 10)
+    assert refusals.ceiling == 41
+    assert refusals.hear(3 * PROBE_NS, 40)
+    assert not refusals.tick(4 * PROBE_NS, 40, 10), "the next try waits twice as long"
+    refusals.lift(5 * PROBE_NS)
+    assert not refusals.hear(5 * PROBE_NS + MS, 30), "a rate is what is short"
+
+
+def test_a_follower_believes_what_it_is_told_but_for_what_it_saw_just_now() -> None:
+    """Its own ceiling binds while it is news; then the leader's does, also if there is none."""
+    refusals = Refusals()
+    burst(refusals, S, 40, 30)
+    assert refusals.is_taught(S, 300 * MS)
+    assert not refusals.follow(S + MS, 48, 300 * MS)
+    assert refusals.ceiling == 30
+    assert refusals.follow(2 * S, 48, 300 * MS)
+    assert refusals.taught == 48
+    assert refusals.follow(3 * S, 0, 300 * MS)
+    assert refusals.taught == 0
+    assert not refusals.is_taught(3 * S, 10 * S), "there is none to tell of"
+    refusals.lift(4 * S)
+    assert not refusals.follow(4 * S, 20, 300 * MS)

@@ -115,3 +115,83 @@ def test_until_a_knee_is_met_phases_are_our_own() -> None:
     limit.follow(0, 32, 32.0, False, 7, Kind.STEADY)
     phases = {limit.on_dispatch(step * 5 * MS, 20, True) for step in range(100)}
     assert len(phases) > 2
+
+
+def of_three(rank: int = 0) -> SharedLimit:
+    """Return a third of a limit in a fleet that exchanges ten times a second."""
+    limit = SharedLimit(AdaptiveLimit(1))
+    assert limit.pool is not None
+    limit.pool.share(100 * MS)
+    limit.divide(1 / 3, rank, 3)
+    return limit
+
+
+def test_a_ceiling_of_our_own_binds_whatever_the_leader_lets_in() -> None:
+    """Before a knee is known the leader's limit is ours only as far as refusals allow."""
+    limit = of_three()
+    limit.hear(0, 20, 0, 0)
+    limit.follow(0, 66, 66.0, False)
+    assert limit.total == 66
+    for in_flight in range(12, 16):
+        limit.on_refused(MS, in_flight)
+    assert limit.total == 31
+
+
+def test_ours_is_held_to_what_found_room_until_all_have_told() -> None:
+    """Each further refusal costs a place of ours, for the others have more than they had told."""
+    limit = of_three()
+    limit.hear(0, 29, 0, 0)
+    limit.follow(0, 48, 48.0, True)
+    for _ in range(3):
+        limit.on_refused(MS, 14)
+    assert (limit.total, limit.limit) == (42, 13)
+    limit.on_refused(2 * MS, 13)
+    limit.on_refused(3 * MS, 12)
+    assert limit.limit == 11
+    limit.tick(250 * MS, 11)
+    assert limit.limit == 11
+    limit.tick(310 * MS, 11)
+    assert limit.limit == limit.total // 3 == 13
+
+
+def test_a_ceiling_is_corrected_when_the_others_have_told_anew() -> None:
+    """What they had more was in flight too when the call was refused."""
+    limit = of_three()
+    limit.hear(0, 20, 0, 0)
+    for _ in range(4):
+        limit.on_refused(MS, 14)
+    assert limit.taught(MS) == 33
+    limit.hear(90 * MS, 34, 0, 0)
+    assert limit.taught(90 * MS) == 47
+    limit.hear(190 * MS, 60, 0, 0)
+    assert limit.taught(190 * MS) == 47, "what came later was not in flight then"
+    assert limit.taught(400 * MS) == 0, "old news is told no more"
+
+
+def test_the_mean_of_what_others_were_taught_is_learned() -> None:
+    """Two of them found a ceiling of 40 and 44; where a limit is fixed it stays."""
+    limit = of_three()
+    limit.hear(0, 20, 2, 84)
+    assert isinstance(limit.inner, AdaptiveLimit)
+    assert limit.inner.refusals.taught == 42
+    fixed = SharedLimit(FixedLimit(64))
+    fixed.hear(0, 20, 2, 84)
+    fixed.on_refused(MS, 10)
+    assert fixed.limit == 64
+    assert fixed.taught(MS) == 0
+
+
+def test_what_a_call_found_is_counted_as_of_its_dispatch() -> None:
+    """A call of before the herd did not find the herd, though it was answered within it."""
+    limit = of_three()
+    limit.hear(0, 4, 0, 0)
+    early = limit.on_dispatch(50 * MS, 3, False)
+    limit.hear(100 * MS, 28, 0, 0)
+    late = limit.on_dispatch(110 * MS, 10, False)
+    limit.on_answer(150 * MS, early, 50 * MS, 3, 10)
+    assert isinstance(limit.inner, AdaptiveLimit)
+    assert limit.inner.refusals.top == 7
+    limit.on_answer(200 * MS, late, 110 * MS, 10, 9)
+    assert limit.inner.refusals.top == 38
+    limit.assume(300 * MS, 0)
+    assert limit.elsewhere == 0
