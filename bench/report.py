@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from governor.core import IS_COMPILED
+
 RESULTS = Path(__file__).with_name("results")
 
 
@@ -22,7 +24,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 
 
 def machine() -> str:
-    """Return one line on the machine: processor, cores, kernel, Python."""
+    """Return one line: processor, cores, kernel, Python, and whether Governor's core is compiled."""
     model = "unknown processor"
     for line in Path("/proc/cpuinfo").read_text().splitlines():
         if line.startswith("model name"):
@@ -30,7 +32,7 @@ def machine() -> str:
             break
     return (
         f"{model}, {os.cpu_count()} cores, {platform.system()} {platform.release()}, "
-        f"Python {platform.python_version()}"
+        f"Python {platform.python_version()}, core {'compiled' if IS_COMPILED else 'interpreted'}"
     )
 
 

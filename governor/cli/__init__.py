@@ -171,8 +171,10 @@ def version() -> None:
     import platform
 
     from governor import __version__
+    from governor.core import IS_COMPILED
 
-    typer.echo(f"governor {__version__} (Python {platform.python_version()})")
+    core = "compiled" if IS_COMPILED else "interpreted"
+    typer.echo(f"governor {__version__} (core {core}, Python {platform.python_version()})")
 
 
 @app.command()
