@@ -30,7 +30,7 @@ PARTS = ("governor/core", "policies", "policies/limit")
 OTHERS = (
     *("governor/record/events.py", "governor/record/gate_tap.py", "governor/record/refusals.py"),
     *("governor/record/replay.py", "governor/record/ring.py", "governor/record/rows.py"),
-    *("governor/record/tap.py", "signals/bank.py"),
+    "governor/record/tap.py",
 )
 """What goes along with every event besides."""
 

@@ -24,7 +24,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 
 
 def machine() -> str:
-    """Return one line: processor, cores, kernel, Python, and whether Governor's core is compiled."""
+    """Return one line: processor, cores, kernel, Python, and how Governor's core was run."""
     model = "unknown processor"
     for line in Path("/proc/cpuinfo").read_text().splitlines():
         if line.startswith("model name"):

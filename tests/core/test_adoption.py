@@ -10,6 +10,7 @@ from governor.core.spread import SpreadGate
 from policies.decision import Action, Outcome
 from policies.limit import AdaptiveLimit, FixedLimit
 from signals import Shared, SignalBank
+from tests.support.fields import fields_of
 
 MS = 1_000_000
 S = 1_000 * MS
@@ -25,7 +26,7 @@ def make(limit: int = 4) -> Gate:
 def books(gate: Gate) -> list[object]:
     """Return everything that is counted and read."""
     ledger = gate.ledger
-    names = [name for name in type(ledger).__slots__ if name != "faults"]
+    names = [name for name in fields_of(type(ledger)) if name != "faults"]
     counts = [*(getattr(ledger, name) for name in names), ledger.faults.by_part]
     tables = (gate.identities.tenants, gate.identities.flows, gate.identities.trees)
     opens = [table.n_open for table in tables]

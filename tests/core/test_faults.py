@@ -41,6 +41,8 @@ from policies.slots import RefusalStorm
 from tests.core.test_gate import make_gate
 from tests.core.trouble import LONG, MS, TICK_NS, Calm, Log, S, Scene
 
+pytestmark = pytest.mark.interpreted
+
 
 def fails(*_: Any, **__: Any) -> Any:
     """Fail."""

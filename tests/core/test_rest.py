@@ -125,6 +125,7 @@ def test_an_invitation_that_is_outstanding_keeps_a_gate_awake() -> None:
     assert not spare.rests
 
 
+@pytest.mark.interpreted
 def test_the_rota_asks_all_that_are_awake_and_every_resting_one_in_its_turn() -> None:
     """Within ``LOOK_TICKS`` ticks every gate has had one; a hundredth of the resting at a time."""
 

@@ -102,6 +102,7 @@ def test_observe_mode_counts_and_does_nothing(cap: int) -> None:
     assert gate.ledger.n_observed[reason] == (3 if cap == 0 else 2)
 
 
+@pytest.mark.interpreted
 def test_a_fault_lets_the_request_through() -> None:
     """A restraint that cannot be read is counted, and the request is served."""
     gate, registry = make()

@@ -189,6 +189,7 @@ def test_no_child_escapes_between_two_looks() -> None:
     assert {x.reason for x in answered} == {Reason.DOOMED}
 
 
+@pytest.mark.interpreted
 def test_a_memory_that_raises_changes_nothing() -> None:
     """Each fault is counted; calls go on as if nothing were known of trees."""
 

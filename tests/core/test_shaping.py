@@ -247,6 +247,7 @@ def test_callers_held_back_are_never_held() -> None:
     assert shaping.holdback.n[1] == shaping.holdback.n_good[1] > 0
 
 
+@pytest.mark.interpreted
 def test_a_policy_that_raises_lets_the_request_through() -> None:
     """The fault is counted; nothing else is lost."""
 
@@ -268,6 +269,7 @@ def test_a_policy_that_raises_lets_the_request_through() -> None:
     assert gate.ledger.n_faults == 3
 
 
+@pytest.mark.interpreted
 def test_a_count_of_crowds_that_raises_lets_the_request_through() -> None:
     """It stands on every request's way; the lease is made, counted and closed like any other."""
 

@@ -199,6 +199,7 @@ def test_rerouting_is_observed_alone() -> None:
     assert gate.ledger.n_diverted == gate.ledger.n_rerouted == 0
 
 
+@pytest.mark.interpreted
 def test_a_broken_choice_lets_everything_through() -> None:
     """What raises is counted; calls go to the roomiest endpoint and their books stay right."""
     gate = make(n=2, limit=2)

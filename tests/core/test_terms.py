@@ -5,6 +5,7 @@ from __future__ import annotations
 from governor.core.arrival import Arrival
 from governor.core.terms import NO_TERMS, Terms
 from policies.switches import Modes
+from tests.support.fields import fields_of
 
 
 def test_no_terms_change_nothing() -> None:
@@ -12,7 +13,7 @@ def test_no_terms_change_nothing() -> None:
     arrival = Arrival(patience_ns=7, urgency=1)
     NO_TERMS.lay_down(arrival)
     plain = Arrival(patience_ns=7, urgency=1)
-    assert all(getattr(arrival, x) == getattr(plain, x) for x in Arrival.__slots__)
+    assert all(getattr(arrival, x) == getattr(plain, x) for x in fields_of(Arrival))
 
 
 def test_what_a_request_says_of_itself_stands() -> None:

@@ -20,6 +20,7 @@ from policies.decision import Outcome
 from policies.limit import FixedLimit
 from signals import SignalBank
 from tests.record.traffic import Owner, Run, make_config
+from tests.support.fields import fields_of
 
 
 @given(st.integers(0, 4 * N_MIN), st.integers(0, 5 * N_MIN))
@@ -83,7 +84,7 @@ def test_every_number_of_an_arrival_comes_back(is_exempt: bool) -> None:
 
     Both of one that is let through untouched, which is packed on a shorter way, and of others.
     """
-    names = Arrival.__slots__
+    names = fields_of(Arrival)
     told = {name: 10 + place for place, name in enumerate(names)}
     told |= {name: True for name in names if name.startswith(("is_", "can_"))}
     arrival = Arrival()

@@ -7,6 +7,7 @@ import numpy as np
 from governor.core.arrival import Arrival
 from governor.record.events import EVENT_DTYPE, KINDS_WITH_TAIL, Kind, make_events
 from governor.record.rows import CHUNK_RECORDS, KIND_MASK, in_chunks
+from tests.support.fields import fields_of
 
 
 def test_all_records_come_in_order_with_the_arrivals_of_those_that_have_one() -> None:
@@ -34,7 +35,7 @@ def test_all_records_come_in_order_with_the_arrivals_of_those_that_have_one() ->
     assert not all(says_more)
     tails = events[np.isin(events["kind"], KINDS_WITH_TAIL)]
     assert len(arrivals) == len(tails)
-    for name in Arrival.__slots__:
+    for name in fields_of(Arrival):
         column = tails["call_kind" if name == "kind" else name].tolist()
         assert [getattr(arrival, name) for arrival in arrivals] == column
 

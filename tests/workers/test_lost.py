@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from governor.workers.board import KeeperWord, Life, WorkerWord
 from governor.workers.host import Host
 from governor.workers.link import GRACE_NS, SILENCE_NS
@@ -141,6 +143,7 @@ def test_a_silent_keeper_counts_as_gone_and_may_come_back(fleet: Fleet) -> None:
     assert (fleet.gates[0].in_flight, fleet.gates[0].line_length) == (4, 0)
 
 
+@pytest.mark.interpreted
 def test_a_fault_of_the_keeper_lets_the_request_through(fleet: Fleet) -> None:
     """It is counted, and whoever has asked gets an answer."""
     fleet.board.credits[0][0] = 0

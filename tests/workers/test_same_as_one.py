@@ -17,6 +17,7 @@ from policies.decision import Outcome
 from policies.ejection import Verdict
 from policies.limit import AdaptiveLimit, FixedLimit, Limit
 from signals import Shared, SignalBank
+from tests.support.fields import fields_of
 from tests.workers.rig import MS, Fleet, Request, S, arrival
 
 TICK_NS = 50 * MS
@@ -94,7 +95,7 @@ class World:
         for gate in self.gates:
             ledger = gate.ledger
             found += [str(x) for x in gate.signals.read()]
-            names = [name for name in type(ledger).__slots__ if name != "faults"]
+            names = [name for name in fields_of(type(ledger)) if name != "faults"]
             found += [getattr(ledger, name) for name in names]
             found.append(ledger.faults.by_part)
             found += [gate.in_flight, gate.limit, gate.line_length]
