@@ -16,6 +16,7 @@ from governor.proxy.peer import Peer
 from governor.proxy.stats import ProxyStats
 from signals.families import FAMILIES
 from tests.proxy.heads import head_of
+from tests.support.fields import fields_of
 
 S = 1_000_000_000
 A, B = b"Authorization: Bearer one", b"Authorization: Bearer two"
@@ -264,13 +265,13 @@ def test_nothing_read_is_kept(read: Reading) -> None:
     names += [b"Thread-Id", b"X-Claude-Code-Agent-Id", b"Priority", b"x-stainless-retry-count"]
     arrivals = [read(name + b": " + secret, target=b"/" + secret) for name in names]
     tables = [
-        {slot: getattr(table, slot) for slot in table.__slots__}
+        {slot: getattr(table, slot) for slot in fields_of(type(table))}
         for table in (read.identities.tenants, read.identities.flows, read.identities.trees)
     ]
     kept = pickle.dumps((tables, arrivals, read.reader.n_malformed))
     assert secret not in kept
     for arrival in arrivals:
-        assert all(isinstance(getattr(arrival, slot), int) for slot in Arrival.__slots__)
+        assert all(isinstance(getattr(arrival, slot), int) for slot in fields_of(Arrival))
 
 
 def test_a_trace_id_of_zeros_is_none(read: Reading) -> None:
