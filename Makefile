@@ -91,7 +91,7 @@ $(COMPILED)/stamp: $(SOURCES) | $(VENV)/stamp-run
 	@mkdir -p $(COMPILED)
 	@ln -sfn ../../bench $(COMPILED)/bench
 	@ln -sfn ../../tests $(COMPILED)/tests
-	@$(PY) setup.py -q build_py --build-lib $(COMPILED) >build/log 2>&1
+	@GOVERNOR_PURE=1 $(PY) setup.py -q build_py --build-lib $(COMPILED) >build/log 2>&1
 	@$(AS_BUILT) $(PY) -c 'import signals; signals.warm_up()' & \
 		$(PY) setup.py -q build --build-lib $(COMPILED) >>build/log 2>&1; wait $$!
 	@touch $@

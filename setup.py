@@ -7,8 +7,8 @@ calls between methods are calls of C, and what a module does is the same. So the
 sources, and a compiled core is proven by playing what the interpreted one has decided
 (``tests/record``) and by the tests that need no stand-ins.
 
-*Regime*: without a C compiler or Python's headers, or with ``GOVERNOR_PURE=1``, and in an editable
-install, nothing is compiled: slower, otherwise the same.
+*Regime*: without a C compiler or Python's headers, or with ``GOVERNOR_PURE=1``, nothing is compiled:
+slower, otherwise the same. An editable install runs the sources.
 
 *Considered and rejected*: the rim (its time goes into the parser, the loop and the kernel, and its
 classes are asyncio's); the detectors (numba's already).
@@ -34,6 +34,9 @@ OTHERS = (
 )
 """What goes along with every event besides."""
 
+BUILDS = {"bdist_wheel", "build", "build_ext", "install"}
+"""Commands that need what is compiled; others would wait a minute for nothing."""
+
 FLAGS = ["--config-file=", "--ignore-missing-imports", "--follow-imports=silent"]
 """Of mypy: strictness is checked elsewhere, and where it is built numpy may be missing."""
 
@@ -48,8 +51,6 @@ def why_not() -> str:
     """Return why nothing can be compiled; empty if it can."""
     if os.environ.get("GOVERNOR_PURE", "0") not in ("", "0"):
         return "GOVERNOR_PURE is set"
-    if {"editable_wheel", "develop"} & set(sys.argv):
-        return "the sources stay where they are"
     compiler = (sysconfig.get_config_var("CC") or "cc").split()[0]
     if not shutil.which(os.environ.get("CC", compiler).split()[0]):
         return "there is no C compiler"
@@ -64,6 +65,8 @@ def why_not() -> str:
 
 def make_extensions() -> list[object]:
     """Return what is to be compiled."""
+    if not BUILDS & set(sys.argv):
+        return []
     if reason := why_not():
         print(f"Governor's core stays interpreted: {reason}", file=sys.stderr)
         return []

@@ -71,6 +71,9 @@ class FleetPeer(GovernorPeer):
     n = 3
     shares = True
     crashes = False
+    is_pinned = True
+    """Whether all share the one core that is in front; else the machine's, as machines of their own
+    would be shared by nobody."""
 
     def start(self, behind: int | Topology, core: int | None) -> Running:
         """Start the server and all governors; each has passed on a request."""
@@ -106,7 +109,8 @@ class FleetPeer(GovernorPeer):
         config.write_text(yaml.safe_dump(told))
         command = [*PROGRAM, "run", "--config", str(config)]
         command += ["--listen", f"{HOST}:{port}", "--admin", f"{HOST}:{admin_port}"]
-        child = Child("governor", command, core, folder / "log", folder=folder)
+        own_core = core if self.is_pinned else None
+        child = Child("governor", command, own_core, folder / "log", folder=folder)
         running = Running("governor", port, child, admin_port, topology)
         try:
             child.wait_port(port, self.ready_s)

@@ -13,7 +13,7 @@ from math import isfinite
 from pathlib import Path
 from statistics import fmean
 
-from bench.fleet.peer import FLEET_PEERS
+from bench.fleet.peer import FLEET_PEERS, FleetPeer
 from bench.peers import PEERS
 from bench.storm import runner
 from bench.storm.base import Quantities
@@ -47,9 +47,11 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--peers", default=",".join(FLEET_PEERS), help=", ".join(FLEET_PEERS))
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--seconds", type=float, help="cut scenarios short: to try the machinery")
+    parser.add_argument("--all-cores", action="store_true", help="let governors use every core")
     parser.add_argument("--json", type=Path, help="write every figure there")
     options = parser.parse_args(argv)
     PEERS.update(FLEET_PEERS)
+    FleetPeer.is_pinned = not options.all_cores
     by_name = dict(SCENARIOS)
     found: dict[str, dict[str, list[Quantities]]] = {}
     for name in options.scenarios.split(","):
