@@ -7,7 +7,7 @@ calls between methods are calls of C, and what a module does is the same. So the
 sources, and a compiled core is proven by playing what the interpreted one has decided
 (``tests/record``) and by the tests that need no stand-ins.
 
-*Regime*: without a C compiler or Python's headers, or with ``GOVERNOR_PURE=1``, nothing is compiled:
+*Regime*: without a C compiler or Python's headers, or with ``GOVERNOR_PURE=1``, nothing is:
 slower, otherwise the same. An editable install runs the sources.
 
 *Considered and rejected*: the rim (its time goes into the parser, the loop and the kernel, and its
