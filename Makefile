@@ -87,13 +87,14 @@ $(VENV)/stamp-run: requirements.lock pyproject.toml governor/__init__.py | $(PY)
 
 # Both at once: the detectors by numba, the core by mypyc.
 $(COMPILED)/stamp: $(SOURCES) | $(VENV)/stamp-run
-	@echo "Compiling the core and the detectors (once, about two minutes; build/log has the words)"
+	@echo "Compiling the core and the detectors (once, some minutes; build/log has the words)"
 	@mkdir -p $(COMPILED)
 	@ln -sfn ../../bench $(COMPILED)/bench
 	@ln -sfn ../../tests $(COMPILED)/tests
 	@GOVERNOR_PURE=1 $(PY) setup.py -q build_py --build-lib $(COMPILED) >build/log 2>&1
 	@$(AS_BUILT) $(PY) -c 'import signals; signals.warm_up()' & \
-		$(PY) setup.py -q build --build-lib $(COMPILED) >>build/log 2>&1; wait $$!
+		$(PY) setup.py -q build --build-lib $(COMPILED) >>build/log 2>&1 \
+		|| echo "The core stays interpreted: see build/log" >&2; wait $$!
 	@touch $@
 
 $(VENV)/stamp-dev: requirements-dev.lock $(VENV)/stamp-run
