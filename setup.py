@@ -4,8 +4,7 @@
 
 *Theory*: mypyc (mypy's compiler) turns annotated modules into an extension: attributes are fields,
 calls between methods are calls of C, and what a module does is the same. So the tests run on the
-sources, and a compiled core is proven by playing what the interpreted one has decided
-(``tests/record``) and by the tests that need no stand-ins.
+sources; those that need no stand-ins run on what is compiled too (``make test-compiled``).
 
 *Regime*: without a C compiler or Python's headers, or with ``GOVERNOR_PURE=1``, nothing is:
 slower, otherwise the same. An editable install runs the sources.

@@ -8,5 +8,7 @@ those that wait; *reservations* are the slots of those that were sent away. The
 
 from __future__ import annotations
 
-IS_COMPILED = not __file__.endswith(".py")
+from typing import Final
+
+IS_COMPILED: Final = not __file__.endswith(".py")
 """Whether this is the compiled core (``setup.py``); interpreted it does the same, half as fast."""

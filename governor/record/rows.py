@@ -7,8 +7,8 @@ becomes a list, of which whoever plays a record takes what its kind has: of an a
 through untouched, as nearly all are, five numbers of ten. A column that holds one number only, as
 most of an arrival's do, is that number again and again.
 
-*Cost*: interpreted 0.5 us a record and 1.3 us an arrival, compiled a fifth of it; ``tolist`` of
-the structured array is three times that.
+*Cost*: 0.6 us a record for its columns, 0.9 us an arrival, 0.3 compiled; ``tolist`` of the
+structured array is 2.1 us a record.
 """
 
 from __future__ import annotations
@@ -64,7 +64,6 @@ class Chunk:
         self.status: list[int] = _numbers(rows["status"])
         self.endpoint: list[int] = _numbers(rows["endpoint"])
         tails = rows[np.isin(rows["kind"], KINDS_WITH_TAIL)]
-        self._n_tails: int = len(tails)
         self._tail: int = 0
         self._tenant: list[int] = _numbers(tails["tenant"])
         self._flow: list[int] = _numbers(tails["flow"])
@@ -124,11 +123,6 @@ class Chunk:
             self._max_wait_ns[idx],
             self._source[idx],
         )
-
-    @property
-    def n_left(self) -> int:
-        """Arrivals that were not asked for yet."""
-        return self._n_tails - self._tail
 
 
 def in_chunks(events: Events) -> Iterator[Chunk]:

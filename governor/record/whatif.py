@@ -122,7 +122,7 @@ class Model:
     def _ask(self, owner: tuple[Task, int, int], arrival: Arrival) -> None:
         task, gate = owner[0], self._gates[owner[2]]
         if gate.is_observing and arrival.switches >= 0:  # its route's own states observe as well
-            arrival = _copy(arrival)
+            arrival = arrival.copy()  # so that one run changes nothing for the next
             arrival.switches = observe_all(arrival.switches)
         decision = gate.arrive(self._now_ns, arrival, owner)
         lease = decision.lease
@@ -247,13 +247,8 @@ UNKNOWN_HELD_NS = 1_000_000_000
 """Where no call of the recording ever ended."""
 
 
-def _copy(arrival: Arrival) -> Arrival:
-    """Return the same, so that one run changes nothing for the next."""
-    return arrival.copy()
-
-
 def _again(arrival: Arrival, attempt: int) -> Arrival:
     """Return the arrival of a later attempt: marked, if its caller marks any."""
-    again = _copy(arrival)
+    again = arrival.copy()
     again.attempt = UNMARKED if arrival.attempt == UNMARKED else attempt
     return again

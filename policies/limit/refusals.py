@@ -153,9 +153,7 @@ class Refusals:
             return self._lift(now_ns)
         if self._n_alone >= N_ALONE:
             return self._lift(now_ns + LIFTED_NS)
-        if self._is_probing:
-            self._is_probing = False
-            self._probe_after_ns = min(2 * self._probe_after_ns, PROBE_MAX_NS)
+        self._end_probe()
         self._taught_at_ns = now_ns
         ceiling = max(1, self._lowest - 1)
         if ceiling >= self.ceiling:
@@ -189,9 +187,7 @@ class Refusals:
         """Learn from refusals that others have met; return whether the ceiling has changed."""
         if now_ns < self._lifted_until_ns or ceiling >= self.ceiling:
             return False
-        if self._is_probing:
-            self._is_probing = False
-            self._probe_after_ns = min(2 * self._probe_after_ns, PROBE_MAX_NS)
+        self._end_probe()
         self._refused_at_ns = now_ns
         self.ceiling = ceiling
         return True
@@ -209,6 +205,12 @@ class Refusals:
         was, self.ceiling = self.ceiling, ceiling
         self._is_probing = False
         return was != ceiling
+
+    def _end_probe(self) -> None:
+        """Take note that a try for one more place, if there was one, was in vain."""
+        if self._is_probing:
+            self._is_probing = False
+            self._probe_after_ns = min(2 * self._probe_after_ns, PROBE_MAX_NS)
 
     @property
     def is_settled(self) -> bool:
