@@ -89,6 +89,7 @@ $(VENV)/stamp-run: requirements.lock pyproject.toml governor/__init__.py | $(PY)
 $(COMPILED)/stamp: $(SOURCES) | $(VENV)/stamp-run
 	@echo "Compiling the core and the detectors (once, some minutes; build/log has the words)"
 	@mkdir -p $(COMPILED)
+	@find $(COMPILED) -type f ! -path '*/__pycache__/*' ! -name '*__mypyc*' -delete # what is no more
 	@ln -sfn ../../bench $(COMPILED)/bench
 	@ln -sfn ../../tests $(COMPILED)/tests
 	@GOVERNOR_PURE=1 $(PY) setup.py -q build_py --build-lib $(COMPILED) >build/log 2>&1
