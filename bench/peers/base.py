@@ -147,6 +147,8 @@ def ask_once(port: int, timeout_s: float, path: str = "/first") -> None:
 
 def first_line(command: list[str]) -> str:
     """Return the first non-empty line that a command prints, for version strings."""
+    if not command[0]:
+        return "not installed"
     done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
     lines = (line.strip() for line in (done.stdout + done.stderr).splitlines())
     return next((line for line in lines if line), "unknown")

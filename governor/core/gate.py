@@ -246,8 +246,8 @@ class Gate(Adoption):
             self.faults.tell(Part.HOLDBACK, self._compare, arrival.flow, how == ANSWERED)
         recording = self.recording
         try:
-            if now_ns >= self.signals.boundary_ns:
-                self.signals.advance(now_ns)
+            if now_ns >= self._boundary_ns:
+                self._pass_time(now_ns)
             if recording is not None:
                 recording.end(how, now_ns, lease.call, retry_after_ns, outcome, status)
             else:

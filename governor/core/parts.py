@@ -84,6 +84,7 @@ class GateParts:
 
     __slots__ = (  # more than a dictionary shared by instances holds: 4 % of the gate
         "_active_ns",
+        "_boundary_ns",
         "_compare",
         "_compares",
         "_herd",
@@ -172,6 +173,7 @@ class GateParts:
         self._signals_root = signals.root
         self._signal_arrival = signals.arrive
         self._signal_later = signals.note
+        self._boundary_ns = signals.boundary_ns
         self._n_held_by_tenant = self.line.held
         self._n_open_by_tenant = identities.tenants.n_open
         self._n_open_by_flow = identities.flows.n_open

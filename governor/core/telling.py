@@ -29,8 +29,8 @@ class Telling(GateParts):
         tenant, flow, tree = arrival.tenant, arrival.flow, arrival.tree
         recording = self.recording
         try:
-            if now_ns >= self.signals.boundary_ns:
-                self.signals.advance(now_ns)
+            if now_ns >= self._boundary_ns:
+                self._pass_time(now_ns)
             if recording is not None:
                 call = recording.arrive(now_ns, arrival, owner)
             else:
@@ -119,13 +119,18 @@ class Telling(GateParts):
 
     def _signal(self, kind: int, now_ns: int, lease: Lease, value: int = 0) -> None:
         """Tell the signals what happened to a call."""
-        signals = self.signals
         try:
-            if now_ns >= signals.boundary_ns:
-                signals.advance(now_ns)
+            if now_ns >= self._boundary_ns:
+                self._pass_time(now_ns)
             self._signal_later(self._signals_root, kind, now_ns, lease.call, value)
         except Exception:
             self.faults.note(Part.SIGNALS)
+
+    def _pass_time(self, now_ns: int) -> None:
+        """Let the signals close the buckets that have ended; remember when the next one does."""
+        signals = self.signals
+        signals.advance(now_ns)
+        self._boundary_ns = signals.boundary_ns
 
     def _note_left(self, now_ns: int, lease: Lease) -> None:
         """Take note that the caller of a traced call has left without an answer."""

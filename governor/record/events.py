@@ -106,6 +106,9 @@ SAID: Final = Struct("<qHBBhh")
 
 DELAY_AT: Final = 16
 
+KIND_AT: Final = 24
+"""Of any record, from where kind, upstream, action, reason, status and endpoint stand."""
+
 DECISION: Final = Struct("<qI4xqHBBhh")
 """As ``HEAD``, of a decision about a lease that was there before."""
 

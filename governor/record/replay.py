@@ -33,7 +33,18 @@ from governor.core.identity import Identities, IdentityTable
 from governor.core.lease import Decision, Lease, LeaseState, Untouched, make_lease
 from governor.core.restraint import impose, lift
 from governor.record.events import BOOKED, KINDS_WITH_TAIL, REASON_CODE, Kind
-from governor.record.rows import KIND_MASK, Chunk, Head, in_chunks
+from governor.record.rows import (
+    KIND_MASK,
+    SAID_MASK,
+    Chunk,
+    Head,
+    action_of,
+    endpoint_of,
+    in_chunks,
+    reason_of,
+    status_of,
+    upstream_of,
+)
 from governor.record.store import Recording, RecordingError
 from policies.decision import Action, Outcome, Reason
 from policies.ejection import Verdict
@@ -179,29 +190,29 @@ class Player:
     def _play(self, chunk: Chunk) -> None:
         gates, leases, others = self._gates, self._leases, self._others
         expected, got = self._expected, self._got
-        codes, instants, numbers, upstreams = chunk.code, chunk.t_ns, chunk.number, chunk.upstream
+        instants, numbers, whats = chunk.t_ns, chunk.number, chunk.what
         for idx in range(chunk.n):
-            code = codes[idx]
-            kind = code & KIND_MASK
+            what = whats[idx]
+            kind = what & KIND_MASK
             if kind == _DECIDE:
                 expected.append(said_at(chunk, idx))
                 continue
             if expected or got:
                 self._compare()
-            t_ns, number, upstream = instants[idx], numbers[idx], upstreams[idx]
+            t_ns, number, upstream = instants[idx], numbers[idx], upstream_of(what)
             self._t_ns, self._upstream = t_ns, upstream
             try:
                 gate = gates[upstream]
                 if kind == _ARRIVE:
                     arrival = chunk.next_arrival()
-                    if code != kind and chunk.status[idx] == BOOKED:
+                    if status_of(what) == BOOKED:
                         self._booked(gate, chunk.head(idx), arrival)
                         continue
                     decision = gate.arrive(t_ns, arrival)
                     leases[number] = lease = decision.lease
                     lease.number = number
-                    if code == kind and type(decision) is Untouched:
-                        if chunk.endpoint[idx] == lease.endpoint_idx:
+                    if what & SAID_MASK == kind and type(decision) is Untouched:
+                        if endpoint_of(what) == lease.endpoint_idx and not chunk.delay_ns[idx]:
                             self._n_untouched += 1  # as recorded: nothing to compare
                             continue
                     expected.append(said_at(chunk, idx))
@@ -212,12 +223,12 @@ class Player:
                     if lease.state is not _OPEN:
                         self._n_faults += 1
                         continue
-                    outcome, status = _OUTCOMES[chunk.action[idx]], chunk.status[idx]
+                    outcome, status = _OUTCOMES[action_of(what)], status_of(what)
                     decisions = gate.depart(t_ns, lease, outcome, status, chunk.delay_ns[idx])
                     if decisions:
                         self._heard(decisions)
                 elif kind == _ANSWERED:
-                    gate.answered(t_ns, leases[number], chunk.status[idx])
+                    gate.answered(t_ns, leases[number], status_of(what))
                 elif kind == _TICK:
                     self._heard(gate.tick(t_ns))
                 else:
@@ -329,13 +340,14 @@ class Player:
 
 def said_at(chunk: Chunk, idx: int) -> Said:
     """Return the decision of a record as numbers."""
+    what = chunk.what[idx]
     return (
         chunk.number[idx],
-        chunk.action[idx],
-        chunk.reason[idx],
+        action_of(what),
+        reason_of(what),
         chunk.delay_ns[idx],
-        chunk.status[idx],
-        chunk.endpoint[idx],
+        status_of(what),
+        endpoint_of(what),
     )
 
 
