@@ -17,8 +17,9 @@ nothing to look for, but a gate that is compiled has no such methods to replace.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any
 
 from governor.core.arrival import Arrival
 from governor.core.lease import Decision, Lease
@@ -26,28 +27,36 @@ from policies.decision import Outcome
 from policies.ejection import Verdict
 
 
-class Recording(Protocol):
+class Recording(ABC):
     """Takes a gate's events and decisions, and writes them down."""
+
+    __slots__ = ()
 
     # -- what every request makes: to the signals, and written --------------------
 
-    @property
-    def arrive(self) -> Callable[[int, Arrival, Any], int]:
-        """Tell the signals of (now_ns, arrival, owner), and write; return the call's handle."""
+    @abstractmethod
+    def arrive(self, now_ns: int, arrival: Arrival, owner: Any) -> int:
+        """Tell the signals, and write; return the call's handle."""
 
-    @property
-    def end(self) -> Callable[[int, int, int, int, int, int], int]:
-        """Tell them (how, now_ns, call, retry_after_ns, outcome, status), and write."""
+    @abstractmethod
+    def end(
+        self, how: int, now_ns: int, call: int, retry_after_ns: int, outcome: int, status: int
+    ) -> None:
+        """Tell them, and write."""
 
+    @abstractmethod
     def begin(self, now_ns: int, lease: Lease, status: int) -> None:
         """Tell them of a first byte, and write."""
 
+    @abstractmethod
     def note_arrival(self, now_ns: int, arrival: Arrival, owner: Any, call: int) -> int:
         """Write an arrival that the signals have not seen; return what its call is from now on."""
 
+    @abstractmethod
     def note_begin(self, now_ns: int, lease: Lease, status: int) -> None:
         """Write a first byte that the signals have not seen."""
 
+    @abstractmethod
     def note_end(
         self, now_ns: int, lease: Lease, outcome: Outcome, status: int, retry_after_ns: int
     ) -> None:
@@ -55,33 +64,42 @@ class Recording(Protocol):
 
     # -- other events, before the gate acts on them ---------------------------------
 
+    @abstractmethod
     def note_tick(self, now_ns: int) -> None:
         """Write that a tick begins."""
 
+    @abstractmethod
     def note_leave(self, now_ns: int, lease: Lease, is_lost: bool) -> None:
         """Write that a caller is gone, or lost with its connection."""
 
+    @abstractmethod
     def note_late(self, now_ns: int, lease: Lease, late_ns: int) -> None:
         """Write that a call went out so much later than it got its place."""
 
+    @abstractmethod
     def note_reroute(self, now_ns: int, lease: Lease, verdict: Verdict) -> None:
         """Write that an endpoint has failed a call."""
 
+    @abstractmethod
     def note_quota(
         self, now_ns: int, tenant: int, kind: int, limit: int, remaining: int, reset_ns: int
     ) -> None:
         """Write what the upstream says is left of a tenant's quota."""
 
+    @abstractmethod
     def note_switch(self, now_ns: int, switches: int, is_observing: bool) -> None:
         """Write that the policies' states are set."""
 
     # -- decisions, after they were made ----------------------------------------------
 
+    @abstractmethod
     def note_said(self, decision: Decision) -> None:
         """Write what was decided about the latest arrival."""
 
+    @abstractmethod
     def note_booked(self, arrival: Arrival, endpoint_idx: int) -> None:
         """Write that nothing was decided about the latest arrival: it was under way."""
 
+    @abstractmethod
     def note_all(self, now_ns: int, decisions: Sequence[Decision]) -> None:
         """Write what was decided about leases that were there before."""

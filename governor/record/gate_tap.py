@@ -15,14 +15,14 @@ more for the signals (``python -m bench record``).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from governor.core.arrival import Arrival
 from governor.core.faults import Part
 from governor.core.gate import Gate
 from governor.core.lease import Decision, Lease
+from governor.core.recording import Recording
 from governor.record.events import (
     BEGIN,
     BOOKED,
@@ -50,14 +50,8 @@ _pack_whole, _pack_end, _pack_begin = WHOLE.pack_into, END.pack_into, BEGIN.pack
 _pack_decision, _pack_said = DECISION.pack_into, SAID.pack_into
 
 
-class GateTap:
-    """One gate's :class:`~governor.core.recording.Recording`.
-
-    Attributes
-    ----------
-    arrive, end : Callable
-        The signals' entrances, with the tape.
-    """
+class GateTap(Recording):
+    """Writes one gate's events and decisions into the tap's ring."""
 
     def __init__(self, tap: Tap, gate: Gate, idx: int) -> None:
         self.tap = tap
@@ -67,10 +61,10 @@ class GateTap:
         codes = (kind | idx << 8 for kind in kinds)
         self._arrive_code, self._answered_code, self._decide_code, self._depart_code = codes
         self._tape, self._tape_root = tap.ring.make_tape(idx)
-        signals_root: Any = gate.signals.root
-        self.arrive = make_arrive(tap, signals_root, self._tape)
-        self.end = partial(get_entry(note_taped), signals_root, self._tape)
         self._signals = gate.signals
+        self._signals_root = gate.signals.root
+        self._signal_arrival = get_entry(arrive_taped)
+        self._signal_later = get_entry(note_taped)
 
     def attach(self) -> None:
         """Listen from now on."""
@@ -79,7 +73,43 @@ class GateTap:
         gate.restrained = RecordedRestrained(gate, self)
         gate.recording = self
 
-    # -- arrivals ---------------------------------------------------------------
+    # -- what every request makes ---------------------------------------------------
+
+    def arrive(self, now_ns: int, arrival: Arrival, owner: Any) -> int:
+        """Tell the signals of an arrival; they write it."""
+        call: int = self._signal_arrival(
+            self._signals_root,
+            self._tape,
+            now_ns,
+            arrival.tenant,
+            arrival.flow,
+            arrival.tree,
+            arrival.fingerprint,
+            arrival.attempt,
+            arrival.family,
+            arrival.is_identified,
+            arrival.patience_ns,
+            arrival.parent_flow,
+            arrival.affinity,
+            arrival.can_retry,
+            arrival.is_deadline,
+            arrival.urgency,
+            arrival.kind,
+            arrival.source,
+            arrival.max_wait_ns,
+            arrival.switches,
+        )
+        self.tap.note_id(owner)
+        return call
+
+    def end(
+        self, how: int, now_ns: int, call: int, retry_after_ns: int, outcome: int, status: int
+    ) -> None:
+        """Tell the signals of an end; they write it."""
+        root, tape = self._signals_root, self._tape
+        self._signal_later(root, tape, how, now_ns, call, retry_after_ns, outcome, status)
+
+    # -- arrivals -------------------------------------------------------------------
 
     def note_arrival(self, now_ns: int, arrival: Arrival, owner: Any, call: int) -> int:
         """Write an arrival that the signals have not; return what its call is from now on."""
@@ -229,39 +259,3 @@ class GateTap:
             ring.step()
         except Exception:
             tap.n_faults += 1
-
-
-def make_arrive(tap: Tap, signals_root: Any, tape: Any) -> Callable[[int, Arrival, Any], int]:
-    """Return what tells the signals of an arrival and writes it, its look-ups done beforehand."""
-    arrive, keep_id = get_entry(arrive_taped), tap.ring.ids.append
-
-    def told(now_ns: int, arrival: Arrival, owner: Any) -> int:
-        call = arrive(
-            signals_root,
-            tape,
-            now_ns,
-            arrival.tenant,
-            arrival.flow,
-            arrival.tree,
-            arrival.fingerprint,
-            arrival.attempt,
-            arrival.family,
-            arrival.is_identified,
-            arrival.patience_ns,
-            arrival.parent_flow,
-            arrival.affinity,
-            arrival.can_retry,
-            arrival.is_deadline,
-            arrival.urgency,
-            arrival.kind,
-            arrival.source,
-            arrival.max_wait_ns,
-            arrival.switches,
-        )
-        try:
-            keep_id(owner.request_id if owner is not None else None)
-        except Exception:
-            tap.note_id(owner)
-        return call
-
-    return told
