@@ -58,7 +58,7 @@ def test_what_the_signals_fail_at_is_recorded_all_the_same(
     def fail(*_: Any) -> int:
         raise ZeroDivisionError
 
-    for name in ("arrive", "end"):
+    for name in ("_signal_arrival", "_signal_later"):
         monkeypatch.setattr(scene.gate.recording, name, fail)
     lease = scene.gate.arrive(5, Arrival(kind=3)).lease
     scene.gate.answered(6, lease, 200)

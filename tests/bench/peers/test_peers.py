@@ -10,7 +10,7 @@ import pytest
 from bench.children import HOST, cleaned_up
 from bench.origin import SMALL_BODY, start_uvloop_origin
 from bench.peers import PEERS, select
-from bench.peers.base import Running
+from bench.peers.base import Running, first_line, which
 
 PROXIES = [name for name in PEERS if not name.startswith(("direct", "governor"))]
 
@@ -62,3 +62,8 @@ def test_selection_refuses_unknown_names() -> None:
     with pytest.raises(SystemExit, match="nginx"):
         select("apache")
     assert [peer.name for peer in select("direct")] == ["direct"]
+
+
+def test_a_program_that_is_not_there_has_no_version() -> None:
+    """A table is written all the same."""
+    assert first_line([which("no-such-program"), "--version"]) == "not installed"
