@@ -7,6 +7,7 @@ An agent always calls the same governor, as over a connection that it keeps.
 
 from __future__ import annotations
 
+import random
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +23,12 @@ from policies.decision import Outcome
 
 _BEGIN, _ROUND, _SETTLED, _REFUSED = 110, 111, 112, 113
 SETTLE_S = 2.0
+PACE_S = 0.000_15
+"""Between two calls of a herd, at least: on one machine callers and governors take their time, and
+400 calls are before three governors within 60 ms, not within the 20 in which they were due."""
+
+WINDOW_S = 0.02
+"""A herd's first instant lies anywhere in the window in which arrivals are counted."""
 REFUSED_STATUS = 503
 REFUSAL_S = 0.001
 """Until a refusal is there: a round trip on one machine."""
@@ -166,8 +173,9 @@ class CrowdSimulation(FleetSimulation):
         self.n_refused = 0
         self.work_s = 0.0
         """Of all but herds."""
-        self.rounds: dict[float, list[tuple[float, Intent]]] = {}
-        """Of herds: when each task ended, by when its round began."""
+        self.phase_s = WINDOW_S * random.Random(seed * 13 + 1).random()
+        self.rounds: dict[int, list[tuple[float, Intent]]] = {}
+        """Of herds: when each task ended, by its round."""
         self.busy_before_s = 0.0
         self.push(SETTLE_S, _SETTLED)
         self._next_flow = {
@@ -179,7 +187,7 @@ class CrowdSimulation(FleetSimulation):
             if group.rate_hz:
                 self.push(self.rng.expovariate(group.rate_hz), _BEGIN, (group, -1))
             elif group.every_s:
-                self.push(group.every_s, _ROUND, group)
+                self.push(group.every_s + self.phase_s, _ROUND, group)
             else:
                 for agent in range(group.n):
                     at_s = self.rng.expovariate(1.0 / group.think_s)
@@ -198,8 +206,12 @@ class CrowdSimulation(FleetSimulation):
             self._begin(now_s, group, agent)
         elif kind == _ROUND:
             self.push(now_s + who.every_s, _ROUND, who)
-            for agent in range(who.n):
-                self.push(now_s + who.spread_s * self.rng.random(), _BEGIN, (who, agent))
+            due_s = sorted(who.spread_s * self.rng.random() for _ in range(who.n))
+            agents = self.rng.sample(range(who.n), who.n)
+            at_s = 0.0
+            for agent, after_s in zip(agents, due_s, strict=True):
+                at_s = max(at_s + PACE_S, after_s)
+                self.push(now_s + at_s, _BEGIN, (who, agent))
         elif kind == _REFUSED:
             self._refuse(now_s, who)
         elif kind == _SETTLED:
@@ -253,8 +265,7 @@ class CrowdSimulation(FleetSimulation):
         if group.name in self.crowd.watched and task.began_s >= SETTLE_S:
             self.took_s.append(now_s - task.began_s)
         if group.every_s:
-            began_s = task.began_s - task.began_s % group.every_s
-            self.rounds.setdefault(began_s, []).append((now_s, task))
+            self.rounds.setdefault(int(task.began_s / group.every_s), []).append((now_s, task))
         else:
             self.work_s += task.work_s
         if group.think_s:
@@ -267,8 +278,9 @@ class CrowdSimulation(FleetSimulation):
         left = self.crowd.slots - self.work_s / self.crowd.seconds
         n_whole = sum(x.n for x in self.crowd.groups if x.every_s)
         spans = [0.0]
-        for began_s, ended in self.rounds.items():
+        for ended in self.rounds.values():
             work_s = sum(task.work_s for _, task in ended)
+            began_s = min(task.began_s for _, task in ended)
             last_s = max(x for x, _ in ended) if len(ended) >= n_whole else self.crowd.seconds
             spans.append((last_s - began_s) * left / work_s)
         return max(spans)
