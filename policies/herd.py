@@ -21,6 +21,11 @@ that count four times the mean at most, so that a herd that comes back every few
 seconds never becomes the rule; steady demand does within three seconds, however
 steeply it came.
 
+Where an upstream's callers are spread over n governors, each meets an n-th of a herd and counts by
+itself. What a crowd may hold unmarked is then theirs together: each lets pass an n-th of what one
+would, though never less than its own scatter. With the whole of it each, n times as many of a herd
+are like anybody: of three governors they filled every place, and a line before it.
+
 *Regime*: from a handful of callers to tens of thousands per second. While a
 steep ramp raises m its arrivals bear marks and lose nothing, for a ramp that
 leaves room is not held.
@@ -90,6 +95,7 @@ class Herd:
         "_mean",
         "_n",
         "_n_counted",
+        "_n_parts",
         "_ticked_ns",
         "bound",
         "n_marked",
@@ -104,6 +110,7 @@ class Herd:
         self._habit = bytearray(n_flows)
         self._mean = 0.0
         self._n_counted = 0
+        self._n_parts = 1
         self._ticked_ns = -1
 
     def note(self, now_ns: int, flow: int) -> bool:
@@ -126,7 +133,7 @@ class Herd:
     def _turn(self, now_ns: int) -> None:
         """Open the next window; in a crowd that goes on, it has no room beyond the mean."""
         goes_on = self._n > self.bound and now_ns < self._ends_ns + WINDOW_NS
-        self._allowed = ceil(self._mean) + 1 if goes_on else self.bound
+        self._allowed = ceil(self._mean + 1.0 / self._n_parts) if goes_on else self.bound
         self._ends_ns = now_ns - now_ns % WINDOW_NS + WINDOW_NS
         self._n_counted += self._n
         self._n = 0
@@ -136,8 +143,15 @@ class Herd:
         """Whether nothing is counted that the next tick would learn from."""
         return not self._n_counted
 
-    def tick(self, now_ns: int) -> None:
-        """Let the bound follow the traffic; how often it is called changes little."""
+    def tick(self, now_ns: int, n_parts: int = 1) -> None:
+        """Let the bound follow the traffic; how often it is called changes little.
+
+        Parameters
+        ----------
+        n_parts : int
+            Among how many the callers of the upstream are spread, each of which counts its own.
+        """
+        self._n_parts = n_parts
         if self._ticked_ns < 0:
             self._ticked_ns = now_ns
             return
@@ -150,7 +164,8 @@ class Herd:
         n_ticks = elapsed_ns / (_TICK_WINDOWS * WINDOW_NS)
         per_window = min(per_window, CLIP * (self._mean + 1.0))
         self._mean += (1.0 - (1.0 - GAIN) ** n_ticks) * (per_window - self._mean)
-        self.bound = ceil(self._mean + SPREAD * sqrt(self._mean)) + BOUND_MIN
+        scatter = SPREAD * sqrt(self._mean)
+        self.bound = ceil(self._mean + max(scatter, scatter / sqrt(n_parts) + BOUND_MIN / n_parts))
 
     def kept_places(self, limit: int, own_hz: float, offset: float = 0.0) -> int:
         """Return how many places of ``limit`` the crowd leaves to those who come by themselves.

@@ -309,8 +309,9 @@ class Gate(Adoption):
         self.outlook = faults.ask(
             Part.SIGNALS, Outlook(), look_ahead, self.signals, self.others.storm
         )
-        weighed = (now_ns, self.limit, self.outlook.held_hz, self.others.offset)
-        faults.tell(Part.SHAPING, self.shaping.tick, *weighed)
+        others = self.others
+        weighed = (self.outlook.held_hz, others.offset, others.n_governors)
+        faults.tell(Part.SHAPING, self.shaping.tick, now_ns, self.limit, *weighed)
         faults.tell(Part.SLOTS, self.reservations.expire, now_ns)
         released = self.refused.release(now_ns)
         released += self.restrained.release(now_ns)

@@ -18,7 +18,7 @@ The order is the contract; this is the one place that tells it whole. An arrival
 8. *room*. A place is open to nobody where the limit has none, the quota no token, or the
    acceleration limit no room, whichever is short first; then to the hung and to the long while
    they hold less than their share; and to the crowd but for the last places, which are kept for
-   200 ms at most;
+   200 ms at most. In a fleet, while a crowd waits, the next place is open to OWN before it is free;
 9. the *line*, if there is no room, or somebody waits who goes before it: by band
    (:mod:`governor.core.bands`), by rank within it (:mod:`governor.core.line`). Before that, where
    a storm is foretold, the fallback. An absorbed call comes back into the band of its kind.
@@ -266,7 +266,9 @@ class Shaping:
         """Places that a crowd leaves to those who come by themselves."""
         return self._kept_from_crowd
 
-    def tick(self, now_ns: int, limit: int, own_hz: float, offset: float = 0.0) -> None:
+    def tick(
+        self, now_ns: int, limit: int, own_hz: float, offset: float = 0.0, n_parts: int = 1
+    ) -> None:
         """Weigh anew what is kept for whom.
 
         Parameters
@@ -275,10 +277,11 @@ class Shaping:
             Arrivals per second that are expected of those who come by themselves.
         offset : float
             As of :meth:`Herd.kept_places`.
+        n_parts : int
+            As of :meth:`Herd.tick`.
         """
-        self._kept_from_crowd = self.faults.ask(
-            Part.HOLD, 0, self._weigh_crowd, now_ns, limit, own_hz, offset
-        )
+        weighed = (now_ns, limit, own_hz, offset, n_parts)
+        self._kept_from_crowd = self.faults.ask(Part.HOLD, 0, self._weigh_crowd, *weighed)
         self._ask_again(Part.CONTAIN, self.containment.tick, now_ns, limit)
         if (ramp := self._ramp) is not None:
             is_asked = self.acceleration is not None
@@ -328,8 +331,10 @@ class Shaping:
             return capacity_hz
         return self.faults.ask(Part.QUOTA, capacity_hz, self.quota.bound_hz, capacity_hz)
 
-    def _weigh_crowd(self, now_ns: int, limit: int, own_hz: float, offset: float) -> int:
-        self.herd.tick(now_ns)
+    def _weigh_crowd(
+        self, now_ns: int, limit: int, own_hz: float, offset: float, n_parts: int
+    ) -> int:
+        self.herd.tick(now_ns, n_parts)
         return self.herd.kept_places(limit, own_hz, offset)
 
     def _step_aside(self, part: Part) -> None:

@@ -322,6 +322,16 @@ def test_what_is_kept_for_bursts_is_places_held_not_places_wished_for() -> None:
     assert world.limits[0] >= 15
 
 
+def test_of_a_crowd_each_lets_pass_its_part_as_if_unmarked() -> None:
+    """What is nobody's crowd before one governor is shared by three."""
+    world = World(3, 30)
+    alone = world.crew.gates[0].shaping.herd.bound
+    world.pass_time(3)
+    bounds = [x.shaping.herd.bound for x in world.crew.gates]
+    assert all(bound < alone for bound in bounds)
+    assert alone <= sum(bounds) < alone + 3
+
+
 def test_offsets_cut_the_parts_of_all_ranks_to_the_whole() -> None:
     """Each governor's offset follows from its rank; alone it is nought."""
     world = World(3, 30)

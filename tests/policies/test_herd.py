@@ -18,14 +18,14 @@ Arrival = tuple[int, int]
 """When, and whose: 0 is nobody in particular."""
 
 
-def play(herd: Herd, arrivals: list[Arrival], until_ns: int) -> list[Arrival]:
+def play(herd: Herd, arrivals: list[Arrival], until_ns: int, n_parts: int = 1) -> list[Arrival]:
     """Feed arrivals with a tick every 50 ms; return those marked."""
     marked = []
     ticks = iter(range(0, until_ns, 50 * MS))
     tick_ns = next(ticks)
     for at_ns, flow in sorted(arrivals):
         while tick_ns <= at_ns:
-            herd.tick(tick_ns)
+            herd.tick(tick_ns, n_parts)
             tick_ns = next(ticks, until_ns)
         if herd.note(at_ns, flow):
             marked.append((at_ns, flow))
@@ -70,6 +70,29 @@ def test_a_herd_of_strangers_is_marked() -> None:
     strangers = [(5 * S + k * 50_000, 1 + k) for k in range(400)]
     marked = play(Herd(), strangers + poisson(5, 60.0, 5.0, n_flows=80), 6 * S)
     assert len(marked) >= 400 - BOUND_MIN - 20
+
+
+@pytest.mark.parametrize(("n_parts", "at_most"), [(3, 1.2), (10, 2.5)])
+def test_parts_let_about_as_many_of_a_herd_pass_as_one_would(n_parts: int, at_most: float) -> None:
+    """Of ten more, for each counts whole callers; with a whole bound each it were seven times."""
+
+    def count_unmarked(n: int) -> int:
+        arrivals = herds(12, 400, 0.06) + poisson(5, 60.0, 50.0, n_flows=80)
+        marked = [
+            play(Herd(), [x for x in arrivals if x[1] % n == part], 60 * S, n) for part in range(n)
+        ]
+        return 12 * 400 - sum(flow < 1000 for part in marked for _, flow in part)
+
+    alone = count_unmarked(1)
+    assert 0.5 * alone < count_unmarked(n_parts) < at_most * alone
+
+
+@pytest.mark.parametrize("n_parts", [2, 10, 1000])
+def test_independent_callers_of_a_part_bear_no_mark(n_parts: int) -> None:
+    """However many the parts, six times its own scatter is no crowd."""
+    for rate_hz in (50.0, 500.0, 5000.0):
+        marked = play(Herd(), poisson(3, rate_hz, 20.0), 20 * S, n_parts)
+        assert not [at_ns for at_ns, _ in marked if at_ns > 10 * S]
 
 
 def test_a_herd_that_comes_back_never_becomes_the_rule() -> None:
