@@ -29,6 +29,11 @@ class Limit(ABC):
 
     limit: int
 
+    @property
+    def n_ahead(self) -> int:
+        """Calls beyond the limit that may take the next places to come free, before they are."""
+        return 0
+
     @abstractmethod
     def on_dispatch(self, now_ns: int, in_flight: int, is_bound: bool) -> int:
         """Note a request sent; return the phase stamp that its lease keeps.

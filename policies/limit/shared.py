@@ -47,6 +47,9 @@ N_HEARD: Final = 8
 """Exchanges back to which it is known what the others had in flight: longer than most calls take,
 and of the others the oldest is taken."""
 
+AHEAD_SHARE: Final = 0.25
+"""Of all places at most are taken before they have come free: as many as are kept from a crowd."""
+
 
 class SharedLimit(Limit):
     """A part of a limit; as :class:`policies.limit.Limit` says.
@@ -218,6 +221,19 @@ class SharedLimit(Limit):
             self.limit = min(part, self._held.places)
 
     # -- as a limit -----------------------------------------------------------
+
+    @property
+    def n_ahead(self) -> int:
+        """Calls beyond our part that may take the next place to come free: one, where all may.
+
+        Not beyond what was told, nor what refusals have taught, nor while nothing is answered.
+        """
+        if self._share >= 1.0 or self.is_stalled or not isinstance(self.inner, AdaptiveLimit):
+            return 0
+        if min(self._ceiling, self._held.places) < NO_CEILING:
+            return 0
+        offset = self._rank % self._n_ranks / self._n_ranks
+        return min(1, int(AHEAD_SHARE * self._share * self.total + offset))
 
     def on_dispatch(self, now_ns: int, in_flight: int, is_bound: bool) -> int:
         """Note a request sent; return its phase."""

@@ -13,6 +13,8 @@ from governor.core.lease import Decision, Untouched
 from governor.core.shaping import Modes, Shaping
 from policies.decision import Action, Outcome, Reason
 from policies.herd import BOUND_MIN, HOLD_MAX_NS, Herd
+from policies.limit import AdaptiveLimit
+from policies.limit.shared import SharedLimit
 from tests.core.test_gate import make_gate
 
 MS = 1_000_000
@@ -97,6 +99,39 @@ def test_who_comes_by_itself_goes_before_the_crowd() -> None:
         order.append(granted.lease)
     assert order.index(late.lease) <= BOUND_MIN - 4
     assert {band_of(lease) for lease in order[:5]} == {Band.OWN}
+
+
+def make_third(total: int) -> Gate:
+    """Return a gate that holds a third of what has been learned of an upstream."""
+    gate = make_gate()
+    limit = SharedLimit(AdaptiveLimit(1))
+    limit.divide(1 / 3, 0, 3)
+    limit.follow(0, total, float(total), True)
+    gate.endpoints[0].limit = limit
+    return gate
+
+
+def test_of_a_fleet_one_that_comes_by_itself_goes_before_a_place_is_free() -> None:
+    """A crowd waits for the next one, which is not given away; a second caller waits too."""
+    gate = make_third(27)
+    decisions = crowd(gate, S, 60)
+    running = [d for d in decisions if d.action is Action.ADMIT]
+    assert len(running) == gate.limit == 9
+    gate.tick(S + 10 * MS)
+    first, second = (gate.arrive(S + 30 * MS, Arrival(tenant=2, flow=x)) for x in (8, 7))
+    assert (first.action, first.reason) == (Action.ADMIT, Reason.UNTOUCHED)
+    assert (second.action, second.reason) == (Action.WAIT, Reason.OVER_LIMIT)
+    assert finish(gate, S + 100 * MS, running[0]) == []
+    [granted] = finish(gate, S + 101 * MS, running[1])
+    assert granted.lease is second.lease
+    assert gate.in_flight == 9
+
+
+def test_where_no_crowd_waits_nobody_goes_ahead() -> None:
+    """Callers that are alike wait for each other; so does who comes when a crowd has gone."""
+    gate = make_third(27)
+    alike = [gate.arrive(S + k * 50 * MS, Arrival(tenant=1, flow=1 + k % 9)) for k in range(11)]
+    assert [d.action for d in alike] == [Action.ADMIT] * 9 + [Action.WAIT] * 2
 
 
 def test_a_crowd_leaves_the_last_places_for_200_ms() -> None:

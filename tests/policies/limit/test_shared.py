@@ -195,3 +195,48 @@ def test_what_a_call_found_is_counted_as_of_its_dispatch() -> None:
     assert limit.inner.refusals.top == 38
     limit.assume(300 * MS, 0)
     assert limit.elsewhere == 0
+
+
+def test_one_call_of_ours_may_take_a_place_before_it_comes_free() -> None:
+    """Where places are learned and shared; not alone, nor beyond what was told or refused."""
+    limit = of_three()
+    limit.follow(0, 27, 27.0, True)
+    assert limit.n_ahead == 1
+    for _ in range(3):
+        limit.on_refused(MS, 9)
+    assert limit.n_ahead == 0
+    alone, told = SharedLimit(AdaptiveLimit(1)), SharedLimit(FixedLimit(27))
+    told.divide(1 / 3, 0, 3)
+    assert (alone.n_ahead, told.n_ahead) == (0, 0)
+    assert AdaptiveLimit(1).n_ahead == 0
+
+
+def test_no_more_than_a_quarter_of_all_places_is_taken_ahead() -> None:
+    """Ten governors before 27 places take six so, and by rank."""
+    limits = []
+    for rank in range(10):
+        limit = SharedLimit(AdaptiveLimit(1))
+        limit.divide(0.1, rank, 10)
+        limit.follow(0, 27, 27.0, True)
+        limits.append(limit)
+    assert [x.n_ahead for x in limits] == [0] * 4 + [1] * 6
+
+
+def test_nothing_is_taken_ahead_in_a_stall() -> None:
+    """No place is about to come free."""
+    limit, now_ns = of_three(), 0
+    limit.follow(0, 27, 27.0, True)
+    for _ in range(300):
+        now_ns += 10 * MS
+        phase = limit.on_dispatch(now_ns, 9, True)
+        limit.on_answer(now_ns + 90 * MS, phase, now_ns, 9, 9)
+        limit.on_depart(now_ns + 90 * MS, 90 * MS, True)
+        limit.tick(now_ns, 9)
+    limit.lead()
+    assert limit.n_ahead == 1
+    for _ in range(100):
+        now_ns += 50 * MS
+        limit.on_dispatch(now_ns, 9, True)
+        limit.tick(now_ns, 9)
+    assert limit.is_stalled
+    assert limit.n_ahead == 0
