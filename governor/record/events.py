@@ -144,3 +144,5 @@ def make_events(n: int) -> np.ndarray[Any, Any]:
 
 
 assert EVENT_DTYPE.itemsize == EVENT_BYTES == 104
+assert EVENT_DTYPE.fields is not None
+assert EVENT_DTYPE.fields["kind"][1] == KIND_AT
