@@ -291,11 +291,17 @@ class Shaping:
         is_paced = is_paced or self.scope.is_watching  # calls sent are to be told of
         self.is_calm = not (contains or is_paced or self.holdback.share)
 
-    def refused(self, now_ns: int, lease: Lease, n_accepted: int) -> None:
-        """Note a refusal of the upstream; ``n_accepted`` as of :meth:`Quota.on_refused`."""
+    def refused(
+        self, now_ns: int, lease: Lease, n_accepted: int, *, is_for_places: bool = False
+    ) -> None:
+        """Note a refusal of the upstream, one for want of places or another.
+
+        ``n_accepted`` as of :meth:`Quota.on_refused`.
+        """
         arrival, sent_at_ns = lease.arrival, lease.dispatched_at_ns
         tell = self.faults.tell
-        tell(Part.QUOTA, self.quota.on_refused, now_ns, sent_at_ns, n_accepted)
+        if not is_for_places:
+            tell(Part.QUOTA, self.quota.on_refused, now_ns, sent_at_ns, n_accepted)
         tell(Part.QUOTA, self.scope.on_refused, now_ns, sent_at_ns, arrival.kind, arrival.tenant)
         self.is_calm = False
 

@@ -113,9 +113,10 @@ class Telling(GateParts):
 
     def learn_refusal(self, now_ns: int, lease: Lease) -> None:
         """Tell the limit and the quota of a call that the upstream has turned away."""
-        limit = self.endpoints[lease.endpoint_idx].limit
-        self.faults.tell(Part.LIMIT, limit.on_refused, now_ns, lease.in_flight_at_dispatch)
-        self.shaping.refused(now_ns, lease, self.n_accepted)
+        limit, found = self.endpoints[lease.endpoint_idx].limit, lease.in_flight_at_dispatch
+        is_beyond = self.faults.ask(Part.LIMIT, False, limit.is_beyond, found)
+        self.faults.tell(Part.LIMIT, limit.on_refused, now_ns, found)
+        self.shaping.refused(now_ns, lease, self.n_accepted, is_for_places=is_beyond)
 
     def _signal(self, kind: int, now_ns: int, lease: Lease, value: int = 0) -> None:
         """Tell the signals what happened to a call."""

@@ -20,10 +20,10 @@ not at the one that the places could serve. Nothing is paced by it: that needs a
 quota, which :mod:`policies.quota` finds, more exactly, from the same refusals, and
 gives up where what is short is no quota. This rate stays then.
 
-Where several governors send to one upstream, what was in flight is ours, known to the call, and the
-others' as they told it last: in a herd too few. So a ceiling found is lower than the bound, and is
-corrected when they have told anew; one that another of them has found is heard, and what their
-leader believes is followed (:mod:`policies.limit.shared`).
+Where several governors send to one upstream, a refusal is weighed when all of them have told what
+they had in flight (:mod:`policies.limit.met`); a ceiling that others have found is heard, and what
+their leader believes is followed (:mod:`policies.limit.shared`). Told is only what refusals of our
+own calls have shown: what was heard, told again, would never be forgotten.
 
 *Cost*: a comparison per answer and per refusal.
 
@@ -105,6 +105,7 @@ class Refusals:
         "_probe_after_ns",
         "_rate_at_ns",
         "_refused_at_ns",
+        "_shown",
         "_taught_at_ns",
         "_top_before",
         "_weighed_at_ns",
@@ -126,6 +127,7 @@ class Refusals:
         self._weighed_at_ns = -1
         self._refused_at_ns = -1
         self._taught_at_ns = -1
+        self._shown = NO_CEILING
         self._lifted_until_ns = -1
         self._partial_until_ns = -1
         self._probe_after_ns = PROBE_NS
@@ -149,13 +151,13 @@ class Refusals:
         self._refused_at_ns = now_ns
         if now_ns < self._lifted_until_ns:
             return False
-        if max(self.top, self._top_before) > ABOVE * self._lowest + 2.0:
+        if self.is_contradicted(self._lowest):
             return self._lift(now_ns)
         if self._n_alone >= N_ALONE:
             return self._lift(now_ns + LIFTED_NS)
         self._end_probe()
         self._taught_at_ns = now_ns
-        ceiling = max(1, self._lowest - 1)
+        self._shown = ceiling = max(1, self._lowest - 1)
         if ceiling >= self.ceiling:
             return False
         self.ceiling = ceiling
@@ -168,20 +170,19 @@ class Refusals:
         """The ceiling; 0 where there is none."""
         return 0 if self.ceiling == NO_CEILING else self.ceiling
 
-    def is_taught(self, now_ns: int, within_ns: int) -> bool:
-        """Whether refusals of our own calls have shown the ceiling that lately."""
+    def shown(self, now_ns: int, within_ns: int) -> int:
+        """Return the ceiling that refusals of our own calls have shown that lately; 0 if none."""
         if self._taught_at_ns < 0 or self.ceiling == NO_CEILING:
-            return False
-        return now_ns - self._taught_at_ns < within_ns
+            return 0
+        return self._shown if now_ns - self._taught_at_ns < within_ns else 0
 
-    def correct(self, since_ns: int, n_more: int) -> bool:
-        """Take note that the calls refused since then found so many more before them."""
-        if self._taught_at_ns < since_ns or self.ceiling == NO_CEILING:
-            return False
-        self.ceiling += n_more
-        if self._n_refused:
-            self._lowest += n_more
-        return True
+    def is_lifted(self, now_ns: int) -> bool:
+        """Whether no ceiling is believed now, whatever is refused."""
+        return now_ns <= self._lifted_until_ns
+
+    def is_contradicted(self, in_flight: int) -> bool:
+        """Whether answered calls lately found so much more that places are not what is short."""
+        return max(self.top, self._top_before) > ABOVE * in_flight + 2.0
 
     def hear(self, now_ns: int, ceiling: int) -> bool:
         """Learn from refusals that others have met; return whether the ceiling has changed."""
@@ -200,8 +201,7 @@ class Refusals:
         ceiling = ceiling or NO_CEILING
         if now_ns < self._lifted_until_ns:
             return False
-        if self.is_taught(now_ns, within_ns):
-            ceiling = min(ceiling, self.ceiling)
+        ceiling = min(ceiling, self.shown(now_ns, within_ns) or NO_CEILING)
         was, self.ceiling = self.ceiling, ceiling
         self._is_probing = False
         return was != ceiling

@@ -10,11 +10,12 @@ the one with the most traffic: its limit is the fleet's, swing and all, and what
 have found is set to it, so that each can take over. Ours is a share of it. What it learns from is
 everybody's answers: all count in step with it (:mod:`policies.limit.pool`).
 
-Refusals are weighed by each at once, on its own calls and what the others had told; a third one
-also holds our own places to what found room (:mod:`policies.limit.held`). When the others have told
-anew, the ceiling is corrected by what they had more. Then it is told, the leader takes the mean of
-those that were found lately where that is lower than its own, and what the leader believes is
-believed by all. A ceiling of our own binds us whatever the leader's limit.
+A refusal is weighed when the others have told what they had (:mod:`policies.limit.met`); until then
+a third one holds our own places to what found room (:mod:`policies.limit.held`). The ceiling that
+our own refusals have shown is told, the leader takes the mean of those that were shown lately where
+that is lower than its own, and what the leader believes is believed by all. A ceiling of our own
+binds us whatever the leader's limit. Even so a call goes beyond it at times, as views are late;
+its refusal is for want of places, and speaks for no quota.
 
 A stall is told by few answers, so a part of the calls tells it less surely than all of them: ours
 goes on while the governors with most of the others' calls see one.
@@ -32,11 +33,13 @@ samples: what it has wrong stays wrong three times as long); a limit each on its
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from typing import Final
 
 from policies.limit.adaptive import AdaptiveLimit
 from policies.limit.fixed import FixedLimit
 from policies.limit.held import Held
+from policies.limit.met import Met
 from policies.limit.phases import Kind
 from policies.limit.pool import Pool
 from policies.limit.protocol import Limit
@@ -76,6 +79,7 @@ class SharedLimit(Limit):
         "_held",
         "_led",
         "_led_has_knee",
+        "_met",
         "_n_ranks",
         "_rank",
         "_share",
@@ -105,6 +109,7 @@ class SharedLimit(Limit):
         self._led_has_knee = False
         self._heard: deque[tuple[int, int]] = deque(maxlen=N_HEARD)
         self._held = Held()
+        self._met = Met()
 
     @property
     def pool(self) -> Pool | None:
@@ -122,8 +127,7 @@ class SharedLimit(Limit):
         inner = self.inner
         if not isinstance(inner, AdaptiveLimit):
             return 0
-        refusals = inner.refusals
-        return refusals.taught if refusals.is_taught(now_ns, inner.pool.heard_ns) else 0
+        return inner.refusals.shown(now_ns, inner.pool.heard_ns)
 
     # -- the fleet ------------------------------------------------------------
 
@@ -174,18 +178,21 @@ class SharedLimit(Limit):
             How many of them have met refusals lately, and their ceilings summed.
         """
         inner = self.inner
-        n_more = elsewhere - self.elsewhere
-        since_ns = self._heard[0][0] if self._heard else now_ns
         self.assume(now_ns, elsewhere)
         self._held.heard()
-        if isinstance(inner, AdaptiveLimit):
-            refusals = inner.refusals
-            is_new = n_more > 0 and refusals.correct(since_ns, n_more)
-            if n_taught > 0:
-                is_new = refusals.hear(now_ns, max(1, ceilings // n_taught)) or is_new
-            if is_new:
+        self._weigh(now_ns, self._met.hear(elsewhere))
+        if n_taught > 0 and isinstance(inner, AdaptiveLimit):
+            if inner.refusals.hear(now_ns, max(1, ceilings // n_taught)):
                 inner.obey()
         self._fit()
+
+    def _weigh(self, now_ns: int, found: Sequence[int]) -> None:
+        """Learn from refusals of which it is known what was in flight."""
+        inner = self.inner
+        for in_flight in found:
+            inner.on_refused(now_ns, in_flight)
+        if found and isinstance(inner, AdaptiveLimit) and inner.refusals.is_lifted(now_ns):
+            self._held.doubt()
 
     def assume(self, now_ns: int, elsewhere: int) -> None:
         """Take it that the others have so many in flight from now on."""
@@ -273,12 +280,19 @@ class SharedLimit(Limit):
     def on_refused(self, now_ns: int, in_flight_at_dispatch: int) -> None:
         """Note that the upstream turned a call away for want of capacity."""
         inner = self.inner
-        inner.on_refused(now_ns, in_flight_at_dispatch + self.elsewhere)
         if isinstance(inner, AdaptiveLimit) and inner.pool.is_on:
+            self._met.note(in_flight_at_dispatch, self.elsewhere)
             self._held.on_refused(now_ns, in_flight_at_dispatch, inner.pool.heard_ns)
-            if not inner.refusals.taught:
+            refusals, most = inner.refusals, max((x for _, x in self._heard), default=0)
+            if refusals.is_lifted(now_ns) or refusals.is_contradicted(in_flight_at_dispatch + most):
                 self._held.doubt()
+        else:
+            inner.on_refused(now_ns, in_flight_at_dispatch + self.elsewhere)
         self._fit()
+
+    def is_beyond(self, in_flight_at_dispatch: int) -> bool:
+        """Whether a call was sent beyond the ceiling, as who knows of others late does at times."""
+        return in_flight_at_dispatch + self.elsewhere > self._ceiling
 
     def lift(self, now_ns: int) -> None:
         """Take note that what the upstream is short of is a rate, not places."""
@@ -296,6 +310,8 @@ class SharedLimit(Limit):
         """Do what depends on time alone."""
         self.in_flight = in_flight
         self._held.tick(now_ns)
+        if self.pool is not None and not self.pool.is_on:
+            self._weigh(now_ns, self._met.drain(self.elsewhere))
         total = in_flight + self.elsewhere
         if in_flight >= self.limit:  # who waits here waits for a place of the fleet's
             total = max(total, self.inner.limit)

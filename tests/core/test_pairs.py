@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import pytest
 
+from bench.fleet.simulation import make_gates
 from governor.core.arrival import Arrival
 from governor.core.gate import Gate
 from governor.core.lease import Decision, LeaseState
 from governor.core.restraint import impose
 from policies.decision import Action, Outcome, Reason
 from policies.herd import BOUND_MIN
+from policies.limit.shared import SharedLimit
 from tests.core.test_gate import MS, S, make_gate
 
 HANGS = 7
@@ -157,3 +159,22 @@ def test_hang_and_absorb_a_call_waited_out_comes_back_among_the_hung() -> None:
     assert gate.fill(3 * S) == []
     [granted] = gate.depart(3 * S, other.lease, Outcome.COMPLETED, 200)
     assert granted.lease is taken[0].lease
+
+
+@pytest.mark.parametrize("ceiling", [32, 0])
+def test_limit_and_quota_a_refusal_beyond_the_ceiling_speaks_for_no_rate(ceiling: int) -> None:
+    """In a fleet, however long it is refused; without a ceiling the same calls tell a quota."""
+    [gate] = make_gates(1, 64, 1, is_shared=True)
+    limit = gate.endpoints[0].limit
+    assert isinstance(limit, SharedLimit)
+    limit.hear(S, 40, int(ceiling > 0), ceiling)
+    if not ceiling:
+        limit.lift(S)
+    for n in range(60):
+        now_ns = S + n * 10 * MS
+        lease = gate.arrive(now_ns, Arrival(flow=1)).lease
+        status = 503 if n % 3 == 0 else 200
+        outcome = Outcome.REFUSED if status == 503 else Outcome.COMPLETED
+        gate.depart(now_ns + MS, lease, outcome, status)
+    gate.tick(2 * S)
+    assert gate.shaping.quota.is_known is not bool(ceiling)

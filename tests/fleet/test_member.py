@@ -285,7 +285,7 @@ def test_the_limit_of_three_is_that_of_one() -> None:
 
 
 def test_a_ceiling_that_one_has_found_is_everybodys() -> None:
-    """A follower meets refusals: it obeys at once, the leader an exchange later, then all."""
+    """A follower meets refusals: it obeys when all have told, the leader next, then all."""
     world = World(3, 30)
     world.crew = make_crew(3, 30, 1, is_shared=True)
     world.pass_time(3)
@@ -294,6 +294,8 @@ def test_a_ceiling_that_one_has_found_is_everybodys() -> None:
     limit = members[idx].limits[0]
     for _ in range(4):
         limit.on_refused(world.clock(idx), 9)
+    assert limit.total > 8
+    world.pass_time(2)
     assert limit.total == 8
     world.pass_time(2)
     assert [x.limits[0].total for x in members] == [8, 8, 8]

@@ -188,15 +188,17 @@ def test_whatever_comes_the_ceiling_is_positive(events: list[tuple[int, int, boo
         assert refusals.bound_hz(now_ns, 10.0) >= 0.0
 
 
-def test_a_ceiling_is_corrected_by_what_others_had_more() -> None:
-    """What was refused since they told last found so many more before it; what was earlier not."""
+def test_told_is_what_our_own_refusals_have_shown_and_no_more() -> None:
+    """What was heard of others is believed, but who tells it again would hear it for ever."""
     refusals = Refusals()
     burst(refusals, S, 40, 30)
-    assert refusals.correct(S, 7)
-    assert refusals.ceiling == 37
-    assert not refusals.on_refused(S + MS, 41), "the evidence is corrected with it"
-    assert not refusals.correct(2 * S, 7)
-    assert not Refusals().correct(0, 7)
+    assert refusals.hear(S + MS, 13)
+    assert refusals.ceiling == 13
+    assert refusals.shown(S + MS, 300 * MS) == 30
+    assert refusals.shown(2 * S, 300 * MS) == 0, "old news"
+    heard = Refusals()
+    assert heard.hear(S, 13)
+    assert heard.shown(S, 300 * MS) == 0
 
 
 def test_what_others_have_met_lowers_a_ceiling_and_never_raises_it() -> None:
@@ -217,13 +219,13 @@ def test_a_follower_believes_what_it_is_told_but_for_what_it_saw_just_now() -> N
     """Its own ceiling binds while it is news; then the leader's does, also if there is none."""
     refusals = Refusals()
     burst(refusals, S, 40, 30)
-    assert refusals.is_taught(S, 300 * MS)
+    assert refusals.shown(S, 300 * MS) == 30
     assert not refusals.follow(S + MS, 48, 300 * MS)
     assert refusals.ceiling == 30
     assert refusals.follow(2 * S, 48, 300 * MS)
     assert refusals.taught == 48
     assert refusals.follow(3 * S, 0, 300 * MS)
     assert refusals.taught == 0
-    assert not refusals.is_taught(3 * S, 10 * S), "there is none to tell of"
+    assert not refusals.shown(3 * S, 10 * S), "there is none to tell of"
     refusals.lift(4 * S)
     assert not refusals.follow(4 * S, 20, 300 * MS)

@@ -134,6 +134,8 @@ def test_a_ceiling_of_our_own_binds_whatever_the_leader_lets_in() -> None:
     assert limit.total == 66
     for in_flight in range(12, 16):
         limit.on_refused(MS, in_flight)
+    limit.hear(100 * MS, 20, 0, 0)
+    limit.hear(200 * MS, 20, 0, 0)
     assert limit.total == 31
 
 
@@ -144,28 +146,73 @@ def test_ours_is_held_to_what_found_room_until_all_have_told() -> None:
     limit.follow(0, 48, 48.0, True)
     for _ in range(3):
         limit.on_refused(MS, 14)
-    assert (limit.total, limit.limit) == (42, 13)
+    assert (limit.total, limit.limit) == (48, 13)
     limit.on_refused(2 * MS, 13)
     limit.on_refused(3 * MS, 12)
     assert limit.limit == 11
     limit.tick(250 * MS, 11)
     assert limit.limit == 11
     limit.tick(310 * MS, 11)
-    assert limit.limit == limit.total // 3 == 13
+    assert limit.limit == limit.total // 3 == 16
 
 
-def test_a_ceiling_is_corrected_when_the_others_have_told_anew() -> None:
-    """What they had more was in flight too when the call was refused."""
+def test_a_refusal_is_weighed_when_all_have_told_what_they_had() -> None:
+    """Of the others' calls what they tell in two exchanges counts, the most of it, and no more."""
     limit = of_three()
     limit.hear(0, 20, 0, 0)
     for _ in range(4):
         limit.on_refused(MS, 14)
-    assert limit.taught(MS) == 33
+    assert limit.taught(MS) == 0
     limit.hear(90 * MS, 34, 0, 0)
-    assert limit.taught(90 * MS) == 47
-    limit.hear(190 * MS, 60, 0, 0)
-    assert limit.taught(190 * MS) == 47, "what came later was not in flight then"
-    assert limit.taught(400 * MS) == 0, "old news is told no more"
+    assert limit.taught(90 * MS) == 0
+    limit.hear(190 * MS, 30, 0, 0)
+    assert limit.taught(190 * MS) == 47
+    limit.hear(290 * MS, 60, 0, 0)
+    assert limit.taught(290 * MS) == 47, "what came later was not in flight then"
+    assert limit.taught(500 * MS) == 0, "old news is told no more"
+
+
+def test_a_herd_before_ten_governors_teaches_the_bound_and_not_what_was_known_of_it() -> None:
+    """They let in 48 before any has heard of another: each knows of its own calls, and of a few."""
+    fleet = [of_three() for _ in range(10)]
+    for limit in fleet:
+        limit.divide(0.1, 0, 10)
+        limit.hear(0, 7, 0, 0)
+        limit.follow(0, 54, 54.0, True)
+        for _ in range(3):
+            limit.on_refused(20 * MS, 5)
+    for now_ns in (100 * MS, 200 * MS, 300 * MS, 400 * MS, 500 * MS):
+        told = [limit.taught(now_ns) for limit in fleet]
+        for limit, own in zip(fleet, told, strict=True):
+            limit.hear(now_ns, 43, sum(x > 0 for x in told) - (own > 0), sum(told) - own)
+            limit.follow(now_ns, 54, 54.0, True, ceiling=fleet[0].inner.explain()["refused_above"])
+    assert {limit.inner.explain()["refused_above"] for limit in fleet} == {47}
+
+
+def test_alone_again_refusals_wait_for_nobody() -> None:
+    """What was not weighed when the view was lost is weighed on what is known."""
+    limit = of_three()
+    limit.hear(0, 20, 0, 0)
+    for _ in range(3):
+        limit.on_refused(MS, 14)
+    assert limit.pool is not None
+    limit.pool.share(0)
+    limit.tick(400 * MS, 10)
+    assert limit.inner.explain()["refused_above"] == 33
+    limit.lift(500 * MS)
+    limit.lead()
+    assert not limit.is_beyond(60)
+
+
+def test_a_call_beyond_the_ceiling_is_refused_for_want_of_places() -> None:
+    """So it speaks for no quota; where no ceiling is known, or a limit is our own, all do."""
+    limit = of_three()
+    limit.hear(0, 33, 0, 0)
+    assert not limit.is_beyond(16)
+    limit.hear(100 * MS, 33, 2, 96)
+    assert limit.is_beyond(16)
+    assert not limit.is_beyond(15)
+    assert not AdaptiveLimit(1).is_beyond(99)
 
 
 def test_the_mean_of_what_others_were_taught_is_learned() -> None:
@@ -204,7 +251,7 @@ def test_one_call_of_ours_may_take_a_place_before_it_comes_free() -> None:
     assert limit.n_ahead == 1
     for _ in range(3):
         limit.on_refused(MS, 9)
-    assert limit.n_ahead == 0
+    assert limit.n_ahead == 0, "held to what found room"
     alone, told = SharedLimit(AdaptiveLimit(1)), SharedLimit(FixedLimit(27))
     told.divide(1 / 3, 0, 3)
     assert (alone.n_ahead, told.n_ahead) == (0, 0)
