@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from mypy_extensions import mypyc_attr
+
 from policies.switches import NO_SWITCHES
 
 URGENCY_DEFAULT: Final = 3
@@ -18,6 +20,7 @@ UNMARKED: Final = -1
 """Attempt number of a request whose headers say nothing about retries."""
 
 
+@mypyc_attr(acyclic=True, free_list_len=1)  # numbers only, made and gone with each request
 class Arrival:
     """The shape of one request as it reaches the gate.
 

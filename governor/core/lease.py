@@ -184,6 +184,7 @@ class Asked(Wordless):
         super().__init__(Action.WAIT)
 
 
+@mypyc_attr(free_list_len=1)  # made and gone with each request
 class Untouched(Wordless):
     """What is decided of nearly every request: admitted on arrival, nothing else to say.
 

@@ -11,9 +11,9 @@ all gates: they share the roots of trees and who has how much open. Only a recor
 begins with its process (``Recording.is_whole``) can be exact: one of a ring that has gone round
 begins with gates that have learned nothing; its agreement is a figure, not a promise.
 
-*Cost*: that of the gate, and about an eighth of it again (``python -m bench record``): an arrival is
-made straight of the recording's columns (:mod:`governor.record.rows`), and one that was and is let
-through untouched is compared in place, and no tuple is made of it.
+*Cost*: that of the gate, and about an eighth of it again (``python -m bench record``): an arrival
+is made straight of the recording's columns (:mod:`governor.record.rows`), and one that was and is
+let through untouched is compared in place, and no tuple is made of it.
 *Considered and rejected*: leaving out ticks at which nothing happened (the limit and the shares
 of attained service move at each); a process for each upstream (they share the tables that decide
 who is served next, so it would not be exact).
