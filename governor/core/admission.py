@@ -42,9 +42,7 @@ class Admission(Telling):
                 is_full = not has_place and shaping.is_calm and self._only is not None
                 room = NO_ROOM if is_full else self._room()
                 is_first = not self.line.n_ahead(band)
-                may_go = is_first and room.opens_to(band)
-                if is_first and band is Band.OWN and not has_place and shaping.is_calm:
-                    may_go = self._goes_ahead(endpoint)
+                may_go = is_first and (room.opens_to(band) or self._goes_ahead(band, endpoint))
                 if may_go and shaping.observes(lease.arrival):
                     unheeded = self._unheeded(lease, endpoint, is_crowd)
             except Exception:
@@ -78,15 +76,16 @@ class Admission(Telling):
             self.ledger.n_held_back += 1
         return Decision(_ADMIT, reason, lease)
 
-    def _goes_ahead(self, endpoint: Endpoint) -> bool:
+    def _goes_ahead(self, band: Band, endpoint: Endpoint) -> bool:
         """Whether a call takes the next place to come free, which a crowd waits for, before it is.
 
         Of a fleet's places only ours are seen to come free, and meanwhile others give theirs to
         the same crowd: one governor alone would have had a place for this call sooner.
         """
+        if band is not Band.OWN or not self.shaping.is_calm or not self.line.length(Band.CROWD):
+            return False
         limit = endpoint.limit
-        n_over = endpoint.in_flight - limit.limit
-        return self.line.length(Band.CROWD) > 0 and n_over < limit.n_ahead
+        return 0 <= endpoint.in_flight - limit.limit < limit.n_ahead
 
     def _wait(self, now_ns: int, lease: Lease, band: Band, reason: Reason) -> Decision:
         if self.dispatcher.is_full:

@@ -38,7 +38,7 @@ from governor.core.lease import Decision, Lease, LeaseState, Untouched
 from governor.core.outlook import Outlook, look_ahead
 from policies.decision import Action, Outcome, Reason
 from policies.ejection import Verdict
-from signals import ANSWERED, FAILED, FIRST_BYTE, GONE, LEFT
+from signals import ANSWERED, FAILED, GONE, LEFT
 
 _ADMIT: Final = Action.ADMIT
 _COMPLETED: Final = Outcome.COMPLETED
@@ -119,20 +119,16 @@ class Gate(Adoption):
         if lease.state is not _OPEN or lease.answered_at_ns:
             return
         lease.answered_at_ns = now_ns
-        recording = self.recording
         if is_normal(status):
-            if recording is not None:
-                recording.begin(now_ns, lease, status)
-            else:
-                self._signal(FIRST_BYTE, now_ns, lease)
+            self._begin(now_ns, lease, status)
             if not lease.arrival.is_exempt:
                 self._learn_answer(now_ns, lease, self.endpoints[lease.endpoint_idx])
                 try:
                     self._kinds[lease.arrival.kind].n_begun += 1
                 except Exception:
                     self.faults.note(Part.CONTAIN)
-        elif recording is not None:
-            recording.note_begin(now_ns, lease, status)
+        elif self.recording is not None:
+            self.recording.note_begin(now_ns, lease, status)
 
     def leave(self, now_ns: int, lease: Lease) -> Sequence[Decision]:
         """The caller is gone. A pending lease closes; an open one goes on as abandoned."""
@@ -249,7 +245,7 @@ class Gate(Adoption):
             if now_ns >= self._boundary_ns:
                 self._pass_time(now_ns)
             if recording is not None:
-                recording.end(how, now_ns, lease.call, retry_after_ns, outcome, status)
+                recording.later(how, now_ns, lease.call, retry_after_ns, outcome, status)
             else:
                 self._signal_later(self._signals_root, how, now_ns, lease.call, retry_after_ns)
         except Exception:

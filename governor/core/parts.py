@@ -173,7 +173,7 @@ class GateParts:
         self._signals_root = signals.root
         self._signal_arrival = signals.arrive
         self._signal_later = signals.note
-        self._boundary_ns = signals.boundary_ns
+        self._boundary_ns = signals.boundary_ns  # at most theirs: then they are asked in vain
         self._n_held_by_tenant = self.line.held
         self._n_open_by_tenant = identities.tenants.n_open
         self._n_open_by_flow = identities.flows.n_open

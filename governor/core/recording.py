@@ -12,7 +12,8 @@ when it wakes) is not told: the event that led to it leads to it again.
 listener tells the signals, and they write. Where nobody listens, an untouched request looks twice
 whether somebody does, a third time where it had a choice of endpoints.
 *Considered and rejected*: a listener whose methods stand in for the gate's own on that one object:
-nothing to look for, but a gate that is compiled has no such methods to replace.
+nothing to look for, but a gate that is compiled has no such methods to replace; a protocol in
+place of a base class: each call of compiled code goes by name then, 0.2 us a request.
 """
 
 from __future__ import annotations
@@ -39,14 +40,10 @@ class Recording(ABC):
         """Tell the signals, and write; return the call's handle."""
 
     @abstractmethod
-    def end(
+    def later(
         self, how: int, now_ns: int, call: int, retry_after_ns: int, outcome: int, status: int
     ) -> None:
-        """Tell them, and write."""
-
-    @abstractmethod
-    def begin(self, now_ns: int, lease: Lease, status: int) -> None:
-        """Tell them of a first byte, and write."""
+        """Tell them of a first byte or an end, and write."""
 
     @abstractmethod
     def note_arrival(self, now_ns: int, arrival: Arrival, owner: Any, call: int) -> int:

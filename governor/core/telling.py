@@ -16,7 +16,7 @@ from governor.core.lease import Lease, LeaseState, make_lease
 from governor.core.parts import GateParts
 from policies.decision import Reason
 from policies.switches import GOVERN, OFF, Policy, state_of
-from signals import ATTEMPT_MASK, PARENT
+from signals import ATTEMPT_MASK, FIRST_BYTE, PARENT
 
 _CLOSED: Final = LeaseState.CLOSED
 
@@ -126,6 +126,20 @@ class Telling(GateParts):
             self._signal_later(self._signals_root, kind, now_ns, lease.call, value)
         except Exception:
             self.faults.note(Part.SIGNALS)
+
+    def _begin(self, now_ns: int, lease: Lease, status: int) -> None:
+        """Tell the signals of a first byte, which they write down if somebody listens."""
+        recording = self.recording
+        if recording is None:
+            self._signal(FIRST_BYTE, now_ns, lease)
+            return
+        try:
+            if now_ns >= self._boundary_ns:
+                self._pass_time(now_ns)
+            recording.later(FIRST_BYTE, now_ns, lease.call, 0, 0, status)
+        except Exception:
+            self.faults.note(Part.SIGNALS)
+            recording.note_begin(now_ns, lease, status)
 
     def _pass_time(self, now_ns: int) -> None:
         """Let the signals close the buckets that have ended; remember when the next one does."""

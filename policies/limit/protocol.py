@@ -75,7 +75,7 @@ class Limit(ABC):
         ``in_flight_at_dispatch`` includes the call itself.
         """
 
-    def is_beyond(self, _in_flight_at_dispatch: int) -> bool:
+    def is_beyond(self, in_flight_at_dispatch: int) -> bool:
         """Whether want of places explains the refusal of a call that found so many before it.
 
         Never where no call is sent beyond a ceiling that is known.
